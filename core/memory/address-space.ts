@@ -1,0 +1,253 @@
+/** What a bus master sees: reads and writes at addresses, dispatched through the flat view of a root region. */
+import { guestError } from '../util/log.ts';
+import { regionRead, regionWrite } from './access.ts';
+import { PAGE_SIZE, type RamArena } from './arena.ts';
+import { type FlatRange, firstEndingAfter, renderFlatView, sameFlatView } from './flat-view.ts';
+import { type AccessSize, type MemoryRegion, onDirtyCleared, onRegionsChanged } from './region.ts';
+
+export interface AddressSpaceListener {
+  flatViewChanged?(): void;
+  /** Writes to this part of the arena are news again. */
+  dirtyCleared?(arenaOffset: number, length: number): void;
+  /** Someone other than the CPU wrote to a page that holds decoded code. */
+  ramWritten?(arenaOffset: number, length: number): void;
+}
+
+export interface PageBacking {
+  /** Byte offset of the page's start in the arena. */
+  readonly offset: number;
+  readonly writable: boolean;
+  readonly dirtyLogged: boolean;
+}
+
+/** All spaces that are alive, for `info mtree`. */
+const spaces = new Set<AddressSpace>();
+export function addressSpaces(): AddressSpace[] {
+  return [...spaces];
+}
+
+export class AddressSpace {
+  readonly name: string;
+  readonly root: MemoryRegion;
+  readonly arena: RamArena;
+  /** What a read gives where nothing answers: 0 for memory, all ones for ports. */
+  private readonly unassigned: number;
+  private ranges: FlatRange[];
+  private last: FlatRange | null = null;
+  /** Ports only: range index + 1 by address. */
+  private readonly portIndex: Uint16Array | null;
+  private readonly listeners = new Set<AddressSpaceListener>();
+  private readonly unsubscribe: (() => void)[];
+
+  constructor(name: string, root: MemoryRegion, arena: RamArena, kind: 'memory' | 'io' = 'memory') {
+    this.name = name;
+    this.root = root;
+    this.arena = arena;
+    this.unassigned = kind === 'io' ? 0xffff_ffff : 0;
+    this.portIndex = kind === 'io' ? new Uint16Array(65536 + 8) : null;
+    this.ranges = renderFlatView(root);
+    this.indexPorts();
+    this.unsubscribe = [
+      onRegionsChanged(() => this.rebuild()),
+      onDirtyCleared((offset, length) => {
+        for (const listener of this.listeners) listener.dirtyCleared?.(offset, length);
+      }),
+    ];
+    spaces.add(this);
+  }
+
+  dispose(): void {
+    for (const end of this.unsubscribe) end();
+    spaces.delete(this);
+  }
+
+  get flatView(): readonly FlatRange[] {
+    return this.ranges;
+  }
+
+  subscribe(listener: AddressSpaceListener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private rebuild(): void {
+    const ranges = renderFlatView(this.root);
+    if (sameFlatView(ranges, this.ranges)) return;
+    this.ranges = ranges;
+    this.last = null;
+    this.indexPorts();
+    for (const listener of this.listeners) listener.flatViewChanged?.();
+  }
+
+  private indexPorts(): void {
+    const index = this.portIndex;
+    if (!index) return;
+    index.fill(0);
+    this.ranges.forEach((range, i) => index.fill(i + 1, range.start, Math.min(range.start + range.size, 65536)));
+  }
+
+  /** The range that serves an address. */
+  find(address: number): FlatRange | null {
+    if (this.portIndex) {
+      const index = this.portIndex[address]!;
+      return index === 0 ? null : this.ranges[index - 1]!;
+    }
+    const { last } = this;
+    if (last && address >= last.start && address < last.start + last.size) return last;
+    const range = this.ranges[firstEndingAfter(this.ranges, address)];
+    if (!range || range.start > address) return null;
+    this.last = range;
+    return range;
+  }
+
+  /** Unsigned value. An access across the end of a range is made byte by byte. */
+  read(address: number, size: AccessSize): number {
+    const range = this.find(address);
+    if (!range) return this.unassignedRead(size);
+    if (address + size > range.start + range.size) return this.readBytewise(address, size);
+    const { region } = range;
+    const offset = address - range.start + range.offset;
+    if (region.ram && (region.kind !== 'romd' || region.isRomdMode)) {
+      const at = region.ram.offset + offset;
+      const { data } = this.arena;
+      switch (size) {
+        case 1:
+          return data.getUint8(at);
+        case 2:
+          return data.getUint16(at, true);
+        case 4:
+          return data.getUint32(at, true);
+        default:
+          return data.getUint32(at, true) + data.getUint32(at + 4, true) * 2 ** 32;
+      }
+    }
+    const value = regionRead(region, offset, size);
+    if (value === null) {
+      guestError(
+        'memory',
+        () => `invalid read at 0x${address.toString(16)}, size ${size}, region '${region.regionName}'`,
+      );
+      return this.unassignedRead(size);
+    }
+    return value;
+  }
+
+  write(address: number, size: AccessSize, value: number): void {
+    const range = this.find(address);
+    if (!range) return;
+    if (address + size > range.start + range.size) return this.writeBytewise(address, size, value);
+    const { region } = range;
+    const offset = address - range.start + range.offset;
+    if (region.ram && region.kind !== 'romd') {
+      if (range.isReadonly) return;
+      const at = region.ram.offset + offset;
+      const { data } = this.arena;
+      switch (size) {
+        case 1:
+          data.setUint8(at, value);
+          break;
+        case 2:
+          data.setUint16(at, value, true);
+          break;
+        case 4:
+          data.setUint32(at, value, true);
+          break;
+        default:
+          data.setUint32(at, value % 2 ** 32, true);
+          data.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+      }
+      this.ramWritten(at, size);
+      return;
+    }
+    if (!regionWrite(region, offset, value, size))
+      guestError(
+        'memory',
+        () => `invalid write at 0x${address.toString(16)}, size ${size}, region '${region.regionName}'`,
+      );
+  }
+
+  private unassignedRead(size: number): number {
+    return size === 4 ? this.unassigned : this.unassigned & (size === 1 ? 0xff : size === 2 ? 0xffff : 0xffff_ffff);
+  }
+  private readBytewise(address: number, size: number): number {
+    let value = 0;
+    for (let i = size - 1; i >= 0; i--) value = value * 256 + this.read(address + i, 1);
+    return value;
+  }
+  private writeBytewise(address: number, size: number, value: number): void {
+    for (let i = 0; i < size; i++) this.write(address + i, 1, Math.floor(value / 2 ** (8 * i)) % 256);
+  }
+
+  private ramWritten(arenaOffset: number, length: number): void {
+    const { arena } = this;
+    arena.markDirty(arenaOffset, length);
+    const last = (arenaOffset + length - 1) >>> 12;
+    for (let page = arenaOffset >>> 12; page <= last; page++)
+      if (arena.codePages[page]) {
+        for (const listener of this.listeners) listener.ramWritten?.(arenaOffset, length);
+        return;
+      }
+  }
+
+  /** DMA: copies guest memory out. Device registers in the way are read byte by byte. */
+  readBytes(address: number, target: Uint8Array): void {
+    let at = address;
+    let done = 0;
+    while (done < target.length) {
+      const range = this.find(at);
+      const { region } = range ?? {};
+      if (range && region?.ram && (region.kind !== 'romd' || region.isRomdMode)) {
+        const length = Math.min(target.length - done, range.start + range.size - at);
+        const from = region.ram.offset + range.offset + (at - range.start);
+        target.set(this.arena.bytes.subarray(from, from + length), done);
+        at += length;
+        done += length;
+      } else {
+        target[done++] = this.read(at++, 1);
+      }
+    }
+  }
+
+  /** DMA: copies bytes into guest memory. */
+  writeBytes(address: number, source: Uint8Array): void {
+    let at = address;
+    let done = 0;
+    while (done < source.length) {
+      const range = this.find(at);
+      const { region } = range ?? {};
+      if (range && region?.ram && region.kind !== 'romd') {
+        const length = Math.min(source.length - done, range.start + range.size - at);
+        if (!range.isReadonly) {
+          const to = region.ram.offset + range.offset + (at - range.start);
+          this.arena.bytes.set(source.subarray(done, done + length), to);
+          this.ramWritten(to, length);
+        }
+        at += length;
+        done += length;
+      } else {
+        this.write(at++, 1, source[done++]!);
+      }
+    }
+  }
+
+  /** How the 4 KiB page that holds an address is backed; null when not by one stretch of RAM or ROM. */
+  lookupPage(address: number): PageBacking | null {
+    const page = address - (address % PAGE_SIZE);
+    const range = this.find(page);
+    if (!range || page + PAGE_SIZE > range.start + range.size) return null;
+    const { region } = range;
+    if (!region.ram || (region.kind === 'romd' && !region.isRomdMode)) return null;
+    const offset = region.ram.offset + range.offset + (page - range.start);
+    if (offset % PAGE_SIZE !== 0) return null;
+    return {
+      offset,
+      writable: !range.isReadonly && region.kind !== 'romd',
+      dirtyLogged: this.arena.isLoggedAndClean(offset),
+    };
+  }
+
+  /** The CPU is about to write to a clean, logged page by itself. */
+  markDirty(arenaOffset: number, length: number): void {
+    this.arena.markDirty(arenaOffset, length);
+  }
+}

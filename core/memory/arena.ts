@@ -1,0 +1,127 @@
+/** The one linear memory that holds guest RAM, ROM, VRAM and the CPU's tables, so that translated code reaches all of it with a plain load. */
+import { UserError } from '../util/errors.ts';
+import { formatSize } from '../util/units.ts';
+
+/** The part of a shared `WebAssembly.Memory` that the arena needs. */
+export interface LinearMemory {
+  readonly buffer: SharedArrayBuffer | ArrayBuffer;
+  /** Adds 64 KiB pages. */
+  grow(pages: number): number;
+}
+
+export const PAGE_BITS = 12;
+export const PAGE_SIZE = 1 << PAGE_BITS;
+const WASM_PAGE = 65536;
+/** mem32 ends at 4 GiB; the last page is left free so that an offset plus an access size never wraps. */
+export const ARENA_LIMIT = 65535 * WASM_PAGE;
+
+/** Who logs writes, one bit each in `RamArena.dirty`. */
+export const DIRTY_CLIENT = { vga: 1, migration: 2 } as const;
+export type DirtyClient = keyof typeof DIRTY_CLIENT;
+const ALL_CLIENTS = 3;
+
+/** A named run of pages in the arena; the name is what migration calls it (`pc.ram`, `vga.vram`). */
+export interface RamBlock {
+  readonly name: string;
+  /** Byte offset in the arena, page aligned. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export class RamArena {
+  readonly memory: LinearMemory;
+  readonly blocks: RamBlock[] = [];
+  private next: number;
+  private view: Uint8Array;
+  private dataView: DataView;
+  /** One byte per page: a bit per client for which the page is dirty. Grows with the arena. */
+  dirty: Uint8Array;
+  /** One byte per page: which clients log the page at all. */
+  logged: Uint8Array;
+  /** One byte per page: the CPU has decoded code from here and wants to hear of writes by others. */
+  codePages: Uint8Array;
+
+  /** @param reservedBytes bytes at the start of the memory that are not the arena's */
+  constructor(memory: LinearMemory, reservedBytes = 0) {
+    this.memory = memory;
+    this.next = roundUp(reservedBytes, PAGE_SIZE);
+    this.view = new Uint8Array(memory.buffer);
+    this.dataView = new DataView(memory.buffer);
+    const pages = ARENA_LIMIT / PAGE_SIZE + 16;
+    this.dirty = new Uint8Array(pages);
+    this.logged = new Uint8Array(pages);
+    this.codePages = new Uint8Array(pages);
+  }
+
+  /** The whole memory. Fetch it anew after `allocate`: growing replaces it. */
+  get bytes(): Uint8Array {
+    return this.view;
+  }
+  get data(): DataView {
+    return this.dataView;
+  }
+
+  /** Zero-filled pages. @throws UserError when the arena is full */
+  allocate(name: string, bytes: number): RamBlock {
+    const size = roundUp(Math.max(bytes, 1), PAGE_SIZE);
+    if (this.next + size > ARENA_LIMIT)
+      throw new UserError(
+        `cannot set up guest memory '${name}': ${formatSize(bytes)} asked for, ${formatSize(ARENA_LIMIT - this.next)} left`,
+      );
+    const block: RamBlock = { name, offset: this.next, bytes };
+    const missing = this.next + size - this.memory.buffer.byteLength;
+    if (missing > 0) {
+      try {
+        this.memory.grow(Math.ceil(missing / WASM_PAGE));
+      } catch {
+        throw new UserError(`cannot set up guest memory '${name}': Cannot allocate memory`);
+      }
+      this.view = new Uint8Array(this.memory.buffer);
+      this.dataView = new DataView(this.memory.buffer);
+    }
+    this.next += size;
+    this.blocks.push(block);
+    return block;
+  }
+
+  blockBytes(block: RamBlock): Uint8Array {
+    return this.view.subarray(block.offset, block.offset + block.bytes);
+  }
+
+  /** Marks a byte range as written, for all clients. */
+  markDirty(offset: number, length: number): void {
+    for (let page = offset >>> PAGE_BITS, last = (offset + Math.max(length, 1) - 1) >>> PAGE_BITS; page <= last; page++)
+      this.dirty[page] = ALL_CLIENTS;
+  }
+
+  /** Whether a write to the page must still be reported to someone. */
+  isLoggedAndClean(offset: number): boolean {
+    const page = offset >>> PAGE_BITS;
+    const logged = this.logged[page]!;
+    return (logged & ~this.dirty[page]!) !== 0;
+  }
+
+  setLogged(offset: number, length: number, client: DirtyClient, isOn: boolean): void {
+    const mask = DIRTY_CLIENT[client];
+    for (let page = offset >>> PAGE_BITS, end = (offset + length) >>> PAGE_BITS; page < end; page++)
+      this.logged[page] = isOn ? this.logged[page]! | mask : this.logged[page]! & ~mask;
+  }
+
+  /** Whether any page of a range is dirty for the client. */
+  isDirty(offset: number, length: number, client: DirtyClient): boolean {
+    const mask = DIRTY_CLIENT[client];
+    for (let page = offset >>> PAGE_BITS, last = (offset + Math.max(length, 1) - 1) >>> PAGE_BITS; page <= last; page++)
+      if (this.dirty[page]! & mask) return true;
+    return false;
+  }
+
+  clearDirty(offset: number, length: number, client: DirtyClient): void {
+    const mask = ~DIRTY_CLIENT[client];
+    for (let page = offset >>> PAGE_BITS, last = (offset + Math.max(length, 1) - 1) >>> PAGE_BITS; page <= last; page++)
+      this.dirty[page] = this.dirty[page]! & mask;
+  }
+}
+
+function roundUp(n: number, unit: number): number {
+  return Math.ceil(n / unit) * unit;
+}
