@@ -1,0 +1,163 @@
+/** The seam between the instruction engine and the system half of the CPU: what each side offers the other.
+ *
+ *  Conventions for every `SystemOps` member
+ *  - While it runs `state.eip` is the EIP of the NEXT instruction; a fault (`raise`) restores the faulting one's EIP by itself.
+ *    A member that transfers control sets `state.eip` (and CS, CPL, EFLAGS ...) itself.
+ *  - Everything that may fault precedes the first change of state.
+ *  - Selectors, offsets and values are unsigned numbers; `size` of an operand is in bytes (2 or 4; 8 later).
+ *  - After a change of CR0/CR4/EFER/segments/CPL/VM/TF nothing has to be announced: the engine recomputes the mode after every
+ *    member returns (or faults). TLB contents are the exception: call `flushTlb`/`flushPage`. */
+import type { CpuState } from './state.ts';
+
+/** Kinds of access as the page walk sees them. */
+export const ACCESS = { read: 0, write: 1, execute: 2 } as const;
+export type Access = (typeof ACCESS)[keyof typeof ACCESS];
+
+/** Guest RAM and what else the CPU keeps in linear memory. */
+export interface RamBlock {
+  readonly offset: number;
+  readonly size: number;
+}
+export interface RamArena {
+  readonly memory: WebAssembly.Memory;
+  readonly bytes: Uint8Array;
+  readonly codePages: Uint8Array;
+  allocate(name: string, bytes: number): RamBlock;
+}
+export interface PageBacking {
+  readonly offset: number;
+  readonly writable: boolean;
+  readonly dirtyLogged: boolean;
+}
+export interface AddressSpace {
+  read(addr: number, size: 1 | 2 | 4 | 8): number;
+  write(addr: number, size: 1 | 2 | 4 | 8, value: number): void;
+  lookupPage(addr: number): PageBacking | null;
+  markDirty(arenaOffset: number, length: number): void;
+  subscribe(listener: {
+    flatViewChanged(): void;
+    dirtyCleared(arenaOffset: number, length: number): void;
+    ramWritten(arenaOffset: number, length: number): void;
+  }): () => void;
+}
+export type LogMask = 'int' | 'guest_errors' | 'unimp' | 'cpu_reset' | 'exec' | 'in_asm' | 'pcall' | 'mmu';
+
+/** What the board gives the CPU. */
+export interface CpuBus {
+  readonly arena: RamArena;
+  readonly memory: AddressSpace;
+  readonly io: AddressSpace;
+  acknowledgeInterrupt(): number;
+  tscNow(): number;
+  readApicBase?(): number;
+  writeApicBase?(value: number): void;
+  smiAcknowledged?(inSmm: boolean): void;
+  tripleFault(): void;
+  haltedChanged?(halted: boolean): void;
+  log(mask: LogMask, text: () => string): void;
+}
+
+/** Memory as instructions see it: linear addresses (A20 and paging applied inside), any alignment, may cross pages. Faults with #PF. */
+export interface LinearMemory {
+  /** `size` 1, 2 or 4; `supervisor` true: implicit accesses to GDT, IDT, TSS and inner stacks (CPL is ignored). Unsigned. */
+  read(linear: number, size: 1 | 2 | 4, supervisor?: boolean): number;
+  write(linear: number, size: 1 | 2 | 4, value: number, supervisor?: boolean): void;
+  /** Faults if the range cannot be written; so a multi-word push can check first and commit later. */
+  probeWrite(linear: number, bytes: number, supervisor?: boolean): void;
+  probeRead(linear: number, bytes: number, supervisor?: boolean): void;
+  /** Physical accesses (page walks, SMM save area): RAM fast, else the bus. A20 is NOT applied. */
+  readPhysical(addr: number, size: 1 | 2 | 4): number;
+  writePhysical(addr: number, size: 1 | 2 | 4, value: number): void;
+}
+
+/** What the system half works on: given once, when it is made. */
+export interface CpuContext {
+  readonly state: CpuState;
+  readonly bus: CpuBus;
+  readonly memory: LinearMemory;
+  /** Drops cached translations: all, or all but global pages, or of one page. */
+  flushTlb(keepGlobal?: boolean): void;
+  flushPage(linear: number): void;
+  /** Board-visible counters. */
+  readonly activity: CpuActivity;
+  /** The CPU shuts down (triple fault already reported) or must leave the run loop soon. */
+  requestExit(): void;
+}
+export interface CpuActivity {
+  pauses: number;
+  softInts: Uint32Array;
+  portReads: number;
+  portWrites: number;
+  mmioAccesses: number;
+  blocksDecoded: number;
+  modeSwitches: number;
+  stringOps: number;
+}
+
+/** Result of a page walk; reused object, copy what is kept. */
+export interface Translation {
+  phys: number;
+  /** Rights that may be cached for the privilege that was asked about. A write right is only given when the page is dirty. */
+  writable: boolean;
+  executable: boolean;
+  global: boolean;
+  /** Page size in bytes. */
+  pageBytes: number;
+}
+
+/** What the system half offers: filled by target/x86/system.ts `createSystemOps(context): SystemOps`. */
+export interface SystemOps {
+  /** Page walk with access rights, A/D updates, A20 applied to the result. Raises #PF (sets CR2). Paging off: identity. */
+  translate(linear: number, access: Access, user: boolean): Translation;
+  /** The same without side effects or faults; null when not mapped. Physical address. */
+  translateDebug(linear: number): number | null;
+
+  /** Delivers a fault, trap or interrupt through the IDT; turns nested faults into #DF and shutdown (never throws GUEST_FAULT).
+   *  `hardware`: external interrupt or NMI. state.eip is the EIP to push. */
+  deliverException(vector: number, errorCode: number | undefined): void;
+  deliverInterrupt(vector: number): void;
+  /** Non-maskable interrupt (vector 2; blocks further NMIs until IRET). */
+  deliverNmi(): void;
+  /** INT n (with VME and IOPL checks), INT3 (0xCC), INTO when OF is set, INT1 (0xF1). May fault. */
+  softwareInterrupt(vector: number, kind: 'int' | 'int3' | 'into' | 'int1'): void;
+  iret(size: 2 | 4): void;
+
+  /** MOV/POP Sreg, LDS and friends. `index`: ES CS SS DS FS GS (never CS). */
+  loadSegment(index: number, selector: number): void;
+  farJump(selector: number, offset: number, size: 2 | 4): void;
+  farCall(selector: number, offset: number, size: 2 | 4): void;
+  /** RETF and RETF imm16. */
+  farReturn(size: 2 | 4, popBytes: number): void;
+
+  lldt(selector: number): void;
+  ltr(selector: number): void;
+  /** Result in the low 32 bits, or -1: ZF = 0 and the destination stays. */
+  lar(selector: number): number;
+  lsl(selector: number): number;
+  /** New ZF. */
+  verr(selector: number): boolean;
+  verw(selector: number): boolean;
+
+  /** MOV to CR0/2/3/4/8 and LMSW; privilege already checked. */
+  writeCr(index: number, value: number): void;
+  readCr(index: number): number;
+  writeDr(index: number, value: number): void;
+  readDr(index: number): number;
+  /** Act on EAX/ECX/EDX/EBX; privilege is checked by them (#GP). */
+  cpuid(): void;
+  rdmsr(): void;
+  wrmsr(): void;
+  sysenter(): void;
+  sysexit(size: 4 | 8): void;
+  syscall(): void;
+  sysret(size: 4 | 8): void;
+  /** Enters system management mode between instructions; RSM (raises #UD outside of SMM). */
+  enterSmm(): void;
+  rsm(): void;
+  /** I/O permission bitmap: raises #GP when IOPL and the TSS deny. Called only when CPL > IOPL or in VM86. */
+  checkIo(port: number, bytes: number): void;
+
+  /** Power-on values of every register (memory-side state of the engine is the engine's). INIT keeps FPU and caches. */
+  reset(): void;
+  init(): void;
+}
