@@ -195,7 +195,10 @@ export function unused(bytes: number): FieldKind<null> {
     size: bytes,
     initial: () => null,
     save: (w) => w.bytes(new Uint8Array(bytes)),
-    load: (r) => (r.bytes(bytes), null),
+    load(r) {
+      r.bytes(bytes);
+      return null;
+    },
     fieldName: 'unused',
   };
 }
