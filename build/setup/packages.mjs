@@ -11,7 +11,12 @@ export function stalePackages(base = root) {
   const installed = join(base, 'node_modules', '.package-lock.json');
   if (!existsSync(installed)) return 'no packages installed yet';
   const wanted = readLock(join(base, 'package-lock.json'));
-  const present = readLock(installed);
+  let present;
+  try {
+    present = readLock(installed);
+  } catch {
+    return 'the last installation did not finish';
+  }
   for (const [path, want] of Object.entries(wanted)) {
     if (path === '') continue;
     const have = present[path];
