@@ -83,7 +83,8 @@ export class AddressSpace {
     const index = this.portIndex;
     if (!index) return;
     index.fill(0);
-    this.ranges.forEach((range, i) => index.fill(i + 1, range.start, Math.min(range.start + range.size, 65536)));
+    for (const [i, range] of this.ranges.entries())
+      index.fill(i + 1, range.start, Math.min(range.start + range.size, 65536));
   }
 
   /** The range that serves an address. */
@@ -135,7 +136,10 @@ export class AddressSpace {
   write(address: number, size: AccessSize, value: number): void {
     const range = this.find(address);
     if (!range) return;
-    if (address + size > range.start + range.size) return this.writeBytewise(address, size, value);
+    if (address + size > range.start + range.size) {
+      this.writeBytewise(address, size, value);
+      return;
+    }
     const { region } = range;
     const offset = address - range.start + range.offset;
     if (region.ram && region.kind !== 'romd') {

@@ -1,0 +1,178 @@
+/** One thread runs vCPU slices, timers and requests, and breathes between them so that the host's I/O gets its turn. */
+import type { Clocks } from '../clock/clock.ts';
+import { type CpuActivity, IdlePollDetector } from './idle-poll.ts';
+
+/** How the loop gets time from its host. */
+export interface LoopHost {
+  /** Runs `task` after pending I/O, as soon as possible. */
+  soon(task: () => void): void;
+  /** Runs `task` after at least `ms` milliseconds. Returns a way to take it back. */
+  after(ms: number, task: () => void): () => void;
+  monotonicNs(): number;
+}
+
+/** The processor as the loop sees it. */
+export interface LoopCpu {
+  run(budget: number): 'budget' | 'halted' | 'exit' | 'breakpoint';
+  requestExit(): void;
+  readonly executed: number;
+  readonly halted: boolean;
+  readonly activity: CpuActivity;
+}
+
+/** Guest time between two looks at the host's I/O. */
+const BREATH_NS = 2_000_000;
+/** A slice is never shorter than this many instructions, so that a timer in the past cannot starve the guest. */
+const SHORTEST_SLICE = 500;
+const LONGEST_SLICE = 2_000_000;
+
+export interface LoopStatistics {
+  /** Million guest instructions per second while running. */
+  readonly mips: number;
+  /** Part of the time since the last look that the vCPU ran, 0 to 1. */
+  readonly busy: number;
+}
+
+export class MainLoop {
+  private readonly clocks: Clocks;
+  private readonly cpu: LoopCpu;
+  private readonly host: LoopHost;
+  /** Handles what devices and monitors asked for; returns false when the loop must end. */
+  private readonly handleRequests: () => boolean;
+  private isRunning = false;
+  private hasEnded = false;
+  private isScheduled = false;
+  private isInside = false;
+  private cancelSleep: (() => void) | null = null;
+  /** Guest instructions per nanosecond, smoothed. */
+  private speed = 0.1;
+  private busyNs = 0;
+  private lookedAtNs: number;
+  readonly idlePoll: IdlePollDetector;
+
+  constructor(clocks: Clocks, cpu: LoopCpu, host: LoopHost, handleRequests: () => boolean) {
+    this.clocks = clocks;
+    this.cpu = cpu;
+    this.host = host;
+    this.handleRequests = handleRequests;
+    this.lookedAtNs = host.monotonicNs();
+    this.idlePoll = new IdlePollDetector(cpu.activity);
+    for (const clock of [clocks.virtual, clocks.realtime, clocks.host])
+      clock.onDeadlineChanged = () => (this.isInside ? cpu.requestExit() : this.kick());
+  }
+
+  /** The vCPU runs from now on. */
+  resume(): void {
+    this.isRunning = true;
+    this.clocks.start();
+    this.kick();
+  }
+  /** The vCPU stops at the end of its slice; virtual time stands still at once. */
+  pause(): void {
+    this.isRunning = false;
+    this.clocks.stop();
+    this.cpu.requestExit();
+  }
+  end(): void {
+    this.hasEnded = true;
+    this.cancelSleep?.();
+    this.cancelSleep = null;
+    this.cpu.requestExit();
+  }
+
+  /** Something happened that the loop should look at: an interrupt, a request, an earlier deadline. */
+  kick(): void {
+    if (this.isInside) this.cpu.requestExit();
+    this.idlePoll.wake();
+    this.schedule();
+  }
+  private schedule(): void {
+    if (this.isScheduled || this.isInside || this.hasEnded) return;
+    this.cancelSleep?.();
+    this.cancelSleep = null;
+    this.isScheduled = true;
+    this.host.soon(() => {
+      this.isScheduled = false;
+      this.turn();
+    });
+  }
+
+  private turn(): void {
+    if (this.hasEnded) return;
+    this.isInside = true;
+    let wantsMore = false;
+    try {
+      const start = this.host.monotonicNs();
+      do {
+        this.clocks.virtual.runTimers();
+        this.clocks.realtime.runTimers();
+        this.clocks.host.runTimers();
+        if (!this.handleRequests()) {
+          this.hasEnded = true;
+          return;
+        }
+        wantsMore = this.isRunning && this.runSlice();
+      } while (wantsMore && this.host.monotonicNs() - start < BREATH_NS);
+    } finally {
+      this.isInside = false;
+    }
+    if (wantsMore) {
+      const restMs = this.idlePoll.restMs();
+      if (restMs > 0) this.sleepUntilDeadline(restMs);
+      else this.schedule();
+    } else this.sleepUntilDeadline(Number.POSITIVE_INFINITY);
+  }
+
+  /** Returns whether the vCPU has more to do. */
+  private runSlice(): boolean {
+    const before = this.cpu.executed;
+    const startNs = this.host.monotonicNs();
+    const outcome = this.cpu.run(this.budget());
+    const elapsedNs = this.host.monotonicNs() - startNs;
+    const executed = this.cpu.executed - before;
+    this.busyNs += elapsedNs;
+    if (executed > 10_000 && elapsedNs > 0) this.speed += (executed / elapsedNs - this.speed) * 0.2;
+    if (outcome === 'halted') return false;
+    this.idlePoll.observe(executed, this.host.monotonicNs());
+    return outcome !== 'breakpoint';
+  }
+
+  private budget(): number {
+    const deadline = this.nextDeadlineNs();
+    if (deadline === Number.POSITIVE_INFINITY) return Math.min(LONGEST_SLICE, BREATH_NS * this.speed);
+    return Math.min(LONGEST_SLICE, Math.max(SHORTEST_SLICE, Math.min(deadline, BREATH_NS) * this.speed)) | 0;
+  }
+
+  /** Nanoseconds to the next timer of any clock that runs. */
+  private nextDeadlineNs(): number {
+    const { virtual, realtime, host } = this.clocks;
+    let nearest = Number.POSITIVE_INFINITY;
+    for (const clock of this.isRunning ? [virtual, realtime, host] : [realtime, host])
+      if (clock.deadlineNs !== null) nearest = Math.min(nearest, Math.max(0, clock.deadlineNs - clock.now()));
+    return nearest;
+  }
+
+  private sleepUntilDeadline(longestMs: number): void {
+    if (this.isScheduled || this.hasEnded) return;
+    const ms = Math.min(longestMs, this.nextDeadlineNs() / 1e6);
+    if (ms === Number.POSITIVE_INFINITY) return; // until someone kicks
+    if (ms <= 0) {
+      this.schedule();
+      return;
+    }
+    this.cancelSleep?.();
+    this.cancelSleep = this.host.after(ms, () => {
+      this.cancelSleep = null;
+      this.turn();
+    });
+  }
+
+  /** What the status bar shows; each call starts a new period. */
+  statistics(): LoopStatistics {
+    const now = this.host.monotonicNs();
+    const busy = Math.min(1, this.busyNs / Math.max(1, now - this.lookedAtNs));
+    this.busyNs = 0;
+    this.lookedAtNs = now;
+    return { mips: this.speed * 1000, busy };
+  }
+}
