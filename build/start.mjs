@@ -79,12 +79,8 @@ async function downloadElectron() {
     return noteFailure(`${new URL(base).host} does not answer`);
   }
   console.error(`Downloading Electron ${version} ...`);
-  const options = {
-    cwd: root,
-    env: childEnv(),
-    stdio: /** @type {const} */ (['ignore', 2, 'ignore']),
-    timeout: 900_000,
-  };
+  /** @type {import('node:child_process').SpawnSyncOptions} */
+  const options = { cwd: root, env: childEnv(), stdio: ['ignore', 2, 'ignore'], timeout: 900_000 };
   const { status } = spawnSync(node24, [moduleFile('electron', 'install.js')], options);
   return status === 0 && electronBinary() ? undefined : noteFailure('the download failed');
 }
