@@ -142,8 +142,11 @@ export class DisplayConsole {
     else this.text.clear();
     return this.text;
   }
-  setUiInfo(info: UiInfo): void {
-    this.#hardware.uiInfo?.(info);
+  /** Tells the device what a viewer would like to see; false when it cannot follow. */
+  setUiInfo(info: UiInfo): boolean {
+    if (!this.#hardware.uiInfo) return false;
+    this.#hardware.uiInfo(info);
+    return true;
   }
 }
 
