@@ -1,4 +1,6 @@
 /** What a device may reach besides its pins, bus and regions: the machine's memory, clocks and requests. Set by `system/` before it makes devices, by tests for a bare board. */
+import { DisplayRegistry } from '../../backends/display/console.ts';
+import { InputCore } from '../../backends/input/input-core.ts';
 import { Clocks, ManualTime } from '../../clock/clock.ts';
 import { AddressSpace } from '../../memory/address-space.ts';
 import { RamArena } from '../../memory/arena.ts';
@@ -39,6 +41,10 @@ export interface MachineEnvironment {
   findFirmware(name: string): Uint8Array | null;
   /** `-drive`, `-chardev`, `-netdev` by id. */
   findBackend(kind: 'drive' | 'chardev' | 'netdev', id: string): object | null;
+  /** Where graphic hardware shows its consoles. */
+  readonly displays: DisplayRegistry;
+  /** Where keyboards and pointers hear of input. */
+  readonly input: InputCore;
   /** Where objects without a place of their own go: `/machine/unattached`. */
   readonly unattached: QomObject;
 }
@@ -96,6 +102,10 @@ export function bareBoard(overrides: Partial<MachineEnvironment> = {}): MachineE
     emit: (event: string) => void requests.push(`event ${event}`),
     findFirmware: () => null,
     findBackend: () => null,
+    displays: new DisplayRegistry(),
+    input: new InputCore({
+      after: (ms, task) => clocks.virtual.newTimer(task).modify(clocks.virtual.now() + ms * 1e6),
+    }),
     unattached: objectNewAs(MemoryRegion, 'memory-region'),
     advance(ns: number) {
       const end = time.ns + ns;
