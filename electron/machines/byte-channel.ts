@@ -121,7 +121,10 @@ export class SharedTerminal {
     const state = this.peers.get(peer);
     if (!state) return;
     state.inFlight += bytes.length;
-    if (state.inFlight > MOST_UNSENT) return this.detach(peer, 'this terminal is too slow for the machine');
+    if (state.inFlight > MOST_UNSENT) {
+      this.detach(peer, 'this terminal is too slow for the machine');
+      return;
+    }
     peer.send(bytes, () => {
       state.inFlight -= bytes.length;
     });

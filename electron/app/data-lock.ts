@@ -1,0 +1,49 @@
+/** One manager per data folder. The lock is a file with the identity of the process that holds it, so that a lock left
+ *  by a crash is recognised; two managers that start at once are told apart by the exclusive creation of the file. */
+
+import { randomBytes } from 'node:crypto';
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { AppError, hostErrorCode } from '../api/app-error.ts';
+import { identifyProcess, isAlive } from '../machines/process-identity.ts';
+
+const lockSchema = z.object({ pid: z.int(), startTime: z.string() });
+
+/** Takes the lock or throws an `AppError`; the answer releases it. */
+export function lockDataDir(dataDir: string): () => void {
+  const path = join(dataDir, 'lock');
+  const mine = identifyProcess(process.pid) ?? { pid: process.pid, startTime: 'unknown' };
+  const draft = join(dataDir, `.lock.${randomBytes(4).toString('hex')}`);
+  writeFileSync(draft, JSON.stringify(mine), { mode: 0o600, flag: 'wx' });
+  try {
+    for (let tries = 0; tries < 3; tries++) {
+      try {
+        linkSync(draft, path);
+        return () => rmSync(path, { force: true });
+      } catch (error) {
+        if (hostErrorCode(error) !== 'EEXIST') throw error;
+      }
+      const holder = readLock(path);
+      if (holder && isAlive(holder)) {
+        throw new AppError(
+          'conflict',
+          `Terrarium is running already with the data folder ${dataDir} (process ${holder.pid}). ` +
+            'Use that one, end it, or choose another folder with --data-dir.',
+        );
+      }
+      rmSync(path, { force: true }); // its holder is gone
+    }
+    throw new AppError('conflict', `The data folder ${dataDir} cannot be locked: another Terrarium is starting.`);
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+function readLock(path: string): z.infer<typeof lockSchema> | undefined {
+  try {
+    return lockSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
