@@ -89,7 +89,7 @@ export const GROUPS = {
       ...keys('bool', 'strict'),
     ],
   },
-  rtc: { name: 'rtc', impliedKey: 'base', mergeLists: true, desc: keys('string', 'base clock driftfix') },
+  rtc: { name: 'rtc', mergeLists: true, desc: keys('string', 'base clock driftfix') },
   action: { name: 'action', mergeLists: true, desc: keys('string', 'reboot shutdown panic watchdog') },
   trace: { name: 'trace', impliedKey: 'enable', desc: keys('string', 'enable events file') },
   mon: {

@@ -60,23 +60,39 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
     ],
   }),
   alias('M', true),
-  option(STANDARD, 'cpu', true, { forms: '-cpu model[,+feature][,-feature][,feature=on|off]', help: "processor model ('-cpu help' lists them)" }),
+  option(STANDARD, 'cpu', true, {
+    forms: '-cpu model[,+feature][,-feature][,feature=on|off]',
+    help: "processor model ('-cpu help' lists them)",
+  }),
   option(STANDARD, 'accel', true, {
     forms: '-accel [accel=]accelerator[,prop[=value][,...]]',
     help: "what executes the guest ('-accel help' lists them)",
   }),
   option(STANDARD, 'smp', true, {
-    forms: '-smp [[cpus=]n][,maxcpus=maxcpus][,sockets=sockets][,dies=dies][,clusters=clusters][,cores=cores][,threads=threads]',
-    help: ['number of processors (default: 1) and how they are arranged;', 'what is left out follows from the rest, cores before sockets'],
+    forms:
+      '-smp [[cpus=]n][,maxcpus=maxcpus][,sockets=sockets][,dies=dies][,clusters=clusters][,cores=cores][,threads=threads]',
+    help: [
+      'number of processors (default: 1) and how they are arranged;',
+      'what is left out follows from the rest, cores before sockets',
+    ],
   }),
-  option(STANDARD, 'set', true, { forms: '-set group.id.key=value', help: 'set <key> of the <group> entry named <id> after it was given' }),
+  option(STANDARD, 'set', true, {
+    forms: '-set group.id.key=value',
+    help: 'set <key> of the <group> entry named <id> after it was given',
+  }),
   option(STANDARD, 'global', true, {
     forms: ['-global driver.property=value', '-global driver=driver,property=property,value=value'],
     help: 'default for a property of every device of that type',
   }),
   option(STANDARD, 'boot', true, {
-    forms: ['-boot [order=drives][,once=drives][,menu=on|off]', '      [,splash=file][,splash-time=ms][,reboot-timeout=ms][,strict=on|off]'],
-    help: ["drives: any of floppy (a), hard disk (c), CD-ROM (d), network (n), in order of trial", 'menu: let the firmware ask; splash: picture shown meanwhile'],
+    forms: [
+      '-boot [order=drives][,once=drives][,menu=on|off]',
+      '      [,splash=file][,splash-time=ms][,reboot-timeout=ms][,strict=on|off]',
+    ],
+    help: [
+      'drives: any of floppy (a), hard disk (c), CD-ROM (d), network (n), in order of trial',
+      'menu: let the firmware ask; splash: picture shown meanwhile',
+    ],
   }),
   option(STANDARD, 'm', true, {
     forms: '-m [size=]megs[,slots=n,maxmem=size]',
@@ -84,7 +100,10 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
   }),
   option(STANDARD, 'device', true, {
     forms: '-device driver[,prop[=value][,...]]',
-    help: ['add a device and set its properties', "'-device help' lists the devices, '-device driver,help' the properties of one"],
+    help: [
+      'add a device and set its properties',
+      "'-device help' lists the devices, '-device driver,help' the properties of one",
+    ],
   }),
   option(STANDARD, 'name', true, {
     forms: '-name [guest=]string1[,process=string2][,debug-threads=on|off]',
@@ -110,9 +129,12 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
 
   option(DISPLAY, 'display', true, {
     forms: ['-display vnc=<display>[,<optargs>]', '-display none'],
-    help: ['where the screen is shown; without this option: nowhere,', 'unless -vnc is given'],
+    help: ['where the screen is shown; without this option: on the first', 'free VNC display of this host'],
   }),
-  option(DISPLAY, 'nographic', false, { forms: '-nographic', help: 'no screen; first serial port and monitor share the terminal' }),
+  option(DISPLAY, 'nographic', false, {
+    forms: '-nographic',
+    help: 'no screen; first serial port and monitor share the terminal',
+  }),
   option(DISPLAY, 'vga', true, { forms: '-vga [std|none]', help: "video card ('-vga help' lists them)" }),
   option(DISPLAY, 'vnc', true, {
     forms: '-vnc <display>[,<optargs>]',
@@ -153,9 +175,16 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
   option(EXPERT, 'D', true, { forms: '-D logfile', help: "write the log to 'logfile' (default: stderr)" }),
   option(EXPERT, 'L', true, { forms: '-L path', help: 'look for firmware here first' }),
   option(EXPERT, 'no-reboot', false, { forms: '-no-reboot', help: 'end instead of rebooting' }),
-  option(EXPERT, 'no-shutdown', false, { forms: '-no-shutdown', help: 'pause instead of ending when the guest powers off' }),
+  option(EXPERT, 'no-shutdown', false, {
+    forms: '-no-shutdown',
+    help: 'pause instead of ending when the guest powers off',
+  }),
   option(EXPERT, 'action', true, {
-    forms: ['-action reboot=reset|shutdown', '-action shutdown=poweroff|pause', '-action panic=pause|shutdown|exit-failure|none'],
+    forms: [
+      '-action reboot=reset|shutdown',
+      '-action shutdown=poweroff|pause',
+      '-action panic=pause|shutdown|exit-failure|none',
+    ],
     help: 'what follows a reboot, a power-off, a panic of the guest',
   }),
   option(EXPERT, 'daemonize', false, { forms: '-daemonize', help: 'go to the background once the machine is made' }),
@@ -171,7 +200,10 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
     forms: '-trace [[enable=]<pattern>][,events=<file>][,file=<file>]',
     help: "print these events as they happen ('-trace help' lists them)",
   }),
-  option(EXPERT, 'dump-vmstate', true, { forms: '-dump-vmstate <file>', help: 'describe the saved state of the machine as JSON and exit' }),
+  option(EXPERT, 'dump-vmstate', true, {
+    forms: '-dump-vmstate <file>',
+    help: 'describe the saved state of the machine as JSON and exit',
+  }),
 
   ...notYet(
     true,

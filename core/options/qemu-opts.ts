@@ -94,9 +94,12 @@ export class QemuOpts {
   /** Parses `text` into this list, as parameters after those already there. */
   parse(text: string, settings: Omit<ParseSettings, 'location'>): void {
     const anyKey = this.group.desc.length === 0;
-    for (const { name, value, flag } of scanParameters(text, settings.allowImplied ? this.group.impliedKey : undefined)) {
+    for (const { name, value, flag } of scanParameters(
+      text,
+      settings.allowImplied ? this.group.impliedKey : undefined,
+    )) {
       if (flag && !anyKey && isHelpWord(name)) throw new OptsHelpWanted(this.group);
-      if (flag) warnFlag(name, value, settings.warn);
+      if (flag && !isHelpWord(name)) warnFlag(name, value, settings.warn);
       if (name === 'id') continue; // taken when the list was made
       this.set(name, value);
     }
