@@ -121,6 +121,8 @@ export const FIELDS = {
   mtrrPhysMask: field('u64', 8),
   mcgStatus: field('u64'),
   mcgCtl: field('u64'),
+  /** Machine-check banks: control, status, address, misc of each. */
+  mcBanks: field('u64', 40),
   xcr0: field('u64'),
   xss: field('u64'),
   /** x87: registers as 16-byte slots (mantissa 8 bytes, exponent and sign 2 bytes); MMX shares the mantissas. */

@@ -1,0 +1,97 @@
+/** MOV to and from CR0/2/3/4/8 and LMSW: validity checks, what a change flushes. Intel SDM volume 3A section 2.5.
+ *  Not modelled: CR8 as the local APIC's task priority (long mode only) and PCIDs. */
+import type { CpuDefinition } from './cpu-definition.ts';
+import { raise, VECTOR } from './fault.ts';
+import { type CpuState, CR0, CR4, CS, DESC, EFER, FIELDS } from './state.ts';
+import type { CpuContext } from './system-ops.ts';
+
+/** Bits of CR0 that exist; the others are ignored. */
+const CR0_DEFINED = 0xe005_003f;
+
+function bit(name: string, position: number): readonly [feature: string, mask: number] {
+  return [name, 1 << position];
+}
+
+/** CR4 bits that come with a feature; without it they are reserved. */
+const CR4_BY_FEATURE = [
+  bit('umip', 11),
+  bit('la57', 12),
+  bit('fsgsbase', 16),
+  bit('pcid', 17),
+  bit('xsave', 18),
+  bit('smep', 20),
+  bit('smap', 21),
+  bit('pku', 22),
+  bit('pks', 24),
+];
+/** VME to OSXMMEXCPT may be set by everyone; VME and PVI have no effect here, as under TCG. */
+const CR4_ALWAYS = 0x7ff;
+
+/** Bits that CR4 may not have on this CPU. */
+export function reservedCr4Bits(cpu: CpuDefinition): number {
+  let allowed = CR4_ALWAYS;
+  for (const [feature, mask] of CR4_BY_FEATURE) if (cpu.features.has(feature)) allowed |= mask;
+  return ~allowed >>> 0;
+}
+
+export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, value: number): void {
+  const { state } = ctx;
+  switch (index) {
+    case 0:
+      writeCr0(ctx, value);
+      return;
+    case 2:
+      state.cr2 = value;
+      return;
+    case 3:
+      state.cr3 = value;
+      ctx.flushTlb(true);
+      return;
+    case 4:
+      writeCr4(ctx, cpu, value);
+      return;
+    case 8:
+      if (value & ~15) raise(state, VECTOR.GP, 0);
+      state.set(FIELDS.cr8, value);
+      return;
+    default:
+      raise(state, VECTOR.UD);
+  }
+}
+
+function writeCr0(ctx: CpuContext, value: number): void {
+  const { state } = ctx;
+  const next = ((value & CR0_DEFINED) | CR0.ET) >>> 0;
+  const turnsPagingOn = next >= CR0.PG && !state.paging;
+  if (next >= CR0.PG && !(next & CR0.PE)) raise(state, VECTOR.GP, 0);
+  if (next & CR0.NW && !(next & CR0.CD)) raise(state, VECTOR.GP, 0);
+  if (turnsPagingOn && state.efer & EFER.LME) {
+    const isLongCode = (state.segments[CS]!.flags & DESC.long) !== 0;
+    if (!(state.cr4 & CR4.PAE) || isLongCode) raise(state, VECTOR.GP, 0);
+    state.efer |= EFER.LMA;
+  } else if (next < CR0.PG) state.efer &= ~EFER.LMA;
+  const changed = (state.cr0 ^ next) >>> 0;
+  state.cr0 = next;
+  if (changed & (CR0.PE | CR0.WP) || changed >= CR0.PG) ctx.flushTlb();
+  if (changed & CR0.PE || changed >= CR0.PG) ctx.activity.modeSwitches++;
+}
+
+function writeCr4(ctx: CpuContext, cpu: CpuDefinition, value: number): void {
+  const { state } = ctx;
+  if (value & reservedCr4Bits(cpu)) raise(state, VECTOR.GP, 0);
+  if (state.efer & EFER.LMA && !(value & CR4.PAE)) raise(state, VECTOR.GP, 0);
+  // Without SSE there is nothing that these two could switch on.
+  const next = cpu.features.has('sse') ? value : value & ~(CR4.OSFXSR | CR4.OSXMMEXCPT);
+  const changed = state.cr4 ^ next;
+  state.cr4 = next >>> 0;
+  if (changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP)) ctx.flushTlb();
+}
+
+export function readCr(state: CpuState, index: number): number {
+  if (index === 0) return state.cr0;
+  if (index === 2) return state.low(FIELDS.cr2);
+  if (index === 3) return state.low(FIELDS.cr3);
+  if (index === 4) return state.cr4;
+  if (index === 8) return state.low(FIELDS.cr8);
+  return raise(state, VECTOR.UD);
+}

@@ -1,0 +1,305 @@
+/** Interrupt and exception delivery: real mode, protected mode with interrupt, trap and task gates, VM86, software interrupts,
+ *  double and triple faults. Intel SDM volume 3A chapter 6 and section 20.2 (VM86), INT in volume 2.
+ *  Not modelled: CR4.VME (the CPU models cannot have it) and long mode's 16-byte gates. */
+import {
+  type Descriptor,
+  descriptorDpl,
+  descriptorLimit,
+  descriptorType,
+  isCode,
+  isConforming,
+  isPresent,
+  isSystem,
+  markAccessed,
+  requireDescriptor,
+  StackAccess,
+  SYSTEM_TYPE,
+  selectorError,
+  setRealSegment,
+  setSegment,
+} from './context.ts';
+import { GUEST_FAULT, raise, VECTOR } from './fault.ts';
+import { infoRegisters } from './registers-text.ts';
+import { checkStackSegment, setCodeSegment } from './segmentation.ts';
+import { type CpuState, CR0, CS, DESC, DS, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
+import type { CpuContext } from './system-ops.ts';
+import { requireTss, setStackPointer, switchTask, type TaskSwitchSource } from './task-switch.ts';
+
+/** What is delivered, and how. */
+interface Event {
+  readonly vector: number;
+  /** `software`: INT n, INT3, INTO, whose gates are checked against CPL. `int1`: an instruction, but an event of its own. */
+  readonly kind: 'exception' | 'interrupt' | 'software' | 'int1';
+  /** Pushed where the vector has one. */
+  readonly errorCode?: number | undefined;
+}
+
+/** EXT of error codes that delivery itself raises: the cause was not an instruction that asks for an interrupt. */
+function extOf(event: Event): 0 | 1 {
+  return event.kind === 'software' ? 0 : 1;
+}
+
+const FAULTS_WITH_RF = mask(
+  VECTOR.DE,
+  VECTOR.BR,
+  VECTOR.UD,
+  VECTOR.NM,
+  VECTOR.TS,
+  VECTOR.NP,
+  VECTOR.SS,
+  VECTOR.GP,
+  VECTOR.PF,
+  VECTOR.MF,
+  VECTOR.AC,
+  VECTOR.XM,
+);
+const CONTRIBUTORY = mask(VECTOR.DE, VECTOR.TS, VECTOR.NP, VECTOR.SS, VECTOR.GP);
+
+function mask(...vectors: number[]): number {
+  return vectors.reduce((all, vector) => all | (1 << vector), 0);
+}
+
+function isContributory(vector: number): boolean {
+  return vector < 32 && ((CONTRIBUTORY >>> vector) & 1) === 1;
+}
+
+/** Whether a second fault while delivering the first makes a double fault (SDM table 6-5). */
+export function makesDoubleFault(first: number, second: number): boolean {
+  if (first === VECTOR.PF) return second === VECTOR.PF || isContributory(second);
+  return isContributory(first) && isContributory(second);
+}
+
+/** Delivers a fault or trap; what goes wrong meanwhile becomes the second fault, #DF or shutdown. Never throws a guest fault. */
+export function deliverException(ctx: CpuContext, vector: number, errorCode: number | undefined): void {
+  deliverChain(ctx, { vector, errorCode, kind: 'exception' });
+}
+
+/** Delivers an external interrupt. */
+export function deliverInterrupt(ctx: CpuContext, vector: number): void {
+  deliverChain(ctx, { vector, kind: 'interrupt' });
+}
+
+/** Delivers a non-maskable interrupt; further ones wait for IRET. */
+export function deliverNmi(ctx: CpuContext): void {
+  ctx.state.nmiBlocked = true;
+  deliverInterrupt(ctx, VECTOR.NMI);
+}
+
+function deliverChain(ctx: CpuContext, first: Event): void {
+  const { state, bus } = ctx;
+  let event = first;
+  for (;;) {
+    try {
+      const current = event;
+      bus.log('int', () => describe(ctx, current));
+      deliver(ctx, event);
+      state.set(FIELDS.exceptionVector, 0xffff_ffff);
+      return;
+    } catch (error) {
+      if (error !== GUEST_FAULT) throw error;
+    }
+    const next = followUp(state, event);
+    if (!next) break;
+    event = next;
+  }
+  state.set(FIELDS.exceptionVector, 0xffff_ffff);
+  bus.log('cpu_reset', () => `Triple fault\n${infoRegisters(state)}`);
+  bus.tripleFault();
+}
+
+/** What comes after a fault during delivery; null: shutdown. Ends: a benign event is followed by a fault, a contributory one
+ *  by #PF or #DF, #PF by #DF only or by a benign one that delivery cannot raise. */
+function followUp(state: CpuState, event: Event): Event | null {
+  const second = state.low(FIELDS.exceptionVector);
+  const errorCode = state.low(FIELDS.exceptionHasErrorCode) ? state.low(FIELDS.exceptionErrorCode) : undefined;
+  if (event.kind === 'exception') {
+    if (event.vector === VECTOR.DF) return null;
+    if (makesDoubleFault(event.vector, second)) return { vector: VECTOR.DF, errorCode: 0, kind: 'exception' };
+  }
+  return { vector: second, errorCode, kind: 'exception' };
+}
+
+let eventCount = 0;
+function describe(ctx: CpuContext, event: Event): string {
+  const { state } = ctx;
+  const count = String(eventCount++).padStart(6);
+  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
+  const cs = state.segments[CS]!;
+  const last =
+    event.vector === VECTOR.PF ? ` CR2=${hex(state.cr2, 16)}` : ` env->regs[R_EAX]=${hex(state.reg32(0), 16)}`;
+  return (
+    `${count}: v=${hex(event.vector, 2)} e=${hex(event.errorCode ?? 0, 4)} i=${event.kind === 'software' ? 1 : 0} cpl=${state.cpl} ` +
+    `IP=${hex(cs.selector, 4)}:${hex(state.eip, 16)} pc=${hex((cs.base + state.eip) >>> 0, 16)} ` +
+    `SP=${hex(state.segments[SS]!.selector, 4)}:${hex(state.reg32(ESP), 16)}${last}\n${infoRegisters(state)}`
+  );
+}
+
+/** INT n, INT3, INTO (when OF is set) and INT1. May fault; `state.eip` is the next instruction. */
+export function softwareInterrupt(ctx: CpuContext, vector: number, kind: 'int' | 'int3' | 'into' | 'int1'): void {
+  const { state } = ctx;
+  ctx.activity.softInts[vector]!++;
+  if (kind === 'int' && state.vm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
+  deliver(ctx, { vector, kind: kind === 'int1' ? 'int1' : 'software' });
+}
+
+function deliver(ctx: CpuContext, event: Event): void {
+  if (ctx.state.cr0 & CR0.PE) deliverProtected(ctx, event);
+  else deliverReal(ctx, event);
+  ctx.state.interruptShadow = false;
+}
+
+function deliverReal(ctx: CpuContext, event: Event): void {
+  const { state, memory } = ctx;
+  const { vector } = event;
+  if (vector * 4 + 3 > state.idtLimit) raise(state, VECTOR.GP, gateError(event));
+  const entry = (state.idtBase + vector * 4) >>> 0;
+  const offset = memory.read(entry, 2, true);
+  const selector = memory.read((entry + 2) >>> 0, 2, true);
+  const cs = state.segments[CS]!;
+  const stack = StackAccess.current(ctx);
+  stack.push(2, flagsImage(ctx, event));
+  stack.push(2, cs.selector);
+  stack.push(2, state.eip);
+  setStackPointer(ctx, stack.sp);
+  setRealSegment(cs, selector);
+  state.eip = offset;
+  state.setEflags(state.getEflags() & ~(EFLAGS.IF | EFLAGS.TF | EFLAGS.AC | EFLAGS.RF));
+}
+
+function gateError(event: Event): number {
+  return event.vector * 8 + 2 + extOf(event);
+}
+
+/** Faults are restarted: RF keeps the instruction from hitting its own breakpoint again. */
+function setsRf({ kind, vector }: Event): boolean {
+  return kind === 'exception' && vector < 32 && ((FAULTS_WITH_RF >>> vector) & 1) === 1;
+}
+
+function flagsImage(ctx: CpuContext, event: Event): number {
+  const flags = ctx.state.getEflags() & ~EFLAGS.RF;
+  return (setsRf(event) ? flags | EFLAGS.RF : flags) >>> 0;
+}
+
+function deliverProtected(ctx: CpuContext, event: Event): void {
+  const { state, memory } = ctx;
+  const { vector } = event;
+  const ext = extOf(event);
+  if (vector * 8 + 7 > state.idtLimit) raise(state, VECTOR.GP, gateError(event));
+  const address = (state.idtBase + vector * 8) >>> 0;
+  const gate: Descriptor = {
+    low: memory.read(address, 4, true),
+    high: memory.read((address + 4) >>> 0, 4, true),
+    address,
+  };
+  const type = descriptorType(gate);
+  const isGate = isSystem(gate) && (type === SYSTEM_TYPE.taskGate || (type & 7) === 6 || (type & 7) === 7); // 16- and 32-bit
+  if (!isGate) raise(state, VECTOR.GP, gateError(event));
+  if (event.kind === 'software' && descriptorDpl(gate) < state.cpl) raise(state, VECTOR.GP, gateError(event));
+  if (!isPresent(gate)) raise(state, VECTOR.NP, gateError(event));
+  if (type === SYSTEM_TYPE.taskGate) {
+    deliverThroughTask(ctx, event, gate.low >>> 16);
+    return;
+  }
+
+  const size = type & 8 ? 4 : 2;
+  const selector = gate.low >>> 16;
+  const offset = size === 4 ? ((gate.low & 0xffff) | (gate.high & 0xffff_0000)) >>> 0 : gate.low & 0xffff;
+  if ((selector & 0xfffc) === 0) raise(state, VECTOR.GP, ext);
+  const code = requireDescriptor(ctx, selector, VECTOR.GP, ext);
+  const error = selectorError(selector, ext);
+  const dpl = descriptorDpl(code);
+  if (!isCode(code) || dpl > state.cpl) raise(state, VECTOR.GP, error);
+  if (!isPresent(code)) raise(state, VECTOR.NP, error);
+  const isInner = !isConforming(code) && dpl < state.cpl;
+  if (state.vm86 && (!isInner || dpl !== 0)) raise(state, VECTOR.GP, error);
+  if (offset > descriptorLimit(code)) raise(state, VECTOR.GP, ext);
+
+  const cs = state.segments[CS]!;
+  const flags = flagsImage(ctx, event);
+  const newCpl = isInner ? dpl : state.cpl;
+  const wasVm86 = state.vm86;
+  let stack: StackAccess;
+  let ss: { selector: number; descriptor: Descriptor } | null = null;
+  if (isInner) {
+    const inner = innerStack(ctx, dpl, ext);
+    ss = inner;
+    stack = inner.stack;
+    if (wasVm86) for (const index of [GS, FS, DS, ES]) stack.push(size, state.segments[index]!.selector);
+    stack.push(size, state.segments[SS]!.selector);
+    stack.push(size, state.reg32(ESP));
+  } else stack = StackAccess.current(ctx, ext);
+  stack.push(size, flags);
+  stack.push(size, cs.selector);
+  stack.push(size, state.eip);
+  if (event.errorCode !== undefined) stack.push(size, event.errorCode);
+
+  const newSs = ss && markAccessed(ctx, ss.descriptor);
+  setCodeSegment(ctx, (selector & 0xfffc) | newCpl, code); // its accessed bit is the last thing that can fault
+  if (ss && newSs) setSegment(state.segments[SS]!, ss.selector, newSs);
+  setStackPointer(ctx, stack.sp);
+  if (wasVm86) for (const index of [GS, FS, DS, ES]) state.segments[index]!.set(0, 0, 0, 0);
+  state.cpl = newCpl;
+  state.eip = offset;
+  let cleared = EFLAGS.TF | EFLAGS.VM | EFLAGS.RF | EFLAGS.NT;
+  if ((type & 1) === 0) cleared |= EFLAGS.IF;
+  state.setEflags(state.getEflags() & ~cleared);
+}
+
+/** The stack that the TSS names for a privilege level, checked; pushes to it are supervisor accesses. */
+export function innerStack(
+  ctx: CpuContext,
+  dpl: number,
+  ext: number,
+): { selector: number; descriptor: Descriptor; stack: StackAccess } {
+  const { state, memory } = ctx;
+  const tr = state.segments[TR]!;
+  const type = (tr.flags >>> 8) & 15 & ~2;
+  const is32 = type === SYSTEM_TYPE.tss32;
+  const size = is32 ? 4 : 2;
+  const at = size * (dpl * 2 + 1);
+  const error = selectorError(tr.selector, ext);
+  if (!(tr.flags & DESC.present) || (!is32 && type !== SYSTEM_TYPE.tss16)) raise(state, VECTOR.TS, error);
+  if (at + size * 2 - 1 > tr.limit) raise(state, VECTOR.TS, error);
+  const sp = memory.read((tr.base + at) >>> 0, size, true);
+  const selector = memory.read((tr.base + at + size) >>> 0, 2, true);
+  const descriptor = checkStackSegment(ctx, selector, dpl, VECTOR.TS, ext);
+  const segment = { base: 0, limit: descriptorLimit(descriptor), flags: descriptor.high };
+  segment.base = ((descriptor.low >>> 16) | ((descriptor.high & 0xff) << 16) | (descriptor.high & 0xff00_0000)) >>> 0;
+  // The part of ESP above a 16-bit stack stays what it was.
+  const stackPointer = descriptor.high & DESC.big ? sp : ((state.reg32(ESP) & 0xffff_0000) | (sp & 0xffff)) >>> 0;
+  return {
+    selector,
+    descriptor,
+    stack: new StackAccess(ctx, segment, stackPointer, true, selectorError(selector, ext)),
+  };
+}
+
+function deliverThroughTask(ctx: CpuContext, event: Event, selector: number): void {
+  const ext = extOf(event);
+  const d = requireTss(ctx, selector, false, VECTOR.GP, ext);
+  // Within `deliverChain` a fault in the new task is simply the next fault.
+  if (event.kind === 'software' || event.kind === 'int1') switchTaskNow(ctx, selector, d, 'call', ext);
+  else switchTask(ctx, selector, d, 'call', { errorCode: event.errorCode, ext, setsRf: setsRf(event) });
+}
+
+/** A task switch asked for by an instruction: faults before the commit are the instruction's, later ones the new task's. */
+export function switchTaskNow(
+  ctx: CpuContext,
+  selector: number,
+  d: Descriptor,
+  source: TaskSwitchSource,
+  ext = 0,
+): void {
+  let isCommitted = false;
+  const onCommit = () => {
+    isCommitted = true;
+  };
+  try {
+    switchTask(ctx, selector, d, source, { ext, onCommit });
+  } catch (error) {
+    if (error !== GUEST_FAULT || !isCommitted) throw error;
+    const { state } = ctx;
+    const code = state.low(FIELDS.exceptionHasErrorCode) ? state.low(FIELDS.exceptionErrorCode) : undefined;
+    deliverException(ctx, state.low(FIELDS.exceptionVector), code);
+  }
+}

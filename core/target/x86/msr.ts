@@ -1,0 +1,204 @@
+/** Model-specific registers (Intel SDM volume 4, AMD APM volume 2 appendix A) as QEMU 7.2's TCG has them: what is not listed
+ *  reads as zero and ignores writes, where a real CPU raises #GP. */
+import type { CpuDefinition } from './cpu-definition.ts';
+import { raise, VECTOR } from './fault.ts';
+import { EAX, ECX, EDX, EFER, FIELDS, type StateField } from './state.ts';
+import type { CpuContext } from './system-ops.ts';
+
+/** Numbers of the registers that are treated specially. */
+export const MSR = {
+  TSC: 0x10,
+  APIC_BASE: 0x1b,
+  SMI_COUNT: 0x34,
+  CORE_THREAD_COUNT: 0x35,
+  UCODE_REV: 0x8b,
+  MTRR_CAP: 0xfe,
+  MCG_CAP: 0x179,
+  MCG_STATUS: 0x17a,
+  MCG_CTL: 0x17b,
+  PERF_STATUS: 0x198,
+  MTRR_PHYS: 0x200,
+  MC0_CTL: 0x400,
+  EFER: 0xc000_0080,
+} as const;
+
+/** Machine-check banks; what MCG_CAP says of them: control register present, software error recovery. */
+export const MC_BANKS = 10;
+const MCG_CAP = (1 << 8) | (1 << 24) | MC_BANKS;
+/** 8 variable ranges, fixed ranges, write combining. */
+const MTRR_CAP = 8 | (1 << 8) | (1 << 10);
+
+/** Registers that are nothing but storage. */
+const PLAIN: ReadonlyMap<number, readonly [StateField, index: number]> = new Map(
+  (
+    [
+      [0x174, FIELDS.sysenterCs],
+      [0x175, FIELDS.sysenterEsp],
+      [0x176, FIELDS.sysenterEip],
+      [0x1a0, FIELDS.miscEnable],
+      [0x277, FIELDS.pat],
+      [0x2ff, FIELDS.mtrrDefType],
+      [0xc000_0081, FIELDS.star],
+      [0xc000_0082, FIELDS.lstar],
+      [0xc000_0083, FIELDS.cstar],
+      [0xc000_0084, FIELDS.fmask],
+      [0xc000_0102, FIELDS.kernelGsBase],
+      [0xc000_0103, FIELDS.tscAux],
+    ] as const
+  )
+    .map(([number, field]): [number, readonly [StateField, number]] => [number, [field, 0]])
+    .concat([0x250, 0x258, 0x259].map((number, i) => [number, [FIELDS.mtrrFixed, i]]))
+    .concat(Array.from({ length: 8 }, (_, i) => [0x268 + i, [FIELDS.mtrrFixed, 3 + i]])),
+);
+
+/** Whether the CPU has machine-check registers: P6 and later with MCE and MCA. */
+export function hasMachineCheck(cpu: CpuDefinition): boolean {
+  return cpu.family >= 6 && cpu.features.has('mce') && cpu.features.has('mca');
+}
+
+const TWO32 = 0x1_0000_0000;
+
+/** The time-stamp counter as RDTSC shows it: the machine's clock plus what the guest wrote. */
+export function readTsc(ctx: CpuContext): number {
+  const offset = ctx.state.low(FIELDS.tscOffset) + (ctx.state.high(FIELDS.tscOffset) | 0) * TWO32;
+  const sum = ctx.bus.tscNow() + offset;
+  return sum < 0 ? sum + TWO32 * TWO32 : sum;
+}
+
+function requirePrivilege(ctx: CpuContext): void {
+  if (ctx.state.cpl !== 0) raise(ctx.state, VECTOR.GP, 0);
+}
+
+/** RDMSR: ECX names, EDX:EAX receives. */
+export function rdmsr(ctx: CpuContext, cpu: CpuDefinition): void {
+  requirePrivilege(ctx);
+  const { state } = ctx;
+  const put = (low: number, high = 0) => {
+    state.setReg32(EAX, low);
+    state.setReg32(EDX, high);
+  };
+  const putField = (field: StateField, index = 0) => put(state.low(field, index), state.high(field, index));
+  const number = state.reg32(ECX);
+  const plain = PLAIN.get(number);
+  if (plain) {
+    putField(plain[0], plain[1]);
+    return;
+  }
+  if (number >= MSR.MTRR_PHYS && number < MSR.MTRR_PHYS + 16) {
+    putField(number & 1 ? FIELDS.mtrrPhysMask : FIELDS.mtrrPhysBase, (number & 15) >>> 1);
+    return;
+  }
+  if (number >= MSR.MC0_CTL && number < MSR.MC0_CTL + MC_BANKS * 4 && hasMachineCheck(cpu)) {
+    putField(FIELDS.mcBanks, number - MSR.MC0_CTL);
+    return;
+  }
+  switch (number) {
+    case MSR.TSC: {
+      const tsc = readTsc(ctx);
+      put(tsc % TWO32, Math.floor(tsc / TWO32));
+      return;
+    }
+    case MSR.APIC_BASE: {
+      const base = ctx.bus.readApicBase?.() ?? state.get(FIELDS.apicBase);
+      put(base % TWO32, Math.floor(base / TWO32));
+      return;
+    }
+    case MSR.CORE_THREAD_COUNT:
+      put(((cpu.coresPerPackage * cpu.threadsPerCore) | (cpu.coresPerPackage << 16)) >>> 0);
+      return;
+    case MSR.UCODE_REV:
+      cpu.vendor === 'AuthenticAMD' ? put(0x0100_0065) : put(0, 1);
+      return;
+    case MSR.MTRR_CAP:
+      put(cpu.features.has('mtrr') ? MTRR_CAP : 0);
+      return;
+    case MSR.MCG_CAP:
+      put(hasMachineCheck(cpu) ? MCG_CAP : 0);
+      return;
+    case MSR.MCG_STATUS:
+      putField(FIELDS.mcgStatus);
+      return;
+    case MSR.MCG_CTL:
+      hasMachineCheck(cpu) ? putField(FIELDS.mcgCtl) : put(0);
+      return;
+    case MSR.PERF_STATUS:
+      put(1000, 4 << 8); // TSC increment by tick; CPU multiplier 4 in bits 47:40
+      return;
+    case MSR.EFER:
+      putField(FIELDS.efer);
+      return;
+    default:
+      ctx.bus.log('unimp', () => `RDMSR 0x${number.toString(16)}: reads as 0\n`);
+      put(0);
+      return;
+  }
+}
+
+/** WRMSR: ECX names, EDX:EAX is written. */
+export function wrmsr(ctx: CpuContext, cpu: CpuDefinition): void {
+  requirePrivilege(ctx);
+  const { state } = ctx;
+  const low = state.reg32(EAX);
+  const high = state.reg32(EDX);
+  const number = state.reg32(ECX);
+  const plain = PLAIN.get(number);
+  if (plain) {
+    state.setParts(plain[0], low, high, plain[1]);
+    return;
+  }
+  if (number >= MSR.MTRR_PHYS && number < MSR.MTRR_PHYS + 16) {
+    state.setParts(number & 1 ? FIELDS.mtrrPhysMask : FIELDS.mtrrPhysBase, low, high, (number & 15) >>> 1);
+    return;
+  }
+  if (number >= MSR.MC0_CTL && number < MSR.MC0_CTL + MC_BANKS * 4 && hasMachineCheck(cpu)) {
+    writeBank(ctx, number - MSR.MC0_CTL, low, high);
+    return;
+  }
+  switch (number) {
+    case MSR.TSC: {
+      const offset = low + high * TWO32 - ctx.bus.tscNow();
+      state.set(FIELDS.tscOffset, offset);
+      return;
+    }
+    case MSR.APIC_BASE: {
+      const base = low + (high & 0xf_ffff) * TWO32;
+      state.set(FIELDS.apicBase, base);
+      ctx.bus.writeApicBase?.(base);
+      return;
+    }
+    case MSR.MCG_STATUS:
+      state.setParts(FIELDS.mcgStatus, low, high);
+      return;
+    case MSR.MCG_CTL:
+      // All or nothing.
+      if (hasMachineCheck(cpu) && ((low | high) === 0 || (low & high) === -1)) state.setParts(FIELDS.mcgCtl, low, high);
+      return;
+    case MSR.EFER:
+      writeEfer(ctx, cpu, low);
+      return;
+    default:
+      ctx.bus.log('unimp', () => `WRMSR 0x${number.toString(16)}: ignored\n`);
+  }
+}
+
+/** A bank's control register takes all ones or zero, its status zero only; address and misc are storage. */
+function writeBank(ctx: CpuContext, index: number, low: number, high: number): void {
+  const isZero = (low | high) === 0;
+  const isOnes = (low & high) === -1;
+  if ((index & 3) === 0 ? isZero || isOnes : (index & 3) !== 1 || isZero)
+    ctx.state.setParts(FIELDS.mcBanks, low, high, index);
+}
+
+function writeEfer(ctx: CpuContext, cpu: CpuDefinition, value: number): void {
+  const { state } = ctx;
+  let writable = 0;
+  if (cpu.features.has('syscall')) writable |= EFER.SCE;
+  if (cpu.features.has('lm')) writable |= EFER.LME;
+  if (cpu.features.has('nx')) writable |= EFER.NXE;
+  if (cpu.features.has('svm')) writable |= EFER.SVME;
+  if (cpu.features.has('fxsr-opt')) writable |= EFER.FFXSR;
+  const next = ((state.efer & ~writable) | (value & writable)) >>> 0;
+  const changed = state.efer ^ next;
+  state.efer = next;
+  if (changed & EFER.NXE) ctx.flushTlb();
+}

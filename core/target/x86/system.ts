@@ -1,0 +1,79 @@
+/** The system half of the CPU put together: `createSystemOps` gives the engine every rare, heavy operation. */
+
+import { readCr, writeCr } from './control-registers.ts';
+import type { CpuDefinition } from './cpu-definition.ts';
+import { defineCpu, parseCpuOption } from './cpu-definition.ts';
+import { cpuid } from './cpuid.ts';
+import { readDr, writeDr } from './debug-registers.ts';
+import { deliverException, deliverInterrupt, deliverNmi, softwareInterrupt } from './exceptions.ts';
+import { farCall, farJump, farReturn, iret, syscall, sysenter, sysexit, sysret } from './far-transfer.ts';
+import { checkIo } from './io-permission.ts';
+import { PageWalker } from './mmu/page-walk.ts';
+import { rdmsr, wrmsr } from './msr.ts';
+import { initCpu, resetCpu } from './reset.ts';
+import { lar, lldt, loadSegment, lsl, ltr, verr, verw } from './segmentation.ts';
+import { enterSmm, rsm } from './smm.ts';
+import { CR4, EAX, EBX, ECX, EDX } from './state.ts';
+import type { CpuContext, SystemOps } from './system-ops.ts';
+
+/** The CPU that a machine has when nothing is said: `qemu64`, one core. */
+export function defaultCpu(): CpuDefinition {
+  return defineCpu(parseCpuOption('qemu64')).definition;
+}
+
+export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu()): SystemOps {
+  const { state } = ctx;
+  const { features } = cpu;
+  const walker = new PageWalker(state, ctx.memory, {
+    pse36: features.has('pse36'),
+    nx: features.has('nx'),
+    pdpe1gb: features.has('pdpe1gb'),
+    physBits: Math.max(36, cpu.physBits),
+  });
+  return {
+    translate: (linear, access, user) => walker.translate(linear, access, user),
+    translateDebug: (linear) => walker.translateDebug(linear),
+    deliverException: (vector, errorCode) => deliverException(ctx, vector, errorCode),
+    deliverInterrupt: (vector) => deliverInterrupt(ctx, vector),
+    deliverNmi: () => deliverNmi(ctx),
+    softwareInterrupt: (vector, kind) => softwareInterrupt(ctx, vector, kind),
+    iret: (size) => iret(ctx, size),
+    loadSegment: (index, selector) => loadSegment(ctx, index, selector),
+    farJump: (selector, offset, size) => farJump(ctx, selector, offset, size),
+    farCall: (selector, offset, size) => farCall(ctx, selector, offset, size),
+    farReturn: (size, popBytes) => farReturn(ctx, size, popBytes),
+    lldt: (selector) => lldt(ctx, selector),
+    ltr: (selector) => ltr(ctx, selector),
+    lar: (selector) => lar(ctx, selector),
+    lsl: (selector) => lsl(ctx, selector),
+    verr: (selector) => verr(ctx, selector),
+    verw: (selector) => verw(ctx, selector),
+    writeCr: (index, value) => writeCr(ctx, cpu, index, value),
+    readCr: (index) => readCr(state, index),
+    writeDr: (index, value) => writeDr(ctx, index, value),
+    readDr: (index) => readDr(ctx, index),
+    cpuid: () => {
+      const apicBase = ctx.bus.readApicBase?.() ?? 0x800;
+      const [eax, ebx, ecx, edx] = cpuid(cpu, state.reg32(EAX), state.reg32(ECX), {
+        osxsave: (state.cr4 & CR4.OSXSAVE) !== 0,
+        ospke: false,
+        apicEnabled: (apicBase & 0x800) !== 0,
+      });
+      state.setReg32(EAX, eax);
+      state.setReg32(EBX, ebx);
+      state.setReg32(ECX, ecx);
+      state.setReg32(EDX, edx);
+    },
+    rdmsr: () => rdmsr(ctx, cpu),
+    wrmsr: () => wrmsr(ctx, cpu),
+    sysenter: () => sysenter(ctx),
+    sysexit: () => sysexit(ctx),
+    syscall: () => syscall(ctx),
+    sysret: () => sysret(ctx),
+    enterSmm: () => enterSmm(ctx),
+    rsm: () => rsm(ctx),
+    checkIo: (port, bytes) => checkIo(ctx, port, bytes),
+    reset: () => resetCpu(ctx, cpu),
+    init: () => initCpu(ctx, cpu),
+  };
+}
