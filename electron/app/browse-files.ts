@@ -4,14 +4,15 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileError } from '../api/app-error.ts';
 import type { DirectoryListing } from '../api/contract.ts';
+import { DISC_EXTENSIONS, DISK_EXTENSIONS } from './page-files.ts';
 
 const MOST_ENTRIES = 5000;
 /** The kernel's own folders hold nothing to put in a drive, and reading about in them is not free of effects. */
 const NEVER_LISTED = ['/proc', '/sys', '/dev/fd'];
 
 const WANTED: Record<'iso' | 'disk' | 'folders' | 'all', RegExp | null> = {
-  iso: /\.(iso|img|cdr|bin)$/i,
-  disk: /\.(img|raw|bin|dd|hdd|disk)$/i,
+  iso: new RegExp(`\\.(${DISC_EXTENSIONS.join('|')})$`, 'i'),
+  disk: new RegExp(`\\.(${DISK_EXTENSIONS.join('|')})$`, 'i'),
   folders: null,
   all: /./,
 };

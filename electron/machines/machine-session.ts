@@ -360,7 +360,7 @@ export class MachineSession {
   private async refreshDrives(): Promise<void> {
     const blocks = await this.execute<unknown>('query-block');
     const list = Array.isArray(blocks) ? (blocks as BlockInfo[]) : [];
-    this.drives = this.definition.storage.flatMap((device) => {
+    const drives = this.definition.storage.flatMap((device) => {
       const block = list.find((candidate) => candidate.device === driveId(device));
       if (!block) return [];
       const file = block.inserted?.file;
@@ -371,6 +371,8 @@ export class MachineSession {
         locked: block.locked === true,
       };
     });
+    if (JSON.stringify(drives) === JSON.stringify(this.drives)) return;
+    this.drives = drives;
     this.setup.onChange();
   }
 

@@ -4,10 +4,11 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { ChannelKind, UploadReply } from '../../api/contract.ts';
+import { contentSecurityPolicy } from '../../app/page-files.ts';
 import type { Terrarium } from '../../app/terrarium.ts';
 import { Access } from './access.ts';
 import { serveApi, serveChannel } from './sockets.ts';
-import { contentSecurityPolicy, serveFile } from './static-files.ts';
+import { serveFile } from './static-files.ts';
 import { receiveUpload } from './upload.ts';
 
 const LARGEST_CALL = 1024 * 1024;
