@@ -1,0 +1,76 @@
+/** Makes an empty disk file where the library keeps disks. */
+import { type ReactElement, useState } from 'react';
+import { api } from '../../api/index.ts';
+import { attempt } from '../../app/actions.ts';
+import { useSession } from '../../app/session.ts';
+import { formatBytes } from '../../i18n/format.ts';
+import { t } from '../../i18n/index.ts';
+import { Button, Field, TextInput } from '../../ui/controls.tsx';
+import { Dialog } from '../../ui/dialog.tsx';
+import { diskSizeProblem } from '../wizard/problems.ts';
+import { SizeInput } from '../wizard/size-input.tsx';
+
+export function CreateDiskDialog({
+  machineName,
+  onCreated,
+  onClose,
+}: {
+  machineName: string;
+  onCreated: (path: string) => void;
+  onClose: () => void;
+}): ReactElement {
+  const { info } = useSession();
+  const [name, setName] = useState(() => `${machineName.replace(/[^\p{L}\p{N} ._-]/gu, '_')} 2.img`);
+  const [bytes, setBytes] = useState(2 * 1024 ** 3);
+  const [busy, setBusy] = useState(false);
+  const nameProblem = !name.trim()
+    ? t('problem.nameEmpty')
+    : /[/\\\p{Cc}]/u.test(name)
+      ? t('problem.fileName')
+      : undefined;
+  const sizeProblem = diskSizeProblem(bytes, info.limits);
+  const free = formatBytes(info.limits.freeDiskBytes);
+  const create = async () => {
+    if (nameProblem || sizeProblem) return;
+    setBusy(true);
+    await attempt(t('failed.disk'), async () => {
+      const medium = await api().call('media.createDisk', { fileName: name.trim(), sizeBytes: bytes });
+      onCreated(medium.path);
+    });
+    setBusy(false);
+  };
+  return (
+    <Dialog
+      title={t('storage.createDisk')}
+      onClose={onClose}
+      width={440}
+      testId="create-disk"
+      footer={
+        <>
+          <Button onClick={onClose}>{t('common.cancel')}</Button>
+          <Button
+            variant="primary"
+            busy={busy}
+            disabled={Boolean(nameProblem || sizeProblem)}
+            onClick={create}
+            data-testid="confirm"
+          >
+            {t('wizard.create')}
+          </Button>
+        </>
+      }
+    >
+      <Field label={t('field.fileName')} error={nameProblem}>
+        <TextInput value={name} onValue={setName} data-autofocus data-testid="disk-file-name" />
+      </Field>
+      <Field
+        label={t('field.size')}
+        error={sizeProblem}
+        hint={bytes > info.limits.freeDiskBytes ? t('disk.largerThanFree', { free }) : t('disk.sizeHint', { free })}
+      >
+        <SizeInput bytes={bytes} onBytes={setBytes} />
+      </Field>
+      <p className="muted small">{t('disk.createdNow')}</p>
+    </Dialog>
+  );
+}
