@@ -33,6 +33,7 @@ export function openDatabase(path: string, migrations: readonly Migration[] = MI
 function checkBeforeWriting(path: string, newest: number): void {
   const header = readHeader(path);
   if (header !== SQLITE_HEADER) throw damaged(path, 'it is not an SQLite database');
+  const companions = [`${path}-wal`, `${path}-shm`].filter((companion) => !existsSync(companion));
   let database: SqliteDatabase | undefined;
   try {
     database = new Database(path, { readonly: true, fileMustExist: true, timeout: 5000 });
@@ -53,10 +54,12 @@ function checkBeforeWriting(path: string, newest: number): void {
     const orphans = database.pragma('foreign_key_check') as unknown[];
     if (orphans.length > 0) throw damaged(path, `${orphans.length} rows refer to rows that are gone`);
   } catch (error) {
-    throw refusal(path, error);
-  } finally {
     database?.close();
+    // Looking at a file in WAL mode makes these, empty; nothing of the kind is left beside a file that is refused.
+    for (const companion of companions) rmSync(companion, { force: true });
+    throw refusal(path, error);
   }
+  database.close();
 }
 
 function readHeader(path: string): string {
