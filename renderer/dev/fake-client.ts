@@ -277,9 +277,7 @@ export class FakeClient implements ApiClient {
       case 'machines.create':
         return this.add(details(params.definition, 'off'));
       case 'machines.update':
-        return this.add(
-          details(params.definition, this.find(params.definition.id).summary.state),
-        );
+        return this.add(details(params.definition, this.find(params.definition.id).summary.state));
       case 'machines.rename':
         return this.add(details({ ...this.find(id).definition, name: params.name }, this.find(id).summary.state));
       case 'machines.deletionPlan':

@@ -193,7 +193,7 @@ function LiveConsole({
       </div>
       <div className="console-stage" data-scaling={scaling}>
         <div className="console-host" ref={host} data-keyboard="guest" data-testid="console-host" />
-        {busy && machine.state !== 'stopping' && (
+        {busy && (machine.state === 'running' || machine.state === 'starting') && (
           <div className="console-cover">
             <Spinner size={22} />
             <span>{machine.state === 'starting' ? t('state.starting') : t('console.connecting')}</span>

@@ -77,6 +77,9 @@ export function DetailsView({ machine }: { machine: MachineDetails }): ReactElem
               </Entry>
             ))}
           </Section>
+        </div>
+        <div className="details-sections">
+          <Preview machine={machine} />
           <Section icon="display" title={t('settings.display')} onEdit={edit('display')} testId="section-display">
             <Entry name={t('field.vga')}>{t(`vga.${definition.display.vga}`)}</Entry>
           </Section>
@@ -84,7 +87,6 @@ export function DetailsView({ machine }: { machine: MachineDetails }): ReactElem
             <Entry name={t('serial.ports')}>{terminals.join(', ') || t('details.none')}</Entry>
           </Section>
         </div>
-        <Preview machine={machine} />
       </div>
       <section className="card" data-testid="section-command-line">
         <header className="card-head">

@@ -97,46 +97,40 @@ function Failure({ machine, onShowLog }: { machine: MachineSummary; onShowLog: (
   const details = [title, failure.message, ...how, '', failure.engineOutput].join('\n').trim();
   return (
     <div className="page-failure">
-      <Banner
-        tone="danger"
-        testId="failure-banner"
-        title={title}
-        actions={
-          <div className="failure-actions">
-            <Button size="sm" icon="copy" onClick={() => copyText(details)} data-testid="copy-details">
-              {t('common.copyDetails')}
-            </Button>
-            <Button size="sm" icon="log" onClick={onShowLog}>
-              {t('failure.showLog')}
-            </Button>
-            {failure.kind === 'start-failed' ? (
-              <Button
-                size="sm"
-                icon="settings"
-                onClick={() => open({ kind: 'settings', id: machine.id, page: 'storage' })}
-              >
-                {t('verb.settings')}
-              </Button>
-            ) : (
-              <Button size="sm" icon="play" onClick={() => order('start', machine)}>
-                {t('failure.startAgain')}
-              </Button>
-            )}
-            <Button
-              size="sm"
-              variant="ghost"
-              onClick={() =>
-                attempt(t('common.dismiss'), () => api().call('machines.dismissFailure', { id: machine.id }))
-              }
-              data-testid="dismiss-failure"
-            >
-              {t('common.dismiss')}
-            </Button>
-          </div>
-        }
-      >
+      <Banner tone="danger" testId="failure-banner" title={title}>
         <p>{[failure.message, ...how].join(' · ')}</p>
         {failure.engineOutput.trim() && <pre data-testid="engine-output">{failure.engineOutput.trim()}</pre>}
+        <div className="failure-actions">
+          <Button size="sm" icon="copy" onClick={() => copyText(details)} data-testid="copy-details">
+            {t('common.copyDetails')}
+          </Button>
+          <Button size="sm" icon="log" onClick={onShowLog}>
+            {t('failure.showLog')}
+          </Button>
+          {failure.kind === 'start-failed' ? (
+            <Button
+              size="sm"
+              icon="settings"
+              onClick={() => open({ kind: 'settings', id: machine.id, page: 'storage' })}
+            >
+              {t('verb.settings')}
+            </Button>
+          ) : (
+            <Button size="sm" icon="play" onClick={() => order('start', machine)}>
+              {t('failure.startAgain')}
+            </Button>
+          )}
+          <Button
+            size="sm"
+            variant="ghost"
+            onClick={() =>
+              attempt(t('common.dismiss'), () => api().call('machines.dismissFailure', { id: machine.id }))
+            }
+            data-testid="dismiss-failure"
+          >
+            {t('common.dismiss')}
+          </Button>
+        </div>
       </Banner>
     </div>
   );

@@ -40,6 +40,12 @@ const LIGHT: ITheme = {
   cyan: '#0a6f78',
   white: '#6a756f',
   brightBlack: '#76827b',
+  brightRed: '#c9372f',
+  brightGreen: '#178a4e',
+  brightYellow: '#9a6a05',
+  brightBlue: '#2f72bd',
+  brightMagenta: '#8c4bb5',
+  brightCyan: '#0c808a',
   brightWhite: '#17201b',
 };
 const currentTheme = () => (document.documentElement.dataset.theme === 'dark' ? DARK : LIGHT);
