@@ -74,7 +74,7 @@ export function resetCpu(ctx: CpuContext, cpu: CpuDefinition): void {
   state.set(FIELDS.smbase, 0x30000);
   state.setParts(FIELDS.pat, 0x0007_0406, 0x0007_0406);
   state.set(FIELDS.miscEnable, 1); // fast strings
-  state.set(FIELDS.apicBase, 0xfee0_0000 | 0x900);
+  state.set(FIELDS.apicBase, 0xfee0_0900); // bootstrap processor, enabled
   state.set(FIELDS.xcr0, 1);
   state.setParts(FIELDS.mcgCtl, 0xffff_ffff, 0xffff_ffff);
   for (let bank = 0; bank < MC_BANKS; bank++) state.setParts(FIELDS.mcBanks, 0xffff_ffff, 0xffff_ffff, bank * 4);
