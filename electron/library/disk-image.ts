@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, rm, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { AppError, fileError } from '../api/app-error.ts';
+import { AppError, fileError, hostErrorCode } from '../api/app-error.ts';
 
 const SECTOR = 512;
 const MIB = 1024 * 1024;
@@ -20,7 +20,7 @@ export async function createRawDisk(path: string, sizeBytes: number): Promise<vo
   const folder = dirname(path);
   const unfinished = join(folder, `.${basename(path)}.${randomBytes(4).toString('hex')}.part`);
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder);
     const { free } = await diskSpace(folder);
     if (free < MIB) throw new AppError('no-space', `No space is left in ${folder} for a new disk.`);
     const file = await open(unfinished, 'wx', 0o600);
@@ -38,8 +38,17 @@ export async function createRawDisk(path: string, sizeBytes: number): Promise<vo
   }
 }
 
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if (hostErrorCode(error) !== 'EEXIST') throw error;
+    throw new AppError('io', `${folder} is a file: a disk needs a folder to lie in.`, { cause: error });
+  }
+}
+
 function tooBigForFileSystem(error: unknown, folder: string, sizeBytes: number): AppError | undefined {
-  if (!(error instanceof Error) || !('code' in error) || error.code !== 'EFBIG') return undefined;
+  if (hostErrorCode(error) !== 'EFBIG') return undefined;
   const size = Math.round(sizeBytes / MIB);
   return new AppError('no-space', `The file system of ${folder} cannot hold a file of ${size} MiB.`, { cause: error });
 }
