@@ -67,6 +67,8 @@ export const FIELDS = {
   accessAddress: field('u32'),
   accessSize: field('u32'),
   tlbBase: field('u32'),
+  /** 0xffff or 0xffffffff: the part of ESP that the stack uses. */
+  stackMask: field('u32'),
   /** What a decoded block depends on besides its address (see decode/mode.ts). */
   mode: field('u32'),
   scratch: field('bytes', 64, 64),

@@ -16,7 +16,6 @@ export type Access = (typeof ACCESS)[keyof typeof ACCESS];
 /** Guest RAM and what else the CPU keeps in linear memory. */
 export interface RamBlock {
   readonly offset: number;
-  readonly size: number;
 }
 export interface RamArena {
   readonly memory: WebAssembly.Memory;

@@ -1,0 +1,330 @@
+/** Decoded blocks: records in linear memory, found by where the code is in the arena and the CPU mode. */
+import { type Decoded, decode, MAX_LENGTH } from '../../target/x86/decode/decoder.ts';
+import { DS, ES, FIELDS, SEGMENT, SS } from '../../target/x86/state.ts';
+import type { RamArena } from '../../target/x86/system-ops.ts';
+import { formKey } from './interpreter/forms.ts';
+import { SPECIAL, type SpecialName } from './interpreter/generate.ts';
+import { RECORD } from './interpreter/layout.ts';
+
+/** What decoded code depends on besides its bytes. */
+export const MODE = { code32: 1, flatStack: 2, flatData: 4, user: 8, single: 16 } as const;
+const MODE_SHIFT = 32;
+
+const POOL_BYTES = 16 << 20;
+/** Room that one block may take: records, stubs. */
+const BLOCK_RECORDS = 260;
+const MAX_INSTRUCTIONS = 64;
+/** Instruction offsets are bytes. */
+const MAX_OFFSET = 255 - MAX_LENGTH;
+
+export interface Block {
+  readonly record: number;
+  readonly end: number;
+  readonly key: number;
+  /** Arena offset and length of the code; a block that crosses into another page has its rest at `second`. */
+  readonly start: number;
+  readonly length: number;
+  readonly second: number;
+  isValid: boolean;
+}
+
+/** Finds the handler number of a form, making the handler if need be. */
+export interface HandlerSource {
+  handler(key: string): number;
+  /** Number of a form in the big loop, or -1. */
+  hot(key: string): number;
+}
+const special = Object.fromEntries(SPECIAL.map((name, i) => [name, i])) as Record<SpecialName, number>;
+const segmentPointer = (index: number) => FIELDS.segments.offset + index * FIELDS.segments.stride;
+
+export class BlockCache {
+  private readonly arena: RamArena;
+  private readonly handlers: HandlerSource;
+  private readonly pool: number;
+  private next: number;
+  private readonly u8: Uint8Array;
+  private readonly u16: Uint16Array;
+  private readonly u32: Uint32Array;
+  private blocks = new Map<number, Block>();
+  private pages = new Map<number, Block[]>();
+  /** Grows when everything was dropped: addresses of records from before are void. */
+  generation = 0;
+  decoded = 0;
+  onPageWithCode: (arenaOffset: number) => void = () => {};
+
+  constructor(arena: RamArena, handlers: HandlerSource) {
+    this.arena = arena;
+    this.handlers = handlers;
+    this.pool = arena.allocate('cpu-code', POOL_BYTES).offset;
+    this.next = this.pool;
+    const { buffer } = arena.memory;
+    this.u8 = new Uint8Array(buffer, this.pool, POOL_BYTES);
+    this.u16 = new Uint16Array(buffer, this.pool, POOL_BYTES / 2);
+    this.u32 = new Uint32Array(buffer, this.pool, POOL_BYTES / 4);
+  }
+
+  find(start: number, mode: number): Block | undefined {
+    return this.blocks.get(start * MODE_SHIFT + mode);
+  }
+
+  /** Drops every block. */
+  clear(): void {
+    for (const page of this.pages.keys()) this.arena.codePages[page] = 0;
+    this.blocks.clear();
+    this.pages.clear();
+    this.next = this.pool;
+    this.generation++;
+  }
+
+  /** Fields of a record anywhere in the pool. */
+  pc(record: number): number {
+    return this.u8[record - this.pool + RECORD.pc]!;
+  }
+  index(record: number): number {
+    return this.u8[record - this.pool + RECORD.index]!;
+  }
+  word(record: number, field: number): number {
+    return this.u32[(record - this.pool + field) >>> 2]!;
+  }
+  half(record: number, field: number): number {
+    return this.u16[(record - this.pool + field) >>> 1]!;
+  }
+  setWord(address: number, value: number): void {
+    this.u32[(address - this.pool) >>> 2] = value;
+  }
+
+  private put(handler: number, pc: number, index: number, a: number, b: number, imm: number, imm2: number): number {
+    const at = this.next - this.pool;
+    this.u16[at >>> 1] = handler;
+    this.u8[at + RECORD.pc] = pc;
+    this.u8[at + RECORD.index] = index;
+    this.u16[(at + RECORD.a) >>> 1] = a;
+    this.u16[(at + RECORD.b) >>> 1] = b;
+    this.u32[(at + RECORD.imm) >>> 2] = imm;
+    this.u32[(at + RECORD.imm2) >>> 2] = imm2;
+    this.next += RECORD.bytes;
+    return this.next - RECORD.bytes;
+  }
+
+  /** Decodes a block. `start`: arena offset of its code; `linear`: its address. `fetchSecond` gives the arena offset of the next page
+   *  (and may fault) for an instruction that crosses. */
+  build(start: number, linear: number, mode: number, fetchSecond: () => number): Block {
+    if (this.next + BLOCK_RECORDS * RECORD.bytes > this.pool + POOL_BYTES) this.clear();
+    const { bytes } = this.arena;
+    const isCode32 = (mode & MODE.code32) !== 0;
+    const pageEnd = start - (start % 4096) + 4096;
+    const most = mode & MODE.single ? 1 : MAX_INSTRUCTIONS;
+    const record = this.next;
+    let p = start;
+    let count = 0;
+    let second = -1;
+    let length = 0;
+    for (;;) {
+      let d = decode(bytes, p, pageEnd, isCode32);
+      if (!d) {
+        if (count > 0) {
+          this.goOn(p - start, count, linear);
+          break;
+        }
+        second = fetchSecond();
+        const joined = new Uint8Array(MAX_LENGTH + 1);
+        joined.set(bytes.subarray(p, pageEnd));
+        joined.set(bytes.subarray(second, second + MAX_LENGTH), pageEnd - p);
+        d = decode(joined, 0, joined.length, isCode32);
+        if (!d) throw new Error('an instruction of at most 15 bytes must decode');
+      }
+      const offset = p - start;
+      p += d.length;
+      length = p - start;
+      this.instruction(d, offset, count, mode);
+      count++;
+      this.decoded++;
+      if (d.instruction.ends) {
+        this.terminate(d, offset, length, count, linear, second >= 0);
+        break;
+      }
+      if (count >= most || length > MAX_OFFSET || second >= 0 || p >= pageEnd) {
+        this.goOn(length, count, linear, second >= 0);
+        break;
+      }
+    }
+    const block: Block = {
+      record,
+      end: this.next,
+      key: start * MODE_SHIFT + mode,
+      start,
+      length: second >= 0 ? pageEnd - start : length,
+      second,
+      isValid: true,
+    };
+    this.blocks.set(block.key, block);
+    this.register(block, start);
+    if (second >= 0) this.register(block, second);
+    return block;
+  }
+  private register(block: Block, at: number): void {
+    const page = at >>> 12;
+    const there = this.pages.get(page);
+    if (there) {
+      there.push(block);
+      return;
+    }
+    this.pages.set(page, [block]);
+    this.arena.codePages[page] = 1;
+    this.onPageWithCode((at & ~0xfff) >>> 0);
+  }
+
+  private instruction(d: Decoded, pc: number, index: number, mode: number): void {
+    const { memory, instruction } = d;
+    const flatStack = (mode & MODE.flatStack) !== 0;
+    let handler = -1;
+    let b = 0;
+    let imm = d.modrm;
+    let imm2 = 0;
+    let fused: 'm' | 'f' | 'g' = 'm';
+    if (memory) {
+      const isFlat =
+        instruction.addressOnly === true ||
+        ((mode & MODE.flatData) !== 0 && (memory.segment === DS || memory.segment === SS || memory.segment === ES));
+      if (isFlat && memory.addrSize === 32 && !instruction.addressOnly) {
+        fused = memory.index < 0 ? 'f' : 'g';
+        handler = this.handlers.hot(formKey(d, fused, flatStack));
+      }
+      if (handler >= 0) {
+        b = memory.base < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + memory.base * 8;
+        imm = memory.displacement;
+        if (fused === 'g') imm2 = (FIELDS.gpr.offset + memory.index * 8) | (memory.scale << 16);
+      } else {
+        fused = 'm';
+        this.effectiveAddress(d, pc, index, isFlat);
+      }
+    }
+    if (handler < 0) handler = this.handlers.handler(formKey(d, 'm', flatStack));
+    const registers = [0, b];
+    let registerCount = 0;
+    let immediates = 0;
+    let third = -1;
+    for (const operand of d.operands) {
+      if (operand.kind === 'r') {
+        if (registerCount === 2) third = operand.value;
+        else registers[registerCount] = operand.value;
+        registerCount++;
+      } else if (operand.kind === 'i') {
+        if (fused !== 'm') imm2 = operand.value;
+        else if (immediates++ === 0) imm = operand.value;
+        else imm2 = operand.value;
+      }
+    }
+    if (third >= 0) imm = third;
+    this.put(handler, pc, index, registers[0]!, registers[1]!, imm, imm2);
+  }
+  private effectiveAddress(d: Decoded, pc: number, index: number, isFlat: boolean): void {
+    const memory = d.memory!;
+    const { addrSize, base, scale } = memory;
+    const name = `ea${addrSize}${isFlat ? '' : 's'}${memory.index < 0 ? '' : `x${scale}`}` as SpecialName;
+    const position = d.operands.findIndex((o) => o.kind === 'm');
+    const isWrite = position === 0 && d.instruction.dst !== 'r';
+    const pointer = segmentPointer(memory.segment);
+    const end = pointer + (isWrite ? SEGMENT.writeEnd : SEGMENT.readEnd);
+    this.put(
+      special[name],
+      pc,
+      index,
+      base < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + base * 8,
+      memory.index < 0 ? 0 : FIELDS.gpr.offset + memory.index * 8,
+      memory.displacement,
+      isFlat ? 0 : pointer | (end << 16),
+    );
+    // Bit tests with a register index reach beyond the operand.
+    const bitIndex = d.operands[1];
+    if (/^bt[src]?$/.test(d.instruction.name) && bitIndex?.kind === 'r')
+      this.put(special[d.opSize === 16 ? 'eaBits16' : 'eaBits32'], pc, index, bitIndex.value, 0, 0, 0);
+  }
+  /** The records behind an instruction that ends the block. */
+  private terminate(d: Decoded, offset: number, end: number, count: number, linear: number, crosses: boolean): void {
+    const last = count - 1;
+    if (d.instruction.ends === 'system') {
+      this.put(special.endSystem, end, last, 0, 0, 0, 0);
+      return;
+    }
+    const record = this.next - RECORD.bytes;
+    const { name } = d.instruction;
+    const isRelative = d.instruction.encodings.some((e) => / J[bz]$/.test(e));
+    if (!isRelative) {
+      this.put(special.find, end, last, 0, 0, 0, 0);
+      return;
+    }
+    const delta = end + d.distance;
+    this.setWord(record + RECORD.imm, delta);
+    const isConditional = name !== 'jmp' && name !== 'call';
+    if (isConditional) this.stub(end, last, linear, end, this.next + RECORD.imm2, crosses, true);
+    this.setWord(record + RECORD.imm2, this.next);
+    this.stub(end, last, linear, delta, record + RECORD.imm2, crosses, false);
+    void offset;
+  }
+  /** Straight on into the next block. */
+  private goOn(end: number, count: number, linear: number, crosses = false): void {
+    const record = this.put(this.handlers.handler('jmp'), end, count - 1, 0, 0, end, this.next + RECORD.bytes);
+    this.stub(end, count - 1, linear, end, record + RECORD.imm2, crosses, false);
+  }
+  /** A way out of the block: linked on first use when it stays in the page, else looked up every time. For the way straight
+   *  on of a conditional branch the stub itself carries distance and chain. */
+  private stub(
+    pc: number,
+    index: number,
+    linear: number,
+    delta: number,
+    slot: number,
+    crosses: boolean,
+    isSelf: boolean,
+  ): void {
+    const stays = !crosses && linear >>> 12 === (linear + delta) >>> 12;
+    this.put(
+      special[stays ? 'link' : 'find'],
+      pc,
+      index,
+      slot & 0xffff,
+      slot >>> 16,
+      isSelf ? delta : 0,
+      isSelf ? this.next : 0,
+    );
+  }
+
+  /** Drops the blocks that overlap a written range. */
+  invalidate(arenaOffset: number, length: number): void {
+    const lastPage = (arenaOffset + length - 1) >>> 12;
+    for (let page = arenaOffset >>> 12; page <= lastPage; page++) {
+      const there = this.pages.get(page);
+      if (!there) continue;
+      const from = Math.max(arenaOffset, page * 4096);
+      const to = Math.min(arenaOffset + length, page * 4096 + 4096);
+      let kept = 0;
+      for (const block of there) {
+        const hits =
+          block.isValid &&
+          (block.start >>> 12 === page
+            ? block.start < to && block.start + block.length > from
+            : block.second < to && block.second + MAX_LENGTH > from);
+        if (hits) this.drop(block);
+        if (block.isValid) there[kept++] = block;
+      }
+      there.length = kept;
+      if (kept === 0) {
+        this.pages.delete(page);
+        this.arena.codePages[page] = 0;
+      }
+    }
+  }
+  /** Makes every instruction of the block find its successor afresh; whoever still points here is led on. */
+  private drop(block: Block): void {
+    block.isValid = false;
+    if (this.blocks.get(block.key) === block) this.blocks.delete(block.key);
+    let previous = -1;
+    for (let record = block.record; record < block.end; record += RECORD.bytes) {
+      const at = record - this.pool;
+      const index = this.u8[at + RECORD.index]!;
+      if (index !== previous) this.u16[at >>> 1] = special.resync;
+      previous = index;
+    }
+  }
+}

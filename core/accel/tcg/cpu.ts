@@ -1,0 +1,480 @@
+/** The x86 CPU as the board sees it: decoded blocks run in a generated WebAssembly interpreter; what is between blocks (faults,
+ *  interrupts, mode changes, finding code) is here. One object is one CPU. */
+
+import type { CpuDefinition } from '../../target/x86/cpu-definition.ts';
+import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
+import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS, STATE_BYTES } from '../../target/x86/state.ts';
+import { createSystemOps } from '../../target/x86/system.ts';
+import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
+import { BlockCache, type HandlerSource, MODE } from './blocks.ts';
+import { GuestMemory } from './guest-memory.ts';
+import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
+import { Emitter, type EngineLayout } from './interpreter/emitter.ts';
+import { hotForms, parseForm } from './interpreter/forms.ts';
+import { generateCold, generateInterpreter, SPECIAL } from './interpreter/generate.ts';
+import { RECORD, TLB } from './interpreter/layout.ts';
+import { segmentAddress } from './strings.ts';
+
+export interface X86CpuOptions {
+  /** What `-cpu` says; QEMU's default model without it. */
+  readonly definition?: CpuDefinition;
+  /** For tests that need no system half of their own. */
+  readonly createOps?: (context: CpuContext) => SystemOps;
+}
+export type RunResult = 'budget' | 'halted' | 'exit' | 'breakpoint';
+
+const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
+const BUDGET = FIELDS.budget.offset >>> 2;
+const MODE_WORD = FIELDS.mode.offset >>> 2;
+
+export class X86Cpu {
+  readonly state: CpuState;
+  readonly activity: CpuActivity = {
+    pauses: 0,
+    softInts: new Uint32Array(256),
+    portReads: 0,
+    portWrites: 0,
+    mmioAccesses: 0,
+    blocksDecoded: 0,
+    modeSwitches: 0,
+    stringOps: 0,
+  };
+  /** Linear addresses at which `run` stops (before the instruction) with 'breakpoint'. */
+  readonly breakpoints = new Set<number>();
+  readonly memory: GuestMemory;
+  readonly ops: SystemOps;
+  private readonly bus: CpuBus;
+  private readonly blocks: BlockCache;
+  private readonly layout: EngineLayout;
+  private readonly jumpCache: Uint32Array;
+  private readonly interpret: (record: number) => void;
+
+  private irqLine = false;
+  private nmi = false;
+  private smi = false;
+  private initRequest = false;
+  private exitRequested = false;
+  /** Budget taken away to make the interpreter return early. */
+  private withheld = 0;
+  private retired = 0;
+  private sliceStart = 0;
+  private isRunning = false;
+  private isSystem = false;
+  private systemEip = 0;
+  private resumeSkipsBreakpoint = false;
+
+  constructor(bus: CpuBus, options: X86CpuOptions = {}) {
+    this.bus = bus;
+    const { arena } = bus;
+    const own = arena.allocate('cpu-state', STATE_BYTES).offset;
+    const jumps = arena.allocate('cpu-jumps', JUMP_CACHE_BYTES).offset;
+    this.state = new CpuState(arena.memory.buffer, own);
+    this.layout = { state: own, jumpCache: jumps };
+    this.jumpCache = new Uint32Array(arena.memory.buffer, jumps, JUMP_CACHE_BYTES / 4);
+    this.memory = new GuestMemory(this.state, bus, this.activity);
+    const context: CpuContext = {
+      state: this.state,
+      bus,
+      memory: this.memory,
+      activity: this.activity,
+      flushTlb: () => this.flushTlb(),
+      flushPage: (linear) => this.flushPage(linear),
+      requestExit: () => this.requestExit(),
+    };
+    this.ops = options.createOps ? options.createOps(context) : createSystemOps(context, options.definition);
+    this.memory.ops = this.ops;
+    this.memory.guard = { codeWritten: (offset, length) => this.blocks.invalidate(offset, length) };
+    this.memory.onFlush = () => this.flushTlb();
+    const machine = this.assemble();
+    this.interpret = machine.run;
+    this.blocks = new BlockCache(arena, machine.handlers);
+    this.blocks.onPageWithCode = (offset) => this.memory.dropWriteRights(offset, 4096);
+    this.jumpCache.fill(0xffff_ffff);
+    this.reset();
+  }
+
+  // -- board's side --------------------------------------------------------------------------------------------------
+
+  reset(): void {
+    this.nmi = false;
+    this.smi = false;
+    this.initRequest = false;
+    this.ops.reset();
+    this.flushTlb();
+    this.updateMode();
+    this.stopSoon();
+  }
+  setIrqLine(level: boolean): void {
+    this.irqLine = level;
+    if (level) this.stopSoon();
+  }
+  raiseNmi(): void {
+    this.nmi = true;
+    this.stopSoon();
+  }
+  raiseSmi(): void {
+    this.smi = true;
+    this.stopSoon();
+  }
+  setInit(): void {
+    this.initRequest = true;
+    this.stopSoon();
+  }
+  setA20(on: boolean): void {
+    const mask = on ? 0xffff_ffff : 0xffef_ffff;
+    if (this.state.a20Mask === mask) return;
+    this.state.a20Mask = mask;
+    this.flushTlb();
+  }
+  requestExit(): void {
+    this.exitRequested = true;
+    this.stopSoon();
+  }
+  get halted(): boolean {
+    return this.state.halted;
+  }
+  /** Instructions retired since power-on; exact at block ends. */
+  get executed(): number {
+    if (!this.isRunning) return this.retired;
+    return this.retired + this.sliceStart - (this.state.i32[BUDGET]! + this.withheld);
+  }
+  flushTlb(): void {
+    this.memory.flush();
+    this.jumpCache.fill(0xffff_ffff);
+  }
+  private flushPage(linear: number): void {
+    this.memory.flushPage(linear);
+    this.jumpCache.fill(0xffff_ffff);
+  }
+  translateDebug(linear: number): number | null {
+    return this.ops.translateDebug(linear);
+  }
+
+  /** Makes generated code return at the end of the block. */
+  private stopSoon(): void {
+    if (!this.isRunning) return;
+    const { i32 } = this.state;
+    const left = i32[BUDGET]!;
+    if (left <= 0) return;
+    this.withheld += left;
+    i32[BUDGET] = 0;
+  }
+  /** Something must be looked at between two blocks. */
+  private get attention(): boolean {
+    return (
+      this.exitRequested ||
+      this.nmi ||
+      this.smi ||
+      this.initRequest ||
+      this.state.halted ||
+      (this.irqLine && (this.state.eflagsSystem & EFLAGS.IF) !== 0)
+    );
+  }
+
+  // -- running -------------------------------------------------------------------------------------------------------
+
+  run(budget: number): RunResult {
+    const { state } = this;
+    this.exitRequested = false;
+    let left = budget;
+    this.updateMode();
+    while (left > 0) {
+      if (this.exitRequested) return 'exit';
+      const isShadowed = state.interruptShadow;
+      if (!isShadowed) this.takeEvents();
+      else if (this.initRequest) this.takeEvents();
+      if (this.exitRequested) return 'exit';
+      if (state.halted) return 'halted';
+      if (this.breakpoints.size > 0 && !this.resumeSkipsBreakpoint && this.breakpoints.has(this.linearEip)) {
+        this.resumeSkipsBreakpoint = true;
+        return 'breakpoint';
+      }
+      this.resumeSkipsBreakpoint = false;
+      state.interruptShadow = false;
+      const isTrap = (state.eflagsSystem & EFLAGS.TF) !== 0;
+      const isSingle = isTrap || (isShadowed && this.attention) || this.breakpoints.size > 0;
+      left -= this.slice(isSingle ? 1 : Math.min(left, 1 << 30), isSingle, isTrap);
+      this.updateMode();
+    }
+    return this.exitRequested ? 'exit' : 'budget';
+  }
+  private get linearEip(): number {
+    return (this.state.eip + this.state.segments[CS]!.base) >>> 0;
+  }
+
+  /** One stay in generated code. Gives the number of instructions retired. */
+  private slice(budget: number, isSingle: boolean, isTrap: boolean): number {
+    const { state } = this;
+    state.i32[BUDGET] = budget;
+    this.withheld = 0;
+    this.sliceStart = budget;
+    this.isRunning = true;
+    this.memory.record = 0;
+    this.isSystem = false;
+    let isFault = false;
+    let next = 0;
+    try {
+      next = this.findBlock(isSingle ? MODE.single : 0);
+      if (next) this.interpret(next);
+    } catch (error) {
+      if (error !== GUEST_FAULT) {
+        this.isRunning = false;
+        throw error;
+      }
+      isFault = true;
+      this.rewind();
+    }
+    this.isRunning = false;
+    const done = budget - (state.i32[BUDGET]! + this.withheld);
+    this.retired += done;
+    if (isFault) this.deliverFault();
+    else if (isTrap && done > 0 && state.eflagsSystem & EFLAGS.TF) this.deliverSingleStep();
+    // A fault counts as progress: a guest whose every instruction faults must not hold the loop.
+    return isFault ? done + 1 : Math.max(done, 1);
+  }
+  /** After a fault: EIP and the count go back to the instruction that faulted. */
+  private rewind(): void {
+    const { state, blocks } = this;
+    const { record } = this.memory;
+    if (record === 0) return;
+    if (this.isSystem) state.eip = this.systemEip;
+    else state.eip = (state.eip + blocks.pc(record)) >>> 0;
+    state.i32[BUDGET] = state.i32[BUDGET]! - blocks.index(record);
+    this.memory.record = 0;
+    this.isSystem = false;
+  }
+  private deliverFault(): void {
+    const { state } = this;
+    const hasCode = state.low(FIELDS.exceptionHasErrorCode) !== 0;
+    const code = hasCode ? state.low(FIELDS.exceptionErrorCode) : undefined;
+    const vector = state.low(FIELDS.exceptionVector);
+    this.ops.deliverException(vector, code);
+  }
+  private deliverSingleStep(): void {
+    const { state } = this;
+    state.set(FIELDS.dr, (state.low(FIELDS.dr, 6) | 0x4000) >>> 0, 6);
+    this.ops.deliverException(VECTOR.DB, undefined);
+  }
+  /** Reset lines, SMI, NMI, interrupts, in their order of priority. */
+  private takeEvents(): void {
+    const { state, ops } = this;
+    if (this.initRequest) {
+      this.initRequest = false;
+      ops.init();
+      this.flushTlb();
+    }
+    if (this.smi && !state.inSmm) {
+      this.smi = false;
+      this.wake();
+      ops.enterSmm();
+      return;
+    }
+    if (this.nmi && !state.nmiBlocked) {
+      this.nmi = false;
+      this.wake();
+      ops.deliverNmi();
+      return;
+    }
+    if (this.irqLine && state.eflagsSystem & EFLAGS.IF) {
+      this.wake();
+      const vector = this.bus.acknowledgeInterrupt();
+      if (vector >= 0) ops.deliverInterrupt(vector & 0xff);
+    }
+  }
+  private wake(): void {
+    if (!this.state.halted) return;
+    this.state.halted = false;
+    this.bus.haltedChanged?.(false);
+  }
+
+  /** Recomputes what decoded code depends on. */
+  private updateMode(): void {
+    const { state } = this;
+    const { segments } = state;
+    const ss = segments[SS]!;
+    let mode = 0;
+    if (segments[CS]!.flags & DESC.big) mode |= MODE.code32;
+    if (ss.flags & DESC.big && ss.flat) mode |= MODE.flatStack;
+    if (ss.flat && segments[DS]!.flat && segments[ES]!.flat) mode |= MODE.flatData;
+    const isUser = state.cpl === 3;
+    if (isUser) mode |= MODE.user;
+    state.u32[FIELDS.stackMask.offset >>> 2] = ss.flags & DESC.big ? 0xffff_ffff : 0xffff;
+    state.u32[FIELDS.tlbBase.offset >>> 2] = this.memory.bank(isUser);
+    state.u32[MODE_WORD] = mode;
+  }
+
+  // -- called from generated code ------------------------------------------------------------------------------------
+
+  /** Next block's first record, or 0 to leave. RIP says where; paid for already. */
+  private lookup(): number {
+    this.memory.record = 0;
+    this.updateMode();
+    const { state } = this;
+    if (this.attention || state.i32[BUDGET]! <= 0 || state.eflagsSystem & EFLAGS.TF) return 0;
+    return this.findBlock(0);
+  }
+  private findBlock(extraMode: number): number {
+    const { state, memory, blocks } = this;
+    const cs = state.segments[CS]!;
+    const eip = state.eip;
+    if (eip > cs.limit) raise(state, VECTOR.GP, 0);
+    const linear = (eip + cs.base) >>> 0;
+    const mode = state.u32[MODE_WORD]! | extraMode;
+    const start = memory.locateCode(linear);
+    if (start < 0) return this.uncached(linear, mode);
+    let block = blocks.find(start, mode);
+    // The rest of an instruction that crosses pages may have been mapped elsewhere.
+    if (block && block.second >= 0 && block.second !== this.nextPage(linear)) {
+      blocks.invalidate(block.start, 1);
+      block = undefined;
+    }
+    if (!block) {
+      block = blocks.build(start, linear, mode, () => this.nextPage(linear));
+      this.activity.blocksDecoded++;
+    }
+    if (extraMode === 0) {
+      const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
+      this.jumpCache[at] = linear;
+      this.jumpCache[at + 1] = mode;
+      this.jumpCache[at + 2] = block.record;
+    }
+    return block.record;
+  }
+  private nextPage(linear: number): number {
+    const at = this.memory.locateCode(((linear & ~0xfff) + 4096) >>> 0);
+    if (at < 0) throw new Error('code that runs from RAM into a device is not modelled');
+    return at;
+  }
+  /** Code in device memory: copied to a page of its own, one instruction at a time. */
+  private uncached(linear: number, mode: number): number {
+    const { arena, memory } = this.bus;
+    this.devicePage ??= arena.allocate('cpu-device-code', 4096).offset;
+    const phys = this.memory.physOfLast;
+    this.blocks.invalidate(this.devicePage, 4096);
+    for (let i = 0; i < 16; i++) arena.bytes[this.devicePage + i] = memory.read(phys + i, 1);
+    return this.blocks.build(this.devicePage, linear, mode | MODE.single, () => 0).record;
+  }
+  private devicePage: number | undefined;
+
+  /** A direct branch was taken for the first time: finds its target and lets the branch lead there from now on. */
+  private link(record: number): number {
+    this.memory.record = 0;
+    if (this.attention || this.state.i32[BUDGET]! <= 0) return 0;
+    const { generation } = this.blocks;
+    const slot = this.blocks.word(record, RECORD.a);
+    const next = this.findBlock(0);
+    if (next && this.blocks.generation === generation) this.blocks.setWord(slot, next);
+    return next;
+  }
+
+  // -- generated code ------------------------------------------------------------------------------------------------
+
+  private assemble(): { run: (record: number) => void; handlers: HandlerSource } {
+    const { memory } = this;
+    const cpu = this;
+    const context: HelperContext = {
+      state: this.state,
+      bus: this.bus,
+      memory,
+      ops: this.ops,
+      activity: this.activity,
+      link: (record) => this.link(record),
+      flushPage: (linear) => this.flushPage(linear),
+      get record() {
+        return memory.record;
+      },
+      pauseAtInstruction: () => this.rewind(),
+      get attention() {
+        return cpu.attention || cpu.state.i32[BUDGET]! <= 0;
+      },
+    };
+    const named = createHelpers(context);
+    const names = Object.keys(named);
+    const helpers: Helper[] = Object.values(named);
+    const index = new Map(names.map((name, i) => [name, i]));
+    Emitter.helperIndex = (name) => {
+      const found = index.get(name);
+      if (found === undefined) throw new Error(`no helper ${name}`);
+      return found;
+    };
+    const table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
+    const imports = {
+      e: {
+        memory: this.bus.arena.memory,
+        table,
+        slowRead: (linear: number, record: number, size: number) => memory.slowRead(linear, record, size),
+        slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
+        slowWrite: (linear: number, value: number, size: number, record: number) =>
+          memory.slowWrite(linear, value, size, record),
+        commitUpdate: (record: number) => memory.commitUpdate(record),
+        segmentCheck: (segment: number, offset: number, shape: number, record: number) => {
+          memory.record = record;
+          this.segmentCheck(context, segment, offset, shape, record);
+        },
+        helper: (id: number, record: number, a: number, b: number, c: number) => {
+          memory.record = record;
+          return helpers[id]!(a, b, c);
+        },
+        system: (id: number, record: number, a: number, b: number, c: number) => {
+          memory.record = record;
+          const { state, blocks } = this;
+          const start = state.eip;
+          this.systemEip = (start + blocks.pc(record)) >>> 0;
+          state.eip = start + blocks.pc(record + RECORD.bytes);
+          this.isSystem = true;
+          const result = helpers[id]!(a, b, c);
+          this.isSystem = false;
+          memory.record = 0;
+          return result;
+        },
+        lookup: () => this.lookup(),
+      },
+    };
+    const hot = hotForms().map(parseForm);
+    const main = new WebAssembly.Instance(new WebAssembly.Module(generateInterpreter(hot, this.layout)), imports);
+    const numbers = new Map<string, number>(hot.map((form, i) => [form.key, SPECIAL.length + i]));
+    const hotCount = SPECIAL.length + hot.length;
+    const forms = hot.slice();
+    let tableNext = 0;
+    this.formOf = (handler) => forms[handler - SPECIAL.length];
+    const handlers: HandlerSource = {
+      hot: (key) => {
+        const known = numbers.get(key);
+        return known !== undefined && known < hotCount ? known : -1;
+      },
+      handler: (key) => {
+        const known = numbers.get(key);
+        if (known !== undefined) return known;
+        const form = parseForm(key);
+        const instance = new WebAssembly.Instance(new WebAssembly.Module(generateCold([form], this.layout)), imports);
+        if (tableNext === table.length) table.grow(table.length);
+        table.set(tableNext, instance.exports['0']);
+        numbers.set(key, hotCount + tableNext);
+        forms.push(form);
+        return hotCount + tableNext++;
+      },
+    };
+    return { run: main.exports.run as (record: number) => void, handlers };
+  }
+  private formOf: (handler: number) => ReturnType<typeof parseForm> | undefined = () => undefined;
+
+  /** A limit check that the fast path could not decide. Segment -1: an effective-address record, the operand's size is in the next one. */
+  private segmentCheck(context: HelperContext, segment: number, offset: number, shape: number, record: number): void {
+    if (segment >= 0) {
+      segmentAddress(context, segment, offset, shape & 0xff, (shape & 0x100) !== 0);
+      return;
+    }
+    const { blocks } = this;
+    const pointer = blocks.half(record, RECORD.imm2);
+    const end = blocks.half(record, RECORD.imm2 + 2);
+    const index = Math.floor((pointer - FIELDS.segments.offset) / FIELDS.segments.stride);
+    let operation = record + RECORD.bytes;
+    let form = this.formOf(blocks.half(operation, RECORD.handler));
+    if (!form) {
+      operation += RECORD.bytes;
+      form = this.formOf(blocks.half(operation, RECORD.handler));
+    }
+    const operand = form?.operands.find((o) => o.kind === 'm');
+    segmentAddress(context, index, offset, operand ? operand.width / 8 : 1, end - pointer === 24);
+  }
+}

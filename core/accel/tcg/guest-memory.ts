@@ -1,0 +1,316 @@
+/** Guest memory as the CPU reaches it: the TLB in linear memory that generated code reads, its slow path, and the accesses of
+ *  helpers. A write right is withheld while the page holds decoded code, is logged and clean, or is not RAM. */
+import type { CpuState } from '../../target/x86/state.ts';
+import { FIELDS } from '../../target/x86/state.ts';
+import {
+  ACCESS,
+  type Access,
+  type CpuActivity,
+  type CpuBus,
+  type LinearMemory,
+  type PageBacking,
+  type SystemOps,
+} from '../../target/x86/system-ops.ts';
+import { TLB } from './interpreter/layout.ts';
+
+const BANK_BYTES = TLB.entries * TLB.entryBytes;
+const CPL = FIELDS.cpl.offset >>> 2;
+const WORDS = TLB.entryBytes / 4;
+
+/** Drops decoded code that a write hits. */
+export interface CodeGuard {
+  /** The CPU itself is about to write `length` bytes at an arena offset of a page with code. */
+  codeWritten(arenaOffset: number, length: number): void;
+}
+
+export class GuestMemory implements LinearMemory {
+  private readonly state: CpuState;
+  private readonly bus: CpuBus;
+  private readonly activity: CpuActivity;
+  /** Set once the system half exists. */
+  ops!: SystemOps;
+  guard!: CodeGuard;
+  /** Record whose instruction accesses memory through the slow path. */
+  record = 0;
+  readonly tlbOffset: number;
+  private readonly tlb: Uint32Array;
+  private readonly scratch: DataView;
+  private bytes!: Uint8Array;
+  private view!: DataView;
+  /** Where a modified operand in the scratch area has to go back. */
+  private readonly pending = { linear: 0, size: 0, first: 0, second: 0, isRam: false, isSplit: false };
+  private readonly place = { arena: -1, phys: 0, backing: null as PageBacking | null };
+
+  constructor(state: CpuState, bus: CpuBus, activity: CpuActivity) {
+    this.state = state;
+    this.bus = bus;
+    this.activity = activity;
+    this.tlbOffset = bus.arena.allocate('cpu-tlb', 2 * BANK_BYTES).offset;
+    this.tlb = new Uint32Array(bus.arena.memory.buffer, this.tlbOffset, (2 * BANK_BYTES) / 4);
+    this.scratch = new DataView(bus.arena.memory.buffer, state.offset + FIELDS.scratch.offset, 64);
+    this.flush();
+    bus.memory.subscribe({
+      flatViewChanged: () => this.onFlush(),
+      dirtyCleared: (offset, length) => this.dropWriteRights(offset, length),
+      ramWritten: (offset, length) => this.guard.codeWritten(offset, length),
+    });
+  }
+  /** Flushes what depends on translations; the engine adds its jump cache. */
+  onFlush: () => void = () => this.flush();
+
+  private refresh(): DataView {
+    const { bytes } = this.bus.arena;
+    if (bytes !== this.bytes) {
+      this.bytes = bytes;
+      this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    }
+    return this.view;
+  }
+
+  // -- TLB -----------------------------------------------------------------------------------------------------------
+
+  flush(): void {
+    this.tlb.fill(TLB.invalid);
+  }
+  flushPage(linear: number): void {
+    for (const bank of [0, 1]) {
+      const entry = this.entryOf(linear, bank);
+      this.tlb.fill(TLB.invalid, entry, entry + WORDS);
+    }
+  }
+  bank(isUser: boolean): number {
+    return this.tlbOffset + (isUser ? BANK_BYTES : 0);
+  }
+  private entryOf(linear: number, bank: number): number {
+    return ((linear >>> 12) & (TLB.entries - 1)) * WORDS + (bank * BANK_BYTES) / 4;
+  }
+  /** Takes the write right from every entry that maps part of an arena range. */
+  dropWriteRights(offset: number, length: number): void {
+    const { tlb } = this;
+    const first = (offset & ~0xfff) >>> 0;
+    const end = offset + length;
+    for (let i = 0; i < tlb.length; i += WORDS) {
+      const tag = tlb[i + TLB.write / 4]!;
+      if (tag & 0xfff) continue;
+      const at = (tag + tlb[i + TLB.addend / 4]!) >>> 0;
+      if (at >= first && at < end) tlb[i + TLB.write / 4] = TLB.invalid;
+    }
+  }
+
+  /** Translates and fills the TLB. Arena offset in `place.arena`, or -1 (MMIO; then `place.phys` counts). */
+  private fill(linear: number, access: Access, isUser: boolean): typeof this.place {
+    const { place, tlb } = this;
+    const translation = this.ops.translate(linear, access, isUser);
+    const { phys } = translation;
+    place.phys = phys;
+    const backing = this.bus.memory.lookupPage(phys);
+    place.backing = backing;
+    if (!backing || (access === ACCESS.write && !backing.writable)) {
+      place.arena = -1;
+      return place;
+    }
+    const page = linear & ~0xfff;
+    place.arena = backing.offset + (linear & 0xfff);
+    const entry = this.entryOf(linear, isUser ? 1 : 0);
+    const tag = page >>> 0;
+    if (tlb[entry + TLB.read / 4] !== tag) {
+      tlb.fill(TLB.invalid, entry, entry + WORDS);
+      tlb[entry + TLB.addend / 4] = backing.offset - tag;
+      tlb[entry + TLB.read / 4] = tag;
+    }
+    if (translation.executable) tlb[entry + TLB.execute / 4] = tag;
+    if (access === ACCESS.write) {
+      if (backing.dirtyLogged) this.bus.memory.markDirty(backing.offset, 4096);
+      if (!this.bus.arena.codePages[backing.offset >>> 12]) tlb[entry + TLB.write / 4] = tag;
+    }
+    return place;
+  }
+
+  /** Arena offset of RAM or ROM for an access inside a page, or -1 with `place.phys` set. */
+  private locate(linear: number, access: Access, isUser: boolean): number {
+    const entry = this.entryOf(linear, isUser ? 1 : 0);
+    const right = access === ACCESS.read ? TLB.read : access === ACCESS.write ? TLB.write : TLB.execute;
+    const tag = this.tlb[entry + right / 4]!;
+    if (tag === (linear & ~0xfff) >>> 0) return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
+    return this.fill(linear, access, isUser).arena;
+  }
+  /** Arena offset of code, or -1 (then `physOfLast`). */
+  locateCode(linear: number): number {
+    return this.locate(linear, ACCESS.execute, this.isUser);
+  }
+  get physOfLast(): number {
+    return this.place.phys;
+  }
+  private get isUser(): boolean {
+    return this.state.u32[CPL]! === 3;
+  }
+
+  /** Announces a write to RAM that may hold code. */
+  private guardCode(arena: number, length: number): void {
+    if (this.bus.arena.codePages[arena >>> 12]) this.guard.codeWritten(arena, length);
+  }
+
+  // -- slow path of generated code -----------------------------------------------------------------------------------
+
+  slowRead(linear: number, record: number, size: number): number {
+    this.record = record;
+    const at = linear >>> 0;
+    const scratch = this.state.offset + FIELDS.scratch.offset;
+    if ((at & 0xfff) + size > 4096) {
+      this.gather(at, size, ACCESS.read);
+      return scratch;
+    }
+    const arena = this.locate(at, ACCESS.read, this.isUser);
+    if (arena >= 0) return arena;
+    this.readDevice(this.place.phys, size);
+    return scratch;
+  }
+  private readDevice(phys: number, size: number): void {
+    const { scratch, bus } = this;
+    this.activity.mmioAccesses++;
+    if (size === 4) scratch.setUint32(0, bus.memory.read(phys, 4), true);
+    else if (size === 2) scratch.setUint16(0, bus.memory.read(phys, 2), true);
+    else if (size === 1) scratch.setUint8(0, bus.memory.read(phys, 1));
+    else for (let i = 0; i < size; i += 4) scratch.setUint32(i, bus.memory.read(phys + i, 4), true);
+  }
+  private writeDevice(phys: number, size: number): void {
+    const { scratch, bus } = this;
+    this.activity.mmioAccesses++;
+    if (size === 4) bus.memory.write(phys, 4, scratch.getUint32(0, true));
+    else if (size === 2) bus.memory.write(phys, 2, scratch.getUint16(0, true));
+    else if (size === 1) bus.memory.write(phys, 1, scratch.getUint8(0));
+    else for (let i = 0; i < size; i += 4) bus.memory.write(phys + i, 4, scratch.getUint32(i, true));
+  }
+  /** Reads bytes across a page end into the scratch area; both pages are checked first. */
+  private gather(linear: number, size: number, access: Access): void {
+    const head = 4096 - (linear & 0xfff);
+    const next = (linear + head) >>> 0;
+    const first = this.physical(linear, access);
+    const second = this.physical(next, access);
+    for (let i = 0; i < size; i++)
+      this.scratch.setUint8(i, this.readPhysicalByte(i < head ? first + i : second + i - head));
+    Object.assign(this.pending, { linear, size, first, second, isSplit: true });
+  }
+  private physical(linear: number, access: Access): number {
+    return this.ops.translate(linear, access, this.isUser).phys;
+  }
+  private readPhysicalByte(phys: number): number {
+    return this.bus.memory.read(phys, 1);
+  }
+
+  slowUpdate(linear: number, record: number, size: number): number {
+    this.record = record;
+    const at = linear >>> 0;
+    const scratch = this.state.offset + FIELDS.scratch.offset;
+    if ((at & 0xfff) + size > 4096) {
+      this.gather(at, size, ACCESS.write);
+      return scratch;
+    }
+    const arena = this.locate(at, ACCESS.write, this.isUser);
+    if (arena >= 0) {
+      this.guardCode(arena, size);
+      return arena;
+    }
+    const { phys } = this.place;
+    this.readDevice(phys, size);
+    Object.assign(this.pending, { linear: at, size, first: phys, second: 0, isSplit: false });
+    return scratch;
+  }
+  commitUpdate(record: number): void {
+    this.record = record;
+    this.flushPending();
+  }
+  private flushPending(): void {
+    const { pending } = this;
+    if (!pending.isSplit) {
+      this.writeDevice(pending.first, pending.size);
+      return;
+    }
+    const head = 4096 - (pending.linear & 0xfff);
+    for (let i = 0; i < pending.size; i++)
+      this.writePhysical(i < head ? pending.first + i : pending.second + i - head, 1, this.scratch.getUint8(i));
+  }
+  slowWrite(linear: number, value: number, size: number, record: number): void {
+    this.record = record;
+    this.store(linear >>> 0, size, value, this.isUser);
+  }
+  private store(at: number, size: number, value: number, isUser: boolean): void {
+    if ((at & 0xfff) + size > 4096) {
+      const head = 4096 - (at & 0xfff);
+      const first = this.ops.translate(at, ACCESS.write, isUser).phys;
+      const second = this.ops.translate((at + head) >>> 0, ACCESS.write, isUser).phys;
+      for (let i = 0; i < size; i++)
+        this.writePhysical(i < head ? first + i : second + i - head, 1, (value >>> (8 * i)) & 0xff);
+      return;
+    }
+    const arena = this.locate(at, ACCESS.write, isUser);
+    if (arena < 0) {
+      this.activity.mmioAccesses++;
+      const clipped = size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
+      this.bus.memory.write(this.place.phys, size as 1 | 2 | 4, clipped);
+      return;
+    }
+    this.guardCode(arena, size);
+    const view = this.refresh();
+    if (size === 4) view.setUint32(arena, value, true);
+    else if (size === 2) view.setUint16(arena, value, true);
+    else view.setUint8(arena, value);
+  }
+
+  // -- helpers' accesses ---------------------------------------------------------------------------------------------
+
+  read(linear: number, size: 1 | 2 | 4, supervisor = false): number {
+    const at = linear >>> 0;
+    const isUser = this.isUser && !supervisor;
+    if ((at & 0xfff) + size > 4096) {
+      let value = 0;
+      for (let i = 0; i < size; i++) value += this.read((at + i) >>> 0, 1, supervisor) * 2 ** (8 * i);
+      return value;
+    }
+    const arena = this.locate(at, ACCESS.read, isUser);
+    if (arena < 0) {
+      this.activity.mmioAccesses++;
+      return this.bus.memory.read(this.place.phys, size);
+    }
+    const view = this.refresh();
+    return size === 4 ? view.getUint32(arena, true) : size === 2 ? view.getUint16(arena, true) : view.getUint8(arena);
+  }
+  write(linear: number, size: 1 | 2 | 4, value: number, supervisor = false): void {
+    this.store(linear >>> 0, size, value, this.isUser && !supervisor);
+  }
+  probeWrite(linear: number, bytes: number, supervisor = false): void {
+    this.probe(linear, bytes, ACCESS.write, supervisor);
+  }
+  probeRead(linear: number, bytes: number, supervisor = false): void {
+    this.probe(linear, bytes, ACCESS.read, supervisor);
+  }
+  private probe(linear: number, bytes: number, access: Access, supervisor: boolean): void {
+    const isUser = this.isUser && !supervisor;
+    this.locate(linear >>> 0, access, isUser);
+    if ((linear & 0xfff) + bytes > 4096) this.locate((linear + bytes - 1) >>> 0, access, isUser);
+  }
+  readPhysical(addr: number, size: 1 | 2 | 4): number {
+    return this.bus.memory.read(addr, size);
+  }
+  writePhysical(addr: number, size: 1 | 2 | 4, value: number): void {
+    // The bus reports the write to listeners when the page holds code.
+    this.bus.memory.write(addr, size, value);
+  }
+
+  /** For string helpers: arena offset of RAM at `linear` (whole page accessible from there), or -1: element by element. */
+  ramAt(linear: number, access: Access): number {
+    const arena = this.locate(linear >>> 0, access, this.isUser);
+    return arena;
+  }
+  /** Bytes of the arena and a view of them, fresh. */
+  get arenaBytes(): Uint8Array {
+    this.refresh();
+    return this.bytes;
+  }
+  get arenaView(): DataView {
+    return this.refresh();
+  }
+  noteWrite(arena: number, length: number): void {
+    this.guardCode(arena, length);
+  }
+}

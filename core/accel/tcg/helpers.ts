@@ -1,0 +1,591 @@
+/** Helpers that generated code calls by number: what is rare or heavy. Each takes up to three numbers and gives one.
+ *  In an instruction that ends its block (`system`) EIP already stands behind it; a fault puts it back. */
+import { raise, VECTOR } from '../../target/x86/fault.ts';
+import {
+  type CpuState,
+  CR0,
+  CR4,
+  DESC,
+  EAX,
+  EBP,
+  ECX,
+  EDX,
+  EFLAGS,
+  EFLAGS_ARITHMETIC,
+  ESP,
+  FIELDS,
+  LDTR,
+  SS,
+  TR,
+} from '../../target/x86/state.ts';
+import type { CpuActivity, CpuBus, SystemOps } from '../../target/x86/system-ops.ts';
+import type { GuestMemory } from './guest-memory.ts';
+import { StringOps } from './strings.ts';
+
+/** What helpers need of the engine. */
+export interface HelperContext {
+  readonly state: CpuState;
+  readonly bus: CpuBus;
+  readonly memory: GuestMemory;
+  readonly ops: SystemOps;
+  readonly activity: CpuActivity;
+  link(record: number): number;
+  flushPage(linear: number): void;
+  /** Register pointers and words of the record that called. */
+  readonly record: number;
+  /** EIP of the instruction that called, and putting RIP there for a string instruction that pauses. */
+  pauseAtInstruction(): void;
+  /** An interrupt or exit request waits: long instructions should pause. */
+  readonly attention: boolean;
+}
+export type Helper = (a: number, b: number, c: number) => number;
+
+export function createHelpers(ctx: HelperContext): Record<string, Helper> {
+  const { state, bus, memory, ops, activity } = ctx;
+  const strings = new StringOps(ctx);
+  const ss = state.segments[SS]!;
+
+  const requirePrivilege = () => {
+    if (state.cpl !== 0) raise(state, VECTOR.GP, 0);
+  };
+  const requireProtected = () => {
+    if (!state.protectedMode || state.vm86) raise(state, VECTOR.UD);
+  };
+  const checkPort = (port: number, size: number) => {
+    if (state.protectedMode && (state.vm86 || state.cpl > state.iopl)) ops.checkIo(port & 0xffff, size);
+  };
+  const stackMask = () => (ss.flags & DESC.big ? 0xffff_ffff : 0xffff);
+  /** Linear address on the stack with the limit check of SS. */
+  const stackLinear = (offset: number, size: number): number => {
+    const at = (offset & stackMask()) >>> 0;
+    const last = at + size - 1;
+    const isDown = (ss.flags & DESC.expandDown) !== 0 && (ss.flags & DESC.code) === 0;
+    const fits = isDown ? at > ss.limit && last <= stackMask() >>> 0 : last <= ss.limit;
+    if (!fits) raise(state, VECTOR.SS, 0);
+    return (ss.base + at) >>> 0;
+  };
+  const setSp = (value: number) => {
+    const mask = stackMask();
+    state.setReg32(ESP, ((state.reg32(ESP) & ~mask) | (value & mask)) >>> 0);
+  };
+  const size24 = (size: number): 2 | 4 => (size === 2 ? 2 : 4);
+  const truncate = (value: number, size: number) => (size === 2 ? value & 0xffff : value >>> 0);
+  const setAl = (value: number) => state.setReg8(EAX, value);
+  const al = () => state.reg8(EAX);
+  const ah = () => state.reg8(4);
+  const flagsOf = (byte: number) => {
+    let parity = byte ^ (byte >> 4);
+    parity = (0x9669 >> (parity & 15)) & 1;
+    return (byte & 0x80 ? EFLAGS.SF : 0) | (byte === 0 ? EFLAGS.ZF : 0) | (parity ? EFLAGS.PF : 0);
+  };
+  const tsc = () => {
+    if (state.cr4 & CR4.TSD && state.cpl !== 0 && state.protectedMode) raise(state, VECTOR.GP, 0);
+    const now = bus.tscNow();
+    state.setReg32(EAX, now % 2 ** 32);
+    state.setReg32(EDX, Math.floor(now / 2 ** 32));
+  };
+  const changeableFlags = (size: number): number => {
+    const { cpl, iopl } = state;
+    let mask = EFLAGS_ARITHMETIC | EFLAGS.TF | EFLAGS.DF | EFLAGS.NT | EFLAGS.AC | EFLAGS.ID;
+    if (!state.protectedMode || cpl === 0) mask |= EFLAGS.IF | EFLAGS.IOPL;
+    else if (cpl <= iopl) mask |= EFLAGS.IF;
+    if (state.vm86) mask = (mask & ~EFLAGS.IOPL) | EFLAGS.IF;
+    return size === 2 ? mask & 0xffff : mask;
+  };
+  /** CLI and STI share their rights. */
+  const requireInterruptControl = () => {
+    if (!state.protectedMode) return;
+    if (state.vm86 ? state.iopl < 3 : state.cpl > state.iopl) raise(state, VECTOR.GP, 0);
+  };
+  const setSystemFlags = (set: number, clear: number) =>
+    state.set(FIELDS.eflagsSystem, ((state.eflagsSystem & ~clear) | set) >>> 0);
+  const arithmetic = (flags: number) => state.setArithmeticFlags(flags);
+  const setZ = (isSet: boolean) => {
+    const flags = state.getEflags();
+    arithmetic(isSet ? flags | EFLAGS.ZF : flags & ~EFLAGS.ZF);
+  };
+  const selectorResult = (value: number, old: number): number => {
+    setZ(value >= 0);
+    return value >= 0 ? value : old;
+  };
+  const storeTable = (at: number, limit: number, base: number) => {
+    memory.probeWrite(at, 6);
+    memory.write(at, 2, limit & 0xffff);
+    memory.write((at + 2) >>> 0, 4, base);
+  };
+  const loadTable = (at: number, size: number): { base: number; limit: number } => {
+    requirePrivilege();
+    const limit = memory.read(at, 2);
+    const base = memory.read((at + 2) >>> 0, 4);
+    return { limit, base: size === 2 ? base & 0xff_ffff : base };
+  };
+
+  return {
+    link: () => ctx.link(ctx.record),
+    raise: (vector) => raise(state, vector),
+    invalidOpcode: (code) => {
+      bus.log(
+        'unimp',
+        () =>
+          `invalid opcode ${(code >>> 16) & 0xff ? '0f ' : ''}${((code >>> 8) & 0xff).toString(16)} modrm ${(code & 0xff).toString(16)}`,
+      );
+      return raise(state, VECTOR.UD);
+    },
+    tooLong: () => raise(state, VECTOR.GP, 0),
+    ud2: () => raise(state, VECTOR.UD),
+    checkProtected: () => {
+      requireProtected();
+      return 0;
+    },
+    setZero: (value) => {
+      setZ(value !== 0);
+      return 0;
+    },
+
+    // Flags.
+    readFlags: (size) => {
+      if (size > 1 && state.vm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
+      return state.getEflags() & ~(EFLAGS.RF | EFLAGS.VM);
+    },
+    popf: (size) => {
+      if (state.vm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
+      const sp = state.reg32(ESP);
+      const value = memory.read(stackLinear(sp, size), size24(size));
+      const mask = changeableFlags(size);
+      setSp(sp + size);
+      state.setEflags((state.getEflags() & ~(mask | EFLAGS.RF)) | (value & mask));
+      return 0;
+    },
+    sahf: (value) => {
+      const kept = state.getEflags() & EFLAGS.OF;
+      arithmetic(kept | (value & 0xd5));
+      return 0;
+    },
+    cld: () => {
+      setSystemFlags(0, EFLAGS.DF);
+      state.set(FIELDS.direction, 1);
+      return 0;
+    },
+    std: () => {
+      setSystemFlags(EFLAGS.DF, 0);
+      state.set(FIELDS.direction, -1);
+      return 0;
+    },
+    cli: () => {
+      requireInterruptControl();
+      setSystemFlags(0, EFLAGS.IF);
+      return 0;
+    },
+    sti: () => {
+      requireInterruptControl();
+      if (!(state.eflagsSystem & EFLAGS.IF)) {
+        setSystemFlags(EFLAGS.IF, 0);
+        state.interruptShadow = true;
+      }
+      return 0;
+    },
+
+    // BCD.
+    daa: () => {
+      const flags = state.getEflags();
+      const old = al();
+      let value = old;
+      let out = 0;
+      if ((old & 15) > 9 || flags & EFLAGS.AF) {
+        value += 6;
+        out |= EFLAGS.AF;
+      }
+      if (old > 0x99 || flags & EFLAGS.CF) {
+        value += 0x60;
+        out |= EFLAGS.CF;
+      }
+      setAl(value);
+      arithmetic(out | flagsOf(value & 0xff));
+      return 0;
+    },
+    das: () => {
+      const flags = state.getEflags();
+      const old = al();
+      let value = old;
+      let out = 0;
+      if ((old & 15) > 9 || flags & EFLAGS.AF) {
+        if (old < 6 || flags & EFLAGS.CF) out |= EFLAGS.CF;
+        value -= 6;
+        out |= EFLAGS.AF;
+      }
+      if (old > 0x99 || flags & EFLAGS.CF) {
+        value -= 0x60;
+        out |= EFLAGS.CF;
+      }
+      setAl(value);
+      arithmetic(out | flagsOf(value & 0xff));
+      return 0;
+    },
+    aaa: () => {
+      const flags = state.getEflags();
+      const adjust = (al() & 15) > 9 || (flags & EFLAGS.AF) !== 0;
+      if (adjust) state.setReg16(EAX, state.reg16(EAX) + 0x106);
+      setAl(al() & 15);
+      arithmetic((adjust ? EFLAGS.AF | EFLAGS.CF : 0) | flagsOf(al()));
+      return 0;
+    },
+    aas: () => {
+      const flags = state.getEflags();
+      const adjust = (al() & 15) > 9 || (flags & EFLAGS.AF) !== 0;
+      if (adjust) state.setReg16(EAX, state.reg16(EAX) - 0x106);
+      setAl(al() & 15);
+      arithmetic((adjust ? EFLAGS.AF | EFLAGS.CF : 0) | flagsOf(al()));
+      return 0;
+    },
+    aam: (base) => {
+      const divisor = base & 0xff;
+      if (divisor === 0) raise(state, VECTOR.DE);
+      const value = al();
+      state.setReg16(EAX, (Math.floor(value / divisor) << 8) | (value % divisor));
+      arithmetic(flagsOf(al()));
+      return 0;
+    },
+    aad: (base) => {
+      const value = (al() + ah() * (base & 0xff)) & 0xff;
+      state.setReg16(EAX, value);
+      arithmetic(flagsOf(value));
+      return 0;
+    },
+    salc: () => {
+      setAl(state.getEflags() & EFLAGS.CF ? 0xff : 0);
+      return 0;
+    },
+
+    // Stack frames.
+    pusha: (size) => {
+      const sp = state.reg32(ESP);
+      for (let i = 0; i < 8; i++) memory.probeWrite(stackLinear(sp - size * (i + 1), size), size);
+      for (let i = 0; i < 8; i++)
+        memory.write(
+          stackLinear(sp - size * (i + 1), size),
+          size24(size),
+          truncate(i === ESP ? sp : state.reg32(i), size),
+        );
+      setSp(sp - 8 * size);
+      return 0;
+    },
+    popa: (size) => {
+      const sp = state.reg32(ESP);
+      const values = Array.from({ length: 8 }, (_, i) => memory.read(stackLinear(sp + size * i, size), size24(size)));
+      for (let i = 0; i < 8; i++) {
+        if (i === 3) continue; // the stack pointer's image is skipped
+        if (size === 2) state.setReg16(7 - i, values[i]!);
+        else state.setReg32(7 - i, values[i]!);
+      }
+      setSp(sp + 8 * size);
+      return 0;
+    },
+    enter: (bytes, nesting, size) => {
+      const level = nesting & 31;
+      const sp = state.reg32(ESP);
+      const mask = stackMask();
+      const bp = state.reg32(EBP);
+      const words: number[] = [truncate(bp, size)];
+      const frame = (sp - size) & mask;
+      for (let i = 1; i < level; i++) words.push(memory.read(stackLinear(bp - size * i, size), size24(size)));
+      if (level > 0) words.push(truncate((sp & ~mask) | frame, size));
+      words.forEach((_, i) => {
+        memory.probeWrite(stackLinear(sp - size * (i + 1), size), size);
+      });
+      const last = sp - size * words.length - (bytes & 0xffff);
+      memory.probeWrite(stackLinear(last, size), size);
+      words.forEach((word, i) => {
+        memory.write(stackLinear(sp - size * (i + 1), size), size24(size), word);
+      });
+      if (size === 2) state.setReg16(EBP, sp - size);
+      else state.setReg32(EBP, (sp & ~mask) | frame);
+      setSp(last);
+      return 0;
+    },
+    leave: (size) => {
+      const bp = state.reg32(EBP);
+      const value = memory.read(stackLinear(bp, size), size24(size));
+      setSp(bp + size);
+      if (size === 2) state.setReg16(EBP, value);
+      else state.setReg32(EBP, value);
+      return 0;
+    },
+    bound: (index, at, size) => {
+      const signed = (value: number) => (size === 2 ? (value << 16) >> 16 : value | 0);
+      const lower = signed(memory.read(at, size24(size)));
+      const upper = signed(memory.read((at + size) >>> 0, size24(size)));
+      const value = signed(index);
+      if (value < lower || value > upper) raise(state, VECTOR.BR);
+      return 0;
+    },
+
+    // Segments and far transfers.
+    loadSegment: (index, selector) => {
+      ops.loadSegment(index, selector & 0xffff);
+      if (index === SS) state.interruptShadow = true;
+      return 0;
+    },
+    pushSegment: (index, size) => {
+      const sp = state.reg32(ESP) - size;
+      memory.write(stackLinear(sp, size), size24(size), state.segments[index]!.selector);
+      setSp(sp);
+      return 0;
+    },
+    popSegment: (index, size) => {
+      const sp = state.reg32(ESP);
+      const mask = stackMask();
+      const selector = memory.read(stackLinear(sp, size), size24(size)) & 0xffff;
+      ops.loadSegment(index, selector);
+      state.setReg32(ESP, ((sp & ~mask) | ((sp + size) & mask)) >>> 0);
+      if (index === SS) state.interruptShadow = true;
+      return 0;
+    },
+    loadFarSegment: (index, at, size) => {
+      ops.loadSegment(index, memory.read((at + size) >>> 0, 2));
+      return 0;
+    },
+    farJump: (selector, offset, size) => {
+      ops.farJump(selector & 0xffff, truncate(offset, size), size24(size));
+      return 0;
+    },
+    farCall: (selector, offset, size) => {
+      ops.farCall(selector & 0xffff, truncate(offset, size), size24(size));
+      return 0;
+    },
+    farJumpMemory: (at, size) => {
+      const offset = memory.read(at, size24(size));
+      ops.farJump(memory.read((at + size) >>> 0, 2), offset, size24(size));
+      return 0;
+    },
+    farCallMemory: (at, size) => {
+      const offset = memory.read(at, size24(size));
+      ops.farCall(memory.read((at + size) >>> 0, 2), offset, size24(size));
+      return 0;
+    },
+    farReturn: (size, bytes) => {
+      ops.farReturn(size24(size), bytes & 0xffff);
+      return 0;
+    },
+    iret: (size) => {
+      ops.iret(size24(size));
+      return 0;
+    },
+    int: (vector, kind) => {
+      activity.softInts[vector & 0xff]!++;
+      ops.softwareInterrupt(vector & 0xff, kind === 1 ? 'int3' : kind === 3 ? 'int1' : 'int');
+      return 0;
+    },
+    into: () => {
+      if (state.getEflags() & EFLAGS.OF) ops.softwareInterrupt(VECTOR.OF, 'into');
+      return 0;
+    },
+    sysenter: () => {
+      ops.sysenter();
+      return 0;
+    },
+    sysexit: () => {
+      ops.sysexit(4);
+      return 0;
+    },
+    syscall: () => {
+      ops.syscall();
+      return 0;
+    },
+    sysret: () => {
+      ops.sysret(4);
+      return 0;
+    },
+
+    // System registers.
+    sgdt: (at) => {
+      storeTable(at, state.gdtLimit, state.gdtBase);
+      return 0;
+    },
+    sidt: (at) => {
+      storeTable(at, state.idtLimit, state.idtBase);
+      return 0;
+    },
+    lgdt: (at, size) => {
+      const { base, limit } = loadTable(at, size);
+      state.setGdt(base, limit);
+      return 0;
+    },
+    lidt: (at, size) => {
+      const { base, limit } = loadTable(at, size);
+      state.setIdt(base, limit);
+      return 0;
+    },
+    smsw: () => state.cr0,
+    lmsw: (value) => {
+      requirePrivilege();
+      ops.writeCr(0, ((state.cr0 & ~0xe) | (value & 0xf)) >>> 0);
+      return 0;
+    },
+    clts: () => {
+      requirePrivilege();
+      ops.writeCr(0, (state.cr0 & ~CR0.TS) >>> 0);
+      return 0;
+    },
+    invlpg: (at) => {
+      requirePrivilege();
+      ctx.flushPage(at);
+      return 0;
+    },
+    invd: () => {
+      requirePrivilege();
+      return 0;
+    },
+    wbinvd: () => {
+      requirePrivilege();
+      return 0;
+    },
+    sldt: () => {
+      requireProtected();
+      return state.segments[LDTR]!.selector;
+    },
+    str: () => {
+      requireProtected();
+      return state.segments[TR]!.selector;
+    },
+    lldt: (selector) => {
+      requireProtected();
+      requirePrivilege();
+      ops.lldt(selector & 0xffff);
+      return 0;
+    },
+    ltr: (selector) => {
+      requireProtected();
+      requirePrivilege();
+      ops.ltr(selector & 0xffff);
+      return 0;
+    },
+    verr: (selector) => {
+      requireProtected();
+      setZ(ops.verr(selector & 0xffff));
+      return 0;
+    },
+    verw: (selector) => {
+      requireProtected();
+      setZ(ops.verw(selector & 0xffff));
+      return 0;
+    },
+    lar: (selector, old) => {
+      requireProtected();
+      return selectorResult(ops.lar(selector & 0xffff), old);
+    },
+    lsl: (selector, old) => {
+      requireProtected();
+      return selectorResult(ops.lsl(selector & 0xffff), old);
+    },
+    readCr: (index) => {
+      if (index === 1 || (index > 4 && index !== 8)) raise(state, VECTOR.UD);
+      requirePrivilege();
+      return ops.readCr(index);
+    },
+    writeCr: (index, value) => {
+      if (index === 1 || (index > 4 && index !== 8)) raise(state, VECTOR.UD);
+      requirePrivilege();
+      ops.writeCr(index, value >>> 0);
+      activity.modeSwitches++;
+      return 0;
+    },
+    readDr: (index) => {
+      requirePrivilege();
+      return ops.readDr(index);
+    },
+    writeDr: (index, value) => {
+      requirePrivilege();
+      ops.writeDr(index, value >>> 0);
+      return 0;
+    },
+    cpuid: () => {
+      ops.cpuid();
+      return 0;
+    },
+    rdmsr: () => {
+      requirePrivilege();
+      ops.rdmsr();
+      return 0;
+    },
+    wrmsr: () => {
+      requirePrivilege();
+      ops.wrmsr();
+      return 0;
+    },
+    rdtsc: () => {
+      tsc();
+      return 0;
+    },
+    rdtscp: () => {
+      tsc();
+      state.setReg32(ECX, state.low(FIELDS.tscAux));
+      return 0;
+    },
+    rdpmc: () => raise(state, VECTOR.GP, 0),
+    rsm: () => {
+      ops.rsm();
+      return 0;
+    },
+    hlt: () => {
+      requirePrivilege();
+      state.halted = true;
+      return 0;
+    },
+    pause: () => {
+      activity.pauses++;
+      return 0;
+    },
+
+    // Ports.
+    checkPort: (port, size) => {
+      checkPort(port, size);
+      return 0;
+    },
+    in: (port, size) => {
+      checkPort(port, size);
+      activity.portReads++;
+      return bus.io.read(port & 0xffff, size as 1 | 2 | 4);
+    },
+    out: (port, size, value) => {
+      checkPort(port, size);
+      activity.portWrites++;
+      const clipped = size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
+      bus.io.write(port & 0xffff, size as 1 | 2 | 4, clipped);
+      return 0;
+    },
+
+    // Floating point: probing works, arithmetic is not there yet (CPUID does not offer it).
+    wait: () => {
+      if ((state.cr0 & (CR0.MP | CR0.TS)) === (CR0.MP | CR0.TS)) raise(state, VECTOR.NM);
+      return 0;
+    },
+    escape: (group, at, modrm) => {
+      if (state.cr0 & (CR0.EM | CR0.TS)) raise(state, VECTOR.NM);
+      const code = (group << 8) | modrm;
+      const digit = (modrm >> 3) & 7;
+      if (code === 0x3e3) {
+        state.set(FIELDS.fpuControl, 0x37f);
+        state.set(FIELDS.fpuStatus, 0);
+        state.set(FIELDS.fpuTop, 0);
+        state.set(FIELDS.fpuEmpty, 0xff);
+        return 0;
+      }
+      if (code === 0x3e2) {
+        state.set(FIELDS.fpuStatus, state.low(FIELDS.fpuStatus) & 0x7f00);
+        return 0;
+      }
+      const status = () => (state.low(FIELDS.fpuStatus) & ~0x3800) | (state.low(FIELDS.fpuTop) << 11);
+      if (code === 0x7e0) state.setReg16(EAX, status());
+      else if (group === 5 && digit === 7 && modrm < 0xc0) memory.write(at, 2, status());
+      else if (group === 1 && digit === 7 && modrm < 0xc0) memory.write(at, 2, state.low(FIELDS.fpuControl));
+      else if (group === 1 && digit === 5 && modrm < 0xc0) state.set(FIELDS.fpuControl, memory.read(at, 2));
+      else {
+        bus.log('unimp', () => `x87 instruction d${(8 + group).toString(16)} ${modrm.toString(16)}`);
+        raise(state, VECTOR.UD);
+      }
+      return 0;
+    },
+
+    ...strings.helpers,
+  };
+}

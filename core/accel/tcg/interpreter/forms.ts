@@ -1,0 +1,133 @@
+/** Handler forms: an instruction with the kinds and widths of its operands and what else its definition looks at. Every
+ *  distinct form is one handler. */
+import type { Decoded } from '../../../target/x86/decode/decoder.ts';
+import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
+import type { Form, Instruction, OperandKind, Width } from '../../../target/x86/semantics/ops.ts';
+
+export interface HandlerForm {
+  readonly key: string;
+  readonly instruction: Instruction;
+  readonly operands: readonly { readonly kind: OperandKind; readonly width: Width }[];
+  readonly form: Form;
+}
+
+const BY_NAME = new Map(INSTRUCTIONS.map((i) => [i.name, i]));
+
+/** `name:r32,m32;o16;a16;rf3;s` -- only what the instruction declares; defaults (o32, a32, no rep, flat stack) are left out. */
+export function parseForm(key: string): HandlerForm {
+  const [head, ...tags] = key.split(';');
+  const [name, list] = head!.split(':');
+  const instruction = BY_NAME.get(name!);
+  if (!instruction) throw new Error(`no instruction ${name}`);
+  const operands = (list ?? '')
+    .split(',')
+    .filter((o) => o !== '')
+    .map((o) => ({ kind: o[0] as OperandKind, width: Number(o.slice(1)) as Width }));
+  const form: Form = {
+    opSize: tags.includes('o16') ? 16 : 32,
+    addrSize: tags.includes('a16') ? 16 : 32,
+    rep: tags.includes('rf3') ? 0xf3 : tags.includes('rf2') ? 0xf2 : 0,
+    flatStack: !tags.includes('s'),
+  };
+  return { key, instruction, operands, form };
+}
+
+/** The key of a decoded instruction's handler. `memoryKind`: how its memory operand is reached. */
+export function formKey(d: Decoded, memoryKind: 'm' | 'f' | 'g', flatStack: boolean): string {
+  const { instruction } = d;
+  let key = instruction.name;
+  for (let i = 0; i < d.operands.length; i++) {
+    const o = d.operands[i]!;
+    key += `${i === 0 ? ':' : ','}${o.kind === 'm' ? memoryKind : o.kind}${o.width}`;
+  }
+  for (const variant of instruction.variants ?? []) {
+    if (variant === 'opSize' && d.opSize === 16) key += ';o16';
+    if (variant === 'addrSize' && d.addrSize === 16) key += ';a16';
+    if (variant === 'rep' && d.rep) key += d.rep === 0xf2 ? ';rf2' : ';rf3';
+    if (variant === 'stack' && !flatStack) key += ';s';
+  }
+  return key;
+}
+
+const ALU = ['add', 'or', 'adc', 'sbb', 'and', 'sub', 'xor', 'cmp'];
+const CONDITIONS = ['o', 'no', 'b', 'nb', 'z', 'nz', 'be', 'nbe', 's', 'ns', 'p', 'np', 'l', 'nl', 'le', 'nle'];
+
+/** Forms that live in the big loop; all others are functions of their own, made on first use. */
+export function hotForms(): string[] {
+  const keys: string[] = [];
+  for (const name of [...ALU, 'mov', 'test']) {
+    for (const w of [32, 8]) {
+      keys.push(`${name}:r${w},r${w}`, `${name}:r${w},i${w}`);
+      if (name === 'adc' || name === 'sbb') continue;
+      for (const kind of ['m', 'f']) {
+        keys.push(`${name}:${kind}${w},r${w}`);
+        keys.push(`${name}:${kind}${w},i${w}`);
+        if (name !== 'test') keys.push(`${name}:r${w},${kind}${w}`);
+      }
+    }
+  }
+  for (const name of ['mov', 'cmp', 'test', 'and', 'or', 'add', 'sub', 'xor']) {
+    keys.push(`${name}:r16,r16`, `${name}:r16,i16`);
+    if (name === 'mov' || name === 'cmp') keys.push(`${name}:m16,r16`, `${name}:m16,i16`, `${name}:r16,m16`);
+  }
+  for (const kind of ['f', 'g']) for (const to of [8, 16]) keys.push(`movzx:r32,${kind}${to}`);
+  keys.push(
+    'mov:r32,g32',
+    'mov:g32,r32',
+    'mov:r8,g8',
+    'mov:g8,r8',
+    'add:r32,g32',
+    'cmp:r32,g32',
+    'cmp:r8,g8',
+    'xor:r32,g32',
+  );
+  for (const name of ['inc', 'dec', 'neg', 'not'])
+    for (const w of [32, 16, 8])
+      keys.push(
+        `${name}:r${w}`,
+        ...(w === 32 && name !== 'neg' && name !== 'not' ? ['m32', 'f32'].map((m) => `${name}:${m}`) : []),
+      );
+  for (const name of ['shl', 'shr', 'sar', 'rol', 'ror']) {
+    keys.push(`${name}:r32,i32`, `${name}:r32,i8`, `${name}:r32,r8`);
+    if (name.startsWith('s')) keys.push(`${name}:r16,i8`, `${name}:r8,i8`);
+  }
+  for (const from of [8, 16])
+    for (const name of ['movzx', 'movsx']) keys.push(`${name}:r32,r${from}`, `${name}:r32,m${from}`);
+  keys.push(
+    'lea:r32,m32',
+    'lea:r16,m16',
+    'imul:r32,r32',
+    'imul:r32,m32',
+    'imul3:r32,r32,i32',
+    'mul:r32',
+    'nop',
+    'nopE:m32',
+    'cwd',
+    'xchg:r32,r32',
+  );
+  for (const stack of ['', ';s'])
+    keys.push(`push:r32${stack}`, `push:i32${stack}`, `pop:r32${stack}`, `push:r16${stack}`, `pop:r16${stack}`);
+  keys.push('push:m32', 'push:f32', 'leave');
+  for (const o of ['', ';o16']) {
+    keys.push(`jmp${o}`, `jmpE:r32${o}`);
+    for (const c of CONDITIONS) keys.push(`j${c}${o}`);
+  }
+  keys.push(
+    'jmpE:m32',
+    'call',
+    'call;s',
+    'call;o16;s',
+    'callE:r32',
+    'callE:m32',
+    'callE:f32',
+    'ret',
+    'ret;s',
+    'ret;o16;s',
+    'retI:i16',
+  );
+  for (const c of ['z', 'nz', 'l', 'nl', 'b', 'nb', 's', 'ns', 'le', 'nle', 'be', 'nbe']) {
+    keys.push(`set${c}:r8`, `cmov${c}:r32,r32`);
+  }
+  keys.push('loop', 'loop;o16;a16');
+  return [...new Set(keys)];
+}

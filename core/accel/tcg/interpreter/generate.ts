@@ -1,0 +1,176 @@
+/** Generates the interpreter: one function with a loop over predecoded records and one big br_table for the hot forms, and
+ *  single functions for the others, reached through a table. */
+
+import type { Operand } from '../../../target/x86/semantics/ops.ts';
+import { FIELDS } from '../../../target/x86/state.ts';
+import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
+import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
+import { Emitter, type EngineImports, type EngineLayout, type Frame, type Node, ScratchLocals } from './emitter.ts';
+import type { HandlerForm } from './forms.ts';
+import { RECORD } from './layout.ts';
+
+/** Handlers without an instruction, in handler order. */
+export const SPECIAL = [
+  'link',
+  'find',
+  'endSystem',
+  'resync',
+  'ea32',
+  'ea32x0',
+  'ea32x1',
+  'ea32x2',
+  'ea32x3',
+  'ea32s',
+  'ea32sx0',
+  'ea32sx1',
+  'ea32sx2',
+  'ea32sx3',
+  'ea16',
+  'ea16x0',
+  'ea16s',
+  'ea16sx0',
+  'eaBits16',
+  'eaBits32',
+] as const;
+export type SpecialName = (typeof SPECIAL)[number];
+
+const pages = 65536;
+function declareImports(module: ModuleWriter, withTable: boolean): EngineImports {
+  const f = (name: string, params: number, results: number) =>
+    module.importFunction('e', name, Array(params).fill(I32) as number[], Array(results).fill(I32) as number[]);
+  const imports: EngineImports = {
+    slowRead: f('slowRead', 3, 1),
+    slowUpdate: f('slowUpdate', 3, 1),
+    slowWrite: f('slowWrite', 4, 0),
+    commitUpdate: f('commitUpdate', 1, 0),
+    segmentCheck: f('segmentCheck', 4, 0),
+    helper: f('helper', 5, 1),
+    system: f('system', 5, 1),
+    lookup: f('lookup', 0, 1),
+  };
+  if (withTable) module.importTable('e', 'table', 0);
+  return imports;
+}
+
+/** Where an interpreter handler's operands are: in the record at `ip`. */
+function operandsOf(o: Emitter, form: HandlerForm): Operand<Node>[] {
+  const registers: number[] = [RECORD.a, RECORD.b, RECORD.imm];
+  const memory = form.operands.find((x) => x.kind === 'f' || x.kind === 'g');
+  const immediates: number[] = memory ? [RECORD.imm2] : [RECORD.imm, RECORD.imm2];
+  return form.operands.map(({ kind, width }) => {
+    if (kind === 'r') return o.registerOperand(width, o.recordField(OP.i32Load16U, registers.shift()!));
+    if (kind === 'i') return o.immediateOperand(width, immediates.shift()!);
+    if (kind === 'm') return o.linearOperand('m', width, () => o.ea);
+    return o.linearOperand(kind, width, () => {
+      const at = o.add(register(o, RECORD.b), o.recordField(OP.i32Load, RECORD.imm));
+      if (kind === 'f') return at;
+      const scale = o.recordField(OP.i32Load16U, RECORD.imm2 + 2);
+      return o.add(at, o.shl(register(o, RECORD.imm2), scale));
+    });
+  });
+}
+function register(o: Emitter, field: number): Node {
+  return o.registerOperand(32, o.recordField(OP.i32Load16U, field)).load();
+}
+
+function emitForm(o: Emitter, form: HandlerForm): void {
+  o.form = form.form;
+  o.isSystem = form.instruction.ends === 'system';
+  const [a, b, c] = operandsOf(o, form) as [Operand<Node>, Operand<Node>, Operand<Node>];
+  form.instruction.semantics(o, a, b, c);
+  o.finish();
+}
+
+function emitSpecial(o: Emitter, name: SpecialName): void {
+  switch (name) {
+    case 'link':
+      o.link();
+      break;
+    case 'find':
+      o.findBlock();
+      break;
+    case 'endSystem':
+      o.endSystem();
+      break;
+    case 'resync':
+      o.resync();
+      break;
+    case 'eaBits16':
+    case 'eaBits32': {
+      // BT with a register as index: the operand that holds the bit, relative to the address.
+      const width = name === 'eaBits16' ? 16 : 32;
+      const index = o.signExtend(register(o, RECORD.a), width);
+      const units = o.shrS(index, width === 16 ? 4 : 5);
+      o.setEa(o.add(o.ea, o.shl(units, width === 16 ? 1 : 2)));
+      break;
+    }
+    default: {
+      const [, size, checked, scale] = /^ea(16|32)(s?)(?:x(\d))?$/.exec(name) ?? [];
+      let offset = o.add(register(o, RECORD.a), o.recordField(OP.i32Load, RECORD.imm));
+      if (scale !== undefined) offset = o.add(offset, o.shl(register(o, RECORD.b), Number(scale)));
+      if (size === '16') offset = o.and(offset, o.const(0xffff));
+      o.setEa(checked ? o.checkedEa(offset) : offset);
+    }
+  }
+  o.finish();
+}
+
+/** The module with the big loop: `run(ip)`. */
+export function generateInterpreter(forms: readonly HandlerForm[], layout: EngineLayout): Uint8Array {
+  const module = new ModuleWriter();
+  const imports = declareImports(module, true);
+  module.importMemory('e', 'memory', 1, pages, true);
+  const coldType = module.type([I32, I32], [I32]);
+  const w: FunctionWriter = module.function([I32], []);
+  module.export('run', w);
+  const ea = w.local(I32);
+  const tlb = w.local(I32);
+  const scratch = new ScratchLocals(w);
+  const count = SPECIAL.length + forms.length;
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
+  w.set(tlb);
+  w.block(OP.loop, VOID);
+  for (let i = 0; i <= count; i++) w.block(OP.block, VOID);
+  w.get(0);
+  w.memory(OP.i32Load16U, RECORD.handler);
+  w.op(OP.brTable);
+  w.code.u32(count);
+  for (let i = 0; i <= count; i++) w.code.u32(i);
+  for (let i = 0; i < count; i++) {
+    w.end();
+    const frame: Frame = { writer: w, ip: 0, ea, tlb, loopDepth: count - i, scratch };
+    const o = new Emitter(frame, imports, layout);
+    if (i < SPECIAL.length) emitSpecial(o, SPECIAL[i]!);
+    else emitForm(o, forms[i - SPECIAL.length]!);
+  }
+  w.end();
+  // Everything else: handler numbers above the last hot one index the table.
+  w.get(0);
+  w.get(ea);
+  w.get(0);
+  w.memory(OP.i32Load16U, RECORD.handler);
+  w.i32(count);
+  w.op(OP.i32Sub);
+  w.callIndirect(coldType);
+  w.tee(0);
+  w.br(OP.brIf, 0);
+  w.end();
+  return module.finish();
+}
+
+/** A module with one exported function per form, named by its position. */
+export function generateCold(forms: readonly HandlerForm[], layout: EngineLayout): Uint8Array {
+  const module = new ModuleWriter();
+  const imports = declareImports(module, false);
+  module.importMemory('e', 'memory', 1, pages, true);
+  forms.forEach((form, i) => {
+    const w = module.function([I32, I32], [I32]);
+    module.export(String(i), w);
+    const frame: Frame = { writer: w, ip: 0, ea: 1, tlb: -1, loopDepth: -1, scratch: new ScratchLocals(w) };
+    emitForm(new Emitter(frame, imports, layout), form);
+    // Every path returns; the end of the body must still type-check.
+    w.op(OP.unreachable);
+  });
+  return module.finish();
+}

@@ -1,0 +1,25 @@
+/** Layouts that generated code and the engine share. */
+
+/** A predecoded record: handler u16, byte offset of its instruction in the block u8, index of the instruction u8,
+ *  two register pointers u16 (relative to the state block), two 32-bit words. */
+export const RECORD = { bytes: 16, handler: 0, pc: 2, index: 3, a: 4, b: 6, imm: 8, imm2: 12 } as const;
+
+/** TLB entry: three 64-bit tags (linear page, or something no address matches) and what turns a linear address into an
+ *  offset in linear memory. Two banks: supervisor, user. */
+export const TLB = {
+  read: 0,
+  write: 8,
+  execute: 16,
+  addend: 24,
+  entryBytes: 32,
+  entries: 1024,
+  /** (linear >>> indexShift) & indexMask = byte offset of the entry. */
+  indexShift: 7,
+  indexMask: 1023 << 5,
+  /** No tag: page tags have their low bits clear. */
+  invalid: 1,
+  /** Jump cache: 16-byte entries { linear, mode, record }. */
+  jumpEntries: 4096,
+  jumpMask: 4095,
+  jumpHashShift: 12,
+} as const;

@@ -1,0 +1,121 @@
+/** A bare machine for tests and benchmarks: flat RAM, nothing else. */
+import { CR0, CS, DESC } from '../../target/x86/state.ts';
+import type { AddressSpace, CpuBus, RamArena } from '../../target/x86/system-ops.ts';
+import { X86Cpu } from './cpu.ts';
+
+const FLAT = DESC.present | DESC.s | DESC.writable | DESC.accessed | DESC.big | DESC.granularity;
+
+export interface BareMachine {
+  readonly cpu: X86Cpu;
+  readonly ram: Uint8Array;
+  readonly view: DataView;
+  readonly bus: CpuBus;
+  readonly writes: { port: number; value: number }[];
+  readonly mmio: { addr: number; size: number; value: number }[];
+  /** As a device would: write RAM behind the CPU's back. */
+  dma(addr: number, bytes: Uint8Array): void;
+  shutdowns: number;
+  portValue: number;
+  vector: number;
+}
+
+/** `ramBytes` of RAM at 0; what lies above is a device that records writes and reads as 0x5a bytes. */
+export function bareMachine(ramBytes = 1 << 20): BareMachine {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  let bytes = new Uint8Array(memory.buffer);
+  let next = 4096;
+  const arena: RamArena = {
+    memory,
+    get bytes() {
+      return bytes;
+    },
+    codePages: new Uint8Array(1 << 20),
+    allocate(_name, size) {
+      const offset = next;
+      next += Math.ceil(size / 4096) * 4096;
+      const missing = next - bytes.length;
+      if (missing > 0) {
+        memory.grow(Math.ceil(missing / 65536));
+        bytes = new Uint8Array(memory.buffer);
+      }
+      return { offset, bytes: size };
+    },
+  };
+  const base = arena.allocate('ram', ramBytes).offset;
+  let listener: Parameters<AddressSpace['subscribe']>[0] | null = null;
+  const machine = { shutdowns: 0, portValue: 0, vector: 0x20 } as BareMachine;
+  const mmio: BareMachine['mmio'] = [];
+  const writes: BareMachine['writes'] = [];
+  const ramWritten = (at: number, length: number) => {
+    if (arena.codePages[at >>> 12]) listener?.ramWritten(at, length);
+  };
+  const space: AddressSpace = {
+    read(addr, size) {
+      let value = 0;
+      for (let i = 0; i < size; i++) value += (addr + i < ramBytes ? bytes[base + addr + i]! : 0x5a) * 2 ** (8 * i);
+      return value;
+    },
+    write(addr, size, value) {
+      if (addr >= ramBytes) {
+        mmio.push({ addr, size, value });
+        return;
+      }
+      for (let i = 0; i < size; i++) bytes[base + addr + i] = Math.floor(value / 2 ** (8 * i)) & 0xff;
+      ramWritten(base + addr, size);
+    },
+    lookupPage: (addr) =>
+      addr < ramBytes ? { offset: base + addr - (addr % 4096), writable: true, dirtyLogged: false } : null,
+    markDirty: () => {},
+    subscribe(l) {
+      listener = l;
+      return () => {};
+    },
+  };
+  const io: AddressSpace = {
+    ...space,
+    read: () => machine.portValue,
+    write: (port, _size, value) => {
+      writes.push({ port, value });
+    },
+    lookupPage: () => null,
+  };
+  const bus: CpuBus = {
+    arena,
+    memory: space,
+    io,
+    acknowledgeInterrupt: () => machine.vector,
+    tscNow: () => 0x1_2345_6789,
+    tripleFault: () => {
+      machine.shutdowns++;
+    },
+    log: () => {},
+  };
+  const cpu = new X86Cpu(bus);
+  return Object.assign(machine, {
+    cpu,
+    bus,
+    writes,
+    mmio,
+    ram: bytes.subarray(base, base + ramBytes),
+    view: new DataView(bytes.buffer, base, ramBytes),
+    dma(addr: number, data: Uint8Array) {
+      bytes.set(data, base + addr);
+      ramWritten(base + addr, data.length);
+    },
+  });
+}
+
+/** Flat 32-bit protected mode without paging, CPL 0, EIP at `eip`. */
+export function enterFlat32(machine: BareMachine, eip: number): void {
+  const { state } = machine.cpu;
+  state.cr0 = CR0.PE | CR0.ET;
+  for (let i = 0; i < 6; i++) {
+    const isCode = i === CS;
+    state.segments[i]!.set(isCode ? 8 : 16, 0, 0xffff_ffff, FLAT | (isCode ? DESC.code : 0));
+  }
+  state.cpl = 0;
+  state.a20Mask = 0xffff_ffff;
+  state.eip = eip;
+  state.setEflags(2);
+  state.setReg32(4, 0x8000);
+}

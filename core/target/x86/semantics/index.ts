@@ -1,0 +1,10 @@
+/** Every instruction there is. */
+import { ARITH } from './arith.ts';
+import { CONTROL } from './control.ts';
+import { LOGIC } from './logic.ts';
+import { MOVE } from './move.ts';
+import type { Instruction } from './ops.ts';
+import { STRING } from './string.ts';
+import { SYSTEM } from './system.ts';
+
+export const INSTRUCTIONS: readonly Instruction[] = [...MOVE, ...ARITH, ...LOGIC, ...CONTROL, ...STRING, ...SYSTEM];

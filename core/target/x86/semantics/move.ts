@@ -1,0 +1,266 @@
+/** Data movement, exchange, stack. */
+import { EAX, EBP, EBX, ESP } from '../state.ts';
+import { instruction, type Operand, type Ops, type Width } from './ops.ts';
+
+const CONDITIONS = ['o', 'no', 'b', 'nb', 'z', 'nz', 'be', 'nbe', 's', 'ns', 'p', 'np', 'l', 'nl', 'le', 'nle'];
+const hex = (n: number) => n.toString(16).padStart(2, '0');
+
+function pop<V>(o: Ops<V>, dst: Operand<V>): void {
+  const value = o.stackTop(dst.width);
+  if (dst.kind === 'r') {
+    o.dropStack(dst.width / 8);
+    dst.store(value);
+  } else {
+    dst.store(value);
+    o.dropStack(dst.width / 8);
+  }
+}
+
+export const MOVE = [
+  instruction({
+    name: 'mov',
+    encodings: [
+      '88 Eb,Gb',
+      '89 Ev,Gv',
+      '8a Gb,Eb',
+      '8b Gv,Ev',
+      'a0 AL,Ob',
+      'a1 eAX,Ov',
+      'a2 Ob,AL',
+      'a3 Ov,eAX',
+      'b0+ Zb,Ib',
+      'b8+ Zv,Iz',
+      'c6 /0 Eb,Ib',
+      'c7 /0 Ev,Iz',
+    ],
+    dst: 'w',
+    semantics: (_o, dst, src) => dst.store(src.load()),
+  }),
+  instruction({
+    name: 'lea',
+    encodings: ['8d Gv,Mv'],
+    dst: 'w',
+    addressOnly: true,
+    semantics: (_o, dst, src) => dst.store(src.address()),
+  }),
+  instruction({
+    name: 'movzx',
+    encodings: ['0f b6 Gv,Eb', '0f b7 Gv,Ew'],
+    dst: 'w',
+    semantics: (_o, dst, src) => dst.store(src.load()),
+  }),
+  instruction({
+    name: 'movsx',
+    encodings: ['0f be Gv,Eb', '0f bf Gv,Ew'],
+    dst: 'w',
+    semantics: (o, dst, src) => dst.store(o.signExtend(src.load(), src.width)),
+  }),
+  instruction({
+    name: 'xchg',
+    encodings: ['86 Eb,Gb', '87 Ev,Gv', '91+7 Zv,eAX'],
+    lockable: true,
+    semantics: (_o, a, b) => {
+      const left = a.modify();
+      const right = b.load();
+      a.store(right);
+      b.store(left);
+    },
+  }),
+  instruction({ name: 'nop', encodings: ['90'], semantics: () => {} }),
+  instruction({
+    name: 'nopE',
+    encodings: [
+      '0f 18 Ev',
+      '0f 19 Ev',
+      '0f 1a Ev',
+      '0f 1b Ev',
+      '0f 1c Ev',
+      '0f 1d Ev',
+      '0f 1e Ev',
+      '0f 1f Ev',
+      '0f 0d Ev',
+    ],
+    addressOnly: true,
+    dst: 'r',
+    semantics: () => {},
+  }),
+  instruction({
+    name: 'bswap',
+    encodings: ['0f c8+ Zv'],
+    semantics: (o, dst) => {
+      const a = dst.modify();
+      if (dst.width === 16) return dst.store(o.const(0)); // undefined by the manual, zero on hardware
+      const even = o.and(o.rotr(a, 8), o.const(0xff00ff00));
+      const odd = o.and(o.rotl(a, 8), o.const(0x00ff00ff));
+      dst.store(o.or(even, odd));
+    },
+  }),
+  instruction({
+    name: 'xlat',
+    encodings: ['d7 Xb'],
+    dst: 'r',
+    variants: ['addrSize'],
+    semantics: (o, segment) => {
+      const offset = o.add(o.reg(EBX, o.form.addrSize).load(), o.reg(EAX, 8).load());
+      o.reg(EAX, 8).store(o.memory(segment.load(), o.zeroExtend(offset, o.form.addrSize), 8).load());
+    },
+  }),
+  ...CONDITIONS.map((name, code) =>
+    instruction({
+      name: `cmov${name}`,
+      encodings: [`0f ${hex(0x40 + code)} Gv,Ev`],
+      semantics: (o, dst, src) => {
+        const value = src.load();
+        dst.store(o.select(o.condition(code), value, dst.load()));
+      },
+    }),
+  ),
+  ...CONDITIONS.map((name, code) =>
+    instruction({
+      name: `set${name}`,
+      encodings: [`0f ${hex(0x90 + code)} Eb`],
+      dst: 'w',
+      semantics: (o, dst) => dst.store(o.ne(o.condition(code), o.const(0))),
+    }),
+  ),
+  instruction({
+    name: 'push',
+    encodings: ['50+ Zv', 'ff /6 Ev', '68 Iz', '6a sIbv'],
+    dst: 'r',
+    variants: ['stack'],
+    semantics: (o, src) => o.push(src.load(), src.width),
+  }),
+  instruction({
+    name: 'pop',
+    encodings: ['58+ Zv', '8f /0 Ev'],
+    dst: 'w',
+    variants: ['stack'],
+    semantics: (o, dst) => pop(o, dst),
+  }),
+  instruction({
+    name: 'pusha',
+    encodings: ['60'],
+    variants: ['opSize', 'stack'],
+    semantics: (o) => void o.call('pusha', o.const(o.form.opSize / 8)),
+  }),
+  instruction({
+    name: 'popa',
+    encodings: ['61'],
+    variants: ['opSize', 'stack'],
+    semantics: (o) => void o.call('popa', o.const(o.form.opSize / 8)),
+  }),
+  instruction({
+    name: 'pushf',
+    encodings: ['9c'],
+    variants: ['opSize', 'stack'],
+    semantics: (o) => o.push(o.call('readFlags', o.const(o.form.opSize / 8)), o.form.opSize),
+  }),
+  instruction({
+    name: 'popf',
+    encodings: ['9d'],
+    variants: ['opSize'],
+    ends: 'system',
+    semantics: (o) => void o.call('popf', o.const(o.form.opSize / 8)),
+  }),
+  instruction({
+    name: 'lahf',
+    encodings: ['9f'],
+    semantics: (o) => o.reg(4, 8).store(o.call('readFlags', o.const(1))),
+  }),
+  instruction({
+    name: 'sahf',
+    encodings: ['9e'],
+    writesFlags: 'SZAPC',
+    semantics: (o) => void o.call('sahf', o.reg(4, 8).load()),
+  }),
+  instruction({
+    name: 'enter',
+    encodings: ['c8 Iw,Ib'],
+    variants: ['opSize', 'stack'],
+    dst: 'r',
+    semantics: (o, size, level) => void o.call('enter', size.load(), level.load(), o.const(o.form.opSize / 8)),
+  }),
+  instruction({
+    name: 'leave',
+    encodings: ['c9'],
+    variants: ['opSize', 'stack'],
+    semantics: (o) => {
+      const width: Width = o.form.opSize;
+      if (o.form.flatStack) {
+        const frame = o.reg(EBP, 32).load();
+        const saved = o.memoryFlat(frame, width).load();
+        o.reg(ESP, 32).store(o.add(frame, o.const(width / 8)));
+        o.reg(EBP, width).store(saved);
+      } else o.call('leave', o.const(width / 8));
+    },
+  }),
+  instruction({
+    name: 'bound',
+    encodings: ['62 Gv,Mv'],
+    dst: 'r',
+    semantics: (o, index, limits) => void o.call('bound', index.load(), limits.address(), o.const(index.width / 8)),
+  }),
+  // Segment registers.
+  instruction({
+    name: 'movFromSeg',
+    encodings: ['8c Fw,Sw'],
+    dst: 'w',
+    semantics: (o, dst, src) => dst.store(o.selector(src.load())),
+  }),
+  instruction({
+    name: 'movToSeg',
+    encodings: ['8e Sw,Ew'],
+    dst: 'r',
+    ends: 'system',
+    semantics: (o, dst, src) => void o.call('loadSegment', dst.load(), src.load()),
+  }),
+  ...[
+    { code: '06', index: 0 },
+    { code: '0e', index: 1 },
+    { code: '16', index: 2 },
+    { code: '1e', index: 3 },
+    { code: '0f a0', index: 4 },
+    { code: '0f a8', index: 5 },
+  ].map(({ code, index }) =>
+    instruction({
+      name: `pushSeg${index}`,
+      encodings: [code],
+      variants: ['opSize', 'stack'],
+      semantics: (o) => void o.call('pushSegment', o.const(index), o.const(o.form.opSize / 8)),
+    }),
+  ),
+  ...[
+    { code: '07', index: 0 },
+    { code: '17', index: 2 },
+    { code: '1f', index: 3 },
+    { code: '0f a1', index: 4 },
+    { code: '0f a9', index: 5 },
+  ].map(({ code, index }) =>
+    instruction({
+      name: `popSeg${index}`,
+      encodings: [code],
+      variants: ['opSize', 'stack'],
+      ends: 'system',
+      semantics: (o) => void o.call('popSegment', o.const(index), o.const(o.form.opSize / 8)),
+    }),
+  ),
+  ...[
+    { name: 'les', code: 'c4', index: 0 },
+    { name: 'lds', code: 'c5', index: 3 },
+    { name: 'lss', code: '0f b2', index: 2 },
+    { name: 'lfs', code: '0f b4', index: 4 },
+    { name: 'lgs', code: '0f b5', index: 5 },
+  ].map(({ name, code, index }) =>
+    instruction({
+      name,
+      encodings: [`${code} Gv,Mv`],
+      dst: 'w',
+      ends: 'system',
+      semantics: (o, dst, pointer) => {
+        const offset = pointer.load();
+        o.call('loadFarSegment', o.const(index), pointer.address(), o.const(dst.width / 8));
+        dst.store(offset);
+      },
+    }),
+  ),
+];

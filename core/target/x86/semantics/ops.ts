@@ -1,0 +1,163 @@
+/** The vocabulary in which every instruction is written. `V` is whatever a guest value is to the reader of the definition:
+ *  a node of WebAssembly code for the interpreter and the JIT, a number for an evaluator.
+ *
+ *  Rules: everything that can fault precedes the first commit; a definition may branch on the decoded form, never on a guest
+ *  value (that is `select` and `when`). Values of 8 and 16 bits are zero-extended unless said otherwise; bits above the
+ *  operand's width in a value that is stored are ignored. */
+export type Width = 8 | 16 | 32 | 64;
+export type FlagName = 'C' | 'P' | 'A' | 'Z' | 'S' | 'O';
+
+/** r: register, m: memory behind an effective-address record, f: memory at base + displacement in a flat segment,
+ *  g: the same with a scaled index, i: immediate. */
+export type OperandKind = 'r' | 'm' | 'f' | 'g' | 'i';
+
+export interface Operand<V> {
+  readonly kind: OperandKind;
+  readonly width: Width;
+  load(): V;
+  /** Loads a value that `store` will replace: faults now if it cannot be written. */
+  modify(): V;
+  store(value: V): void;
+  /** Address of a memory operand: linear, or the bare offset for instructions with `addressOnly`. */
+  address(): V;
+}
+
+/** What the definition may look at: the decoded form. */
+export interface Form {
+  readonly opSize: 16 | 32 | 64;
+  readonly addrSize: 16 | 32 | 64;
+  readonly rep: 0 | 0xf2 | 0xf3;
+  /** Stack accesses need no limit check and use the whole of ESP. */
+  readonly flatStack: boolean;
+}
+
+export interface Ops<V> {
+  readonly form: Form;
+  const(n: number): V;
+  add(a: V, b: V): V;
+  sub(a: V, b: V): V;
+  mul(a: V, b: V): V;
+  and(a: V, b: V): V;
+  or(a: V, b: V): V;
+  xor(a: V, b: V): V;
+  not(a: V): V;
+  shl(a: V, bits: V | number): V;
+  shrU(a: V, bits: V | number): V;
+  shrS(a: V, bits: V | number): V;
+  rotl(a: V, bits: V | number): V;
+  rotr(a: V, bits: V | number): V;
+  /** Undefined for a zero divisor or an overflowing signed division: guard with `when`. */
+  divU(a: V, b: V): V;
+  divS(a: V, b: V): V;
+  remU(a: V, b: V): V;
+  remS(a: V, b: V): V;
+  clz(a: V): V;
+  ctz(a: V): V;
+  /** Comparisons give 0 or 1 (32 bits wide). */
+  eqz(a: V): V;
+  eq(a: V, b: V): V;
+  ne(a: V, b: V): V;
+  ltU(a: V, b: V): V;
+  ltS(a: V, b: V): V;
+  gtU(a: V, b: V): V;
+  select(condition: V, a: V, b: V): V;
+  signExtend(a: V, width: Width): V;
+  zeroExtend(a: V, width: Width): V;
+  /** 32 -> 64 bits and back. */
+  wideU(a: V): V;
+  wideS(a: V): V;
+  narrow(a: V): V;
+  /** Runs `then` (or `otherwise`) depending on a guest value. Values made inside must not be used outside. */
+  when(condition: V, then: () => void, otherwise?: () => void): void;
+
+  /** 0 or 1. */
+  flag(name: FlagName): V;
+  /** Condition code 0-15 as in Jcc. 0 or not 0. */
+  condition(code: number): V;
+  /** All six arithmetic flags: bit i of `carries` is the carry (or borrow) out of bit i. */
+  commitFlags(result: V, carries: V, width: Width): void;
+  /** The same for AND, OR, XOR, TEST: C, O and A are 0. */
+  commitLogicFlags(result: V, width: Width): void;
+  /** The same with C kept (INC, DEC). */
+  commitFlagsExceptCarry(result: V, carries: V, width: Width): void;
+  /** S Z P from the result, C and O given as 0 or 1, A = 0. */
+  commitResultFlags(result: V, width: Width, carry: V, overflow: V): void;
+  /** C and O only. */
+  commitCarryOverflow(carry: V, overflow: V): void;
+  /** One flag, 0 or 1, the others stay. */
+  setFlag(name: 'C' | 'Z', value: V): void;
+
+  /** A general register by encoding (8 bits: AL CL DL BL AH CH DH BH). */
+  reg(index: number, width: Width): Operand<V>;
+  /** Memory at an offset in a segment (0-5, or a value for a decoded override), with limit check. */
+  memory(segment: number | V, offset: V, width: Width): Operand<V>;
+  /** Memory at an offset of the flat stack segment. */
+  memoryFlat(linear: V, width: Width): Operand<V>;
+  /** Selector of a segment register by index. */
+  selector(index: V): V;
+  /** A state field of up to 32 bits. */
+  field(name: string): V;
+  setField(name: string, value: V): void;
+
+  push(value: V, width: Width): void;
+  /** Value at the top of the stack plus `skip` bytes; `dropStack` commits ESP. */
+  stackTop(width: Width, skip?: number): V;
+  dropStack(bytes: number | V): void;
+
+  /** EIP of the next instruction, truncated to the operand size. */
+  nextEip(): V;
+  /** Control flow: last statement of an instruction that ends a block. */
+  jump(target: V): void;
+  jumpRelative(): void;
+  branchRelative(condition: V): void;
+
+  /** A helper of the engine (core/accel/tcg/helpers.ts). May fault; may read and write any state. */
+  call(helper: string, ...args: V[]): V;
+  /** A repeated string helper: called again for the same instruction until it returns 0. */
+  repeat(helper: string, a: V, b: V): void;
+  /** An x87 escape: `group` is the low opcode bits; the helper reads the ModRM byte from the record. */
+  escape(group: number, address: V): void;
+  /** Raises a fault without error code. */
+  raise(vector: number): void;
+}
+
+export interface Instruction {
+  readonly name: string;
+  /** Opcode bytes, optional `/digit`, then operands in the letters of Intel's opcode map, see decode/encoding.ts. */
+  readonly encodings: readonly string[];
+  semantics<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>): void;
+  /** Access to the first operand; the others are read. Default: rw. */
+  readonly dst?: 'r' | 'w' | 'rw';
+  readonly writesFlags?: string;
+  readonly readsFlags?: string;
+  /** Flags that are undefined after it (for tests against hardware). */
+  readonly undefinedFlags?: string;
+  /** The instruction ends its block; `system`: everything may have changed (mode, EIP, interrupt flag). */
+  readonly ends?: 'jump' | 'system';
+  /** What besides operands the semantics look at. */
+  readonly variants?: readonly ('opSize' | 'addrSize' | 'rep' | 'stack')[];
+  readonly lockable?: boolean;
+  /** The memory operand is not accessed (LEA, INVLPG): no segment. */
+  readonly addressOnly?: boolean;
+}
+
+export function instruction(definition: Instruction): Instruction {
+  return definition;
+}
+
+/** The six forms that ADD, OR, ADC, SBB, AND, SUB, XOR and CMP share. */
+export function aluForms(base: number, digit: number): string[] {
+  const hex = (n: number) => n.toString(16).padStart(2, '0');
+  return [
+    `${hex(base)} Eb,Gb`,
+    `${hex(base + 1)} Ev,Gv`,
+    `${hex(base + 2)} Gb,Eb`,
+    `${hex(base + 3)} Gv,Ev`,
+    `${hex(base + 4)} AL,Ib`,
+    `${hex(base + 5)} eAX,Iz`,
+    `80 /${digit} Eb,Ib`,
+    `81 /${digit} Ev,Iz`,
+    `82 /${digit} Eb,Ib`,
+    `83 /${digit} Ev,sIb`,
+  ];
+}

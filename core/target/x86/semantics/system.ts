@@ -1,0 +1,255 @@
+/** Privileged and system instructions, ports, identification, flags that are not arithmetic. The work is done by helpers. */
+
+import { VECTOR } from '../fault.ts';
+import { EAX, EDX } from '../state.ts';
+import { instruction } from './ops.ts';
+
+/** name: encoding, an instruction that is one helper call without operands. */
+const plain = (text: string, ends?: 'system') => {
+  const [name, code] = text.split(':') as [string, string];
+  return instruction({
+    name,
+    encodings: code.split('|'),
+    ...(ends ? { ends } : {}),
+    semantics: (o) => void o.call(name),
+  });
+};
+
+export const SYSTEM = [
+  plain('cli:fa'),
+  plain('sti:fb', 'system'),
+  plain('cld:fc'),
+  plain('std:fd'),
+  plain('hlt:f4', 'system'),
+  plain('pause:f3 90'),
+  plain('cpuid:0f a2'),
+  plain('rdtsc:0f 31'),
+  plain('rdtscp:0f 01 f9'),
+  plain('rdpmc:0f 33'),
+  plain('rdmsr:0f 32'),
+  plain('wrmsr:0f 30', 'system'),
+  plain('clts:0f 06', 'system'),
+  plain('invd:0f 08', 'system'),
+  plain('wbinvd:0f 09', 'system'),
+  plain('rsm:0f aa', 'system'),
+  plain('ud2:0f 0b', 'system'),
+  plain('salc:d6'),
+  plain('wait:9b'),
+  instruction({
+    name: 'ud0',
+    encodings: ['0f ff Gv,Ev', '0f b9 Gv,Ev'],
+    dst: 'r',
+    ends: 'system',
+    addressOnly: true,
+    semantics: (o) => o.raise(VECTOR.UD),
+  }),
+  // Ports.
+  ...[
+    { name: 'inI', encodings: ['e4 AL,Ib', 'e5 eAX,Ib'] },
+    { name: 'inDx', encodings: ['ec AL,DX', 'ed eAX,DX'] },
+  ].map(({ name, encodings }) =>
+    instruction({
+      name,
+      encodings,
+      dst: 'w',
+      semantics: (o, dst, port) => dst.store(o.call('in', port.load(), o.const(dst.width / 8))),
+    }),
+  ),
+  ...[
+    { name: 'outI', encodings: ['e6 Ib,AL', 'e7 Ib,eAX'] },
+    { name: 'outDx', encodings: ['ee DX,AL', 'ef DX,eAX'] },
+  ].map(({ name, encodings }) =>
+    instruction({
+      name,
+      encodings,
+      dst: 'r',
+      ends: 'system',
+      semantics: (o, port, src) => void o.call('out', port.load(), o.const(src.width / 8), src.load()),
+    }),
+  ),
+  // Descriptor tables and task register.
+  ...[
+    { name: 'sgdt', digit: 0 },
+    { name: 'sidt', digit: 1 },
+  ].map(({ name, digit }) =>
+    instruction({
+      name,
+      encodings: [`0f 01 /${digit} Mv`],
+      dst: 'w',
+      variants: ['opSize'],
+      semantics: (o, at) => void o.call(name, at.address()),
+    }),
+  ),
+  ...[
+    { name: 'lgdt', digit: 2 },
+    { name: 'lidt', digit: 3 },
+  ].map(({ name, digit }) =>
+    instruction({
+      name,
+      encodings: [`0f 01 /${digit} Mv`],
+      dst: 'r',
+      ends: 'system',
+      variants: ['opSize'],
+      semantics: (o, at) => void o.call(name, at.address(), o.const(o.form.opSize / 8)),
+    }),
+  ),
+  instruction({
+    name: 'smsw',
+    encodings: ['0f 01 /4 Fw'],
+    dst: 'w',
+    semantics: (o, dst) => dst.store(o.call('smsw')),
+  }),
+  instruction({
+    name: 'lmsw',
+    encodings: ['0f 01 /6 Ew'],
+    dst: 'r',
+    ends: 'system',
+    semantics: (o, src) => void o.call('lmsw', src.load()),
+  }),
+  instruction({
+    name: 'invlpg',
+    encodings: ['0f 01 /7 Mb'],
+    dst: 'r',
+    ends: 'system',
+    semantics: (o, at) => void o.call('invlpg', at.address()),
+  }),
+  ...[
+    { name: 'sldt', digit: 0 },
+    { name: 'str', digit: 1 },
+  ].map(({ name, digit }) =>
+    instruction({
+      name,
+      encodings: [`0f 00 /${digit} Fw`],
+      dst: 'w',
+      semantics: (o, dst) => dst.store(o.call(name)),
+    }),
+  ),
+  ...[
+    { name: 'lldt', digit: 2 },
+    { name: 'ltr', digit: 3 },
+  ].map(({ name, digit }) =>
+    instruction({
+      name,
+      encodings: [`0f 00 /${digit} Ew`],
+      dst: 'r',
+      ends: 'system',
+      semantics: (o, src) => void o.call(name, src.load()),
+    }),
+  ),
+  ...[
+    { name: 'verr', digit: 4 },
+    { name: 'verw', digit: 5 },
+  ].map(({ name, digit }) =>
+    instruction({
+      name,
+      encodings: [`0f 00 /${digit} Ew`],
+      dst: 'r',
+      writesFlags: 'Z',
+      semantics: (o, src) => void o.call(name, src.load()),
+    }),
+  ),
+  ...['lar:0f 02', 'lsl:0f 03'].map((text) => {
+    const [name, code] = text.split(':') as [string, string];
+    return instruction({
+      name,
+      encodings: [`${code} Gv,Ew`],
+      writesFlags: 'Z',
+      semantics: (o, dst, src) => dst.store(o.call(name, src.load(), dst.load())),
+    });
+  }),
+  instruction({
+    name: 'arpl',
+    encodings: ['63 Ew,Gw'],
+    writesFlags: 'Z',
+    semantics: (o, dst, src) => {
+      o.call('checkProtected');
+      const a = dst.modify();
+      const rpl = o.and(src.load(), o.const(3));
+      const isLower = o.ltU(o.and(a, o.const(3)), rpl);
+      dst.store(o.select(isLower, o.or(o.and(a, o.const(0xfffc)), rpl), a));
+      o.setFlag('Z', isLower);
+    },
+  }),
+  // Control and debug registers.
+  instruction({
+    name: 'movFromCr',
+    encodings: ['0f 20 Nd,Cd'],
+    dst: 'w',
+    semantics: (o, dst, index) => dst.store(o.call('readCr', index.load())),
+  }),
+  instruction({
+    name: 'movToCr',
+    encodings: ['0f 22 Cd,Nd'],
+    dst: 'r',
+    ends: 'system',
+    semantics: (o, index, src) => void o.call('writeCr', index.load(), src.load()),
+  }),
+  instruction({
+    name: 'movFromDr',
+    encodings: ['0f 21 Nd,Dd'],
+    dst: 'w',
+    semantics: (o, dst, index) => dst.store(o.call('readDr', index.load())),
+  }),
+  instruction({
+    name: 'movToDr',
+    encodings: ['0f 23 Dd,Nd'],
+    dst: 'r',
+    ends: 'system',
+    semantics: (o, index, src) => void o.call('writeDr', index.load(), src.load()),
+  }),
+  instruction({
+    name: 'cmpxchg8b',
+    encodings: ['0f c7 /1 Mq'],
+    writesFlags: 'Z',
+    lockable: true,
+    semantics: (o, dst) => {
+      const join = (high: number, low: number) =>
+        o.or(o.shl(o.wideU(o.reg(high, 32).load()), 32), o.wideU(o.reg(low, 32).load()));
+      const old = dst.modify();
+      const isEqual = o.eq(old, join(EDX, EAX));
+      dst.store(o.select(isEqual, join(1, 3), old));
+      o.when(o.eqz(isEqual), () => {
+        o.reg(EAX, 32).store(o.narrow(old));
+        o.reg(EDX, 32).store(o.narrow(o.shrU(old, 32)));
+      });
+      o.setFlag('Z', isEqual);
+    },
+  }),
+  instruction({
+    name: 'clflush',
+    encodings: ['0f ae /7 Mb'],
+    dst: 'r',
+    semantics: (_o, at) => void at.load(),
+  }),
+  ...['mfence:0f ae f0', 'lfence:0f ae e8', 'sfence:0f ae f8'].map((text) => {
+    const [name, code] = text.split(':') as [string, string];
+    return instruction({ name, encodings: [code], semantics: () => {} });
+  }),
+  // The floating-point unit proper is not modelled yet: the escape helper raises #NM or #UD, and answers probes.
+  ...Array.from({ length: 8 }, (_, i) =>
+    instruction({
+      name: `esc${i}m`,
+      encodings: [`d${(8 + i).toString(16)} Mb`],
+      dst: 'rw',
+      semantics: (o, at) => void o.escape(i, at.address()),
+    }),
+  ),
+  ...Array.from({ length: 8 }, (_, i) =>
+    instruction({
+      name: `esc${i}r`,
+      encodings: [`d${(8 + i).toString(16)} Rb`],
+      dst: 'r',
+      semantics: (o) => void o.escape(i, o.const(0)),
+    }),
+  ),
+  /** What the decoder gives for bytes that are no instruction. */
+  instruction({
+    name: 'invalid',
+    encodings: [],
+    ends: 'system',
+    dst: 'r',
+    semantics: (o, code) => void o.call('invalidOpcode', code.load()),
+  }),
+  /** Fetching the instruction faulted, or it is longer than 15 bytes. */
+  instruction({ name: 'tooLong', encodings: [], ends: 'system', semantics: (o) => void o.call('tooLong') }),
+];

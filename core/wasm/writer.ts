@@ -1,0 +1,260 @@
+/** A small, fast writer of WebAssembly binaries. Knows the format and nothing else. */
+import { OP } from './opcodes.ts';
+
+/** A growing byte string with the format's integer encodings. */
+export class ByteWriter {
+  bytes: Uint8Array;
+  length = 0;
+  constructor(capacity = 256) {
+    this.bytes = new Uint8Array(capacity);
+  }
+  private grow(room: number): void {
+    const larger = new Uint8Array(Math.max(this.bytes.length * 2, this.length + room));
+    larger.set(this.bytes.subarray(0, this.length));
+    this.bytes = larger;
+  }
+  byte(value: number): void {
+    if (this.length === this.bytes.length) this.grow(1);
+    this.bytes[this.length++] = value;
+  }
+  /** Unsigned LEB128 of a 32-bit value. */
+  u32(value: number): void {
+    let v = value >>> 0;
+    while (v >= 0x80) {
+      this.byte((v & 0x7f) | 0x80);
+      v >>>= 7;
+    }
+    this.byte(v);
+  }
+  /** Signed LEB128 of a 32-bit value. */
+  s32(value: number): void {
+    let v = value | 0;
+    while (v < -64 || v > 63) {
+      this.byte((v & 0x7f) | 0x80);
+      v >>= 7;
+    }
+    this.byte(v & 0x7f);
+  }
+  /** Signed LEB128 of an integer that a double holds exactly. */
+  s64(value: number): void {
+    let v = value;
+    while (v < -64 || v > 63) {
+      const low = ((v % 128) + 128) % 128;
+      this.byte(low | 0x80);
+      v = Math.floor(v / 128);
+    }
+    this.byte(((v % 128) + 128) % 128);
+  }
+  name(text: string): void {
+    this.u32(text.length);
+    for (let i = 0; i < text.length; i++) this.byte(text.charCodeAt(i));
+  }
+  append(other: ByteWriter): void {
+    if (this.length + other.length > this.bytes.length) this.grow(other.length);
+    this.bytes.set(other.bytes.subarray(0, other.length), this.length);
+    this.length += other.length;
+  }
+  take(): Uint8Array {
+    return this.bytes.slice(0, this.length);
+  }
+}
+
+/** One function's instructions and locals. Parameters are locals 0 .. n-1. */
+export class FunctionWriter {
+  readonly code = new ByteWriter(512);
+  readonly type: number;
+  private readonly paramCount: number;
+  private readonly locals: number[] = [];
+  private readonly hints: { readonly at: number; readonly likely: boolean }[] = [];
+  constructor(type: number, paramCount: number) {
+    this.type = type;
+    this.paramCount = paramCount;
+  }
+  local(type: number): number {
+    this.locals.push(type);
+    return this.paramCount + this.locals.length - 1;
+  }
+  op(opcode: number): void {
+    this.code.byte(opcode);
+  }
+  get(index: number): void {
+    this.code.byte(OP.localGet);
+    this.code.u32(index);
+  }
+  set(index: number): void {
+    this.code.byte(OP.localSet);
+    this.code.u32(index);
+  }
+  tee(index: number): void {
+    this.code.byte(OP.localTee);
+    this.code.u32(index);
+  }
+  i32(value: number): void {
+    this.code.byte(OP.i32Const);
+    this.code.s32(value);
+  }
+  i64(value: number): void {
+    this.code.byte(OP.i64Const);
+    this.code.s64(value);
+  }
+  /** Any load or store; alignment is only a hint and says "unknown". */
+  memory(opcode: number, offset: number): void {
+    this.code.byte(opcode);
+    this.code.byte(0);
+    this.code.u32(offset);
+  }
+  /** `block`, `loop` or `if` with a result type or VOID. `likely` becomes a branch hint (only for `if`). */
+  block(opcode: number, result: number, likely?: boolean): void {
+    if (likely !== undefined) this.hints.push({ at: this.code.length, likely });
+    this.code.byte(opcode);
+    this.code.byte(result);
+  }
+  br(opcode: number, depth: number, likely?: boolean): void {
+    if (likely !== undefined) this.hints.push({ at: this.code.length, likely });
+    this.code.byte(opcode);
+    this.code.u32(depth);
+  }
+  end(): void {
+    this.code.byte(OP.end);
+  }
+  call(index: number): void {
+    this.code.byte(OP.call);
+    this.code.u32(index);
+  }
+  callIndirect(type: number, table = 0, opcode: number = OP.callIndirect): void {
+    this.code.byte(opcode);
+    this.code.u32(type);
+    this.code.u32(table);
+  }
+  /** Local declarations (run-length) followed by code and the final `end`. Hints count from the declarations' start. */
+  body(): { readonly bytes: ByteWriter; readonly hints: readonly { at: number; likely: boolean }[] } {
+    const head = new ByteWriter(16 + this.code.length);
+    const runs: [number, number][] = [];
+    for (const type of this.locals) {
+      const last = runs.at(-1);
+      if (last && last[1] === type) last[0]++;
+      else runs.push([1, type]);
+    }
+    head.u32(runs.length);
+    for (const [count, type] of runs) {
+      head.u32(count);
+      head.byte(type);
+    }
+    const shift = head.length;
+    head.append(this.code);
+    head.byte(OP.end);
+    return { bytes: head, hints: this.hints.map((hint) => ({ at: hint.at + shift, likely: hint.likely })) };
+  }
+}
+
+/** A module: declare types and imports first, then functions. */
+export class ModuleWriter {
+  private readonly types: string[] = [];
+  private readonly typeBytes = new ByteWriter();
+  private readonly imports = new ByteWriter();
+  private importCount = 0;
+  private importedFunctions = 0;
+  private readonly functions: FunctionWriter[] = [];
+  private readonly exports = new ByteWriter();
+  private exportCount = 0;
+
+  type(params: readonly number[], results: readonly number[]): number {
+    const key = `${params}:${results}`;
+    const known = this.types.indexOf(key);
+    if (known >= 0) return known;
+    this.typeBytes.byte(0x60);
+    this.typeBytes.u32(params.length);
+    for (const p of params) this.typeBytes.byte(p);
+    this.typeBytes.u32(results.length);
+    for (const r of results) this.typeBytes.byte(r);
+    return this.types.push(key) - 1;
+  }
+  importFunction(module: string, name: string, params: readonly number[], results: readonly number[]): number {
+    const type = this.type(params, results);
+    this.startImport(module, name, 0);
+    this.imports.u32(type);
+    return this.importedFunctions++;
+  }
+  /** Limits are the least that the import must offer; `maxPages` bounds it from above. */
+  importMemory(module: string, name: string, minPages: number, maxPages: number, shared: boolean): void {
+    this.startImport(module, name, 2);
+    this.imports.byte(shared ? 3 : 1);
+    this.imports.u32(minPages);
+    this.imports.u32(maxPages);
+  }
+  importTable(module: string, name: string, minimum: number): void {
+    this.startImport(module, name, 1);
+    this.imports.byte(0x70);
+    this.imports.byte(0);
+    this.imports.u32(minimum);
+  }
+  private startImport(module: string, name: string, kind: number): void {
+    this.importCount++;
+    this.imports.name(module);
+    this.imports.name(name);
+    this.imports.byte(kind);
+  }
+  function(params: readonly number[], results: readonly number[]): FunctionWriter {
+    const f = new FunctionWriter(this.type(params, results), params.length);
+    this.functions.push(f);
+    return f;
+  }
+  /** Call index of a function made here. All imports must have been declared. */
+  indexOf(f: FunctionWriter): number {
+    return this.importedFunctions + this.functions.indexOf(f);
+  }
+  export(name: string, f: FunctionWriter): void {
+    this.exportCount++;
+    this.exports.name(name);
+    this.exports.byte(0);
+    this.exports.u32(this.indexOf(f));
+  }
+
+  finish(): Uint8Array {
+    const out = new ByteWriter(4096);
+    for (const b of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(b);
+    const section = (id: number, count: number, content: ByteWriter) => {
+      if (count === 0) return;
+      const counted = new ByteWriter(content.length + 8);
+      counted.u32(count);
+      counted.append(content);
+      out.byte(id);
+      out.u32(counted.length);
+      out.append(counted);
+    };
+    section(1, this.types.length, this.typeBytes);
+    section(2, this.importCount, this.imports);
+    const declarations = new ByteWriter();
+    for (const f of this.functions) declarations.u32(f.type);
+    section(3, this.functions.length, declarations);
+    section(7, this.exportCount, this.exports);
+    const code = new ByteWriter(65536);
+    const hints = new ByteWriter();
+    let hinted = 0;
+    this.functions.forEach((f, i) => {
+      const body = f.body();
+      code.u32(body.bytes.length);
+      code.append(body.bytes);
+      if (body.hints.length === 0) return;
+      hinted++;
+      hints.u32(this.importedFunctions + i);
+      hints.u32(body.hints.length);
+      for (const hint of body.hints) {
+        hints.u32(hint.at);
+        hints.u32(1);
+        hints.byte(hint.likely ? 1 : 0);
+      }
+    });
+    if (hinted > 0) {
+      const custom = new ByteWriter(hints.length + 64);
+      custom.name('metadata.code.branch_hint');
+      custom.u32(hinted);
+      custom.append(hints);
+      out.byte(0);
+      out.u32(custom.length);
+      out.append(custom);
+    }
+    section(10, this.functions.length, code);
+    return out.take();
+  }
+}
