@@ -26,6 +26,11 @@ export function addressSpaces(): AddressSpace[] {
   return [...spaces];
 }
 
+/** Registers take an access by its first address alone, even where another region lies over the rest: a PC's 0xcf8 is a 32-bit register with 0xcf9 on top. */
+function takesWhole(region: MemoryRegion, offset: number, size: number): boolean {
+  return region.ops !== null && region.kind === 'io' && offset + size <= region.size;
+}
+
 export class AddressSpace {
   readonly name: string;
   readonly root: MemoryRegion;
@@ -101,13 +106,14 @@ export class AddressSpace {
     return range;
   }
 
-  /** Unsigned value. An access across the end of a range is made byte by byte. */
+  /** Unsigned value. An access across the end of a region is made byte by byte. */
   read(address: number, size: AccessSize): number {
     const range = this.find(address);
     if (!range) return this.unassignedRead(size);
-    if (address + size > range.start + range.size) return this.readBytewise(address, size);
     const { region } = range;
     const offset = address - range.start + range.offset;
+    if (address + size > range.start + range.size && !takesWhole(region, offset, size))
+      return this.readBytewise(address, size);
     if (region.ram && (region.kind !== 'romd' || region.isRomdMode)) {
       const at = region.ram.offset + offset;
       const { data } = this.arena;
@@ -136,12 +142,12 @@ export class AddressSpace {
   write(address: number, size: AccessSize, value: number): void {
     const range = this.find(address);
     if (!range) return;
-    if (address + size > range.start + range.size) {
+    const { region } = range;
+    const offset = address - range.start + range.offset;
+    if (address + size > range.start + range.size && !takesWhole(region, offset, size)) {
       this.writeBytewise(address, size, value);
       return;
     }
-    const { region } = range;
-    const offset = address - range.start + range.offset;
     if (region.ram && region.kind !== 'romd') {
       if (range.isReadonly) return;
       const at = region.ram.offset + offset;
