@@ -12,6 +12,7 @@ export function DropTarget({ children }: { children: ReactNode }): ReactElement 
   const [over, setOver] = useState(false);
   const depth = useRef(0);
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: dropping is a pointer's way; the wizard's file field is the keyboard's
     <div
       className="drop-root"
       onDragEnter={(event) => {

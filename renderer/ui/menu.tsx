@@ -55,6 +55,7 @@ export function Menu({
   };
   return createPortal(
     <>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the rest of the window, there to be clicked away */}
       <div
         className="menu-scrim"
         onPointerDown={onClose}
@@ -91,7 +92,7 @@ export function Menu({
               key={entry.id}
               type="button"
               role={entry.checked === undefined ? 'menuitem' : 'menuitemcheckbox'}
-              aria-checked={entry.checked}
+              {...(entry.checked === undefined ? {} : { 'aria-checked': entry.checked })}
               aria-disabled={entry.disabled || undefined}
               className={`menu-item ${entry.danger ? 'menu-danger' : ''}`}
               data-testid={`menu-${entry.id}`}

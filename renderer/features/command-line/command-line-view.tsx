@@ -43,13 +43,7 @@ export function CommandLineView({
   const program = commandLine.program.split(/[\\/]/).pop() ?? commandLine.program;
   return (
     <div className={`command-line ${compact ? 'command-line-compact' : ''}`}>
-      <pre
-        className="selectable"
-        data-testid="command-line"
-        tabIndex={0}
-        role="region"
-        aria-label={t('details.commandLine')}
-      >
+      <pre className="selectable" data-testid="command-line">
         <span className="cl-program">{quoteWord(program)}</span>
         {commandLine.parts.map((part, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: parts have no other identity than their place

@@ -78,7 +78,8 @@ function LiveConsole({
     };
   }, [id, ready]);
 
-  useEffect(() => link.current?.scale(scaling), [scaling, ready]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new link has to be told as well
+  useEffect(() => link.current?.scale(scaling), [scaling, ready, id]);
 
   const toggleFull = useCallback(() => {
     if (document.fullscreenElement) void document.exitFullscreen();

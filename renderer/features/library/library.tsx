@@ -156,7 +156,6 @@ function Row({
   const picture = useStore(thumbnails).get(machine.id);
   const alive = isAlive(machine.state);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: onKeyDown is there, under another name
     <div
       role="option"
       aria-selected={isChosen}

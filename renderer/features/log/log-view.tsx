@@ -91,7 +91,6 @@ export function LogView({ machine }: { machine: MachineSummary }): ReactElement 
         ref={list}
         role="log"
         aria-label={t('tab.log')}
-        tabIndex={0}
         data-testid="log"
         onScroll={(event) => {
           const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;

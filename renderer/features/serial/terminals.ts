@@ -62,6 +62,8 @@ export class LiveTerminal {
   private wanted = false;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private opened = false;
+  /** What the guest asked of a terminal long ago must not be answered to it now. */
+  private replaying = false;
 
   constructor(kind: ChannelKind, id: string, port: number) {
     this.openChannel = () => api().openChannel(kind, id, port);
@@ -79,7 +81,9 @@ export class LiveTerminal {
     this.terminal.loadAddon(this.fitAddon);
     this.terminal.loadAddon(this.search);
     const encoder = new TextEncoder();
-    this.terminal.onData((text) => this.channel?.send(encoder.encode(text)));
+    this.terminal.onData((text) => {
+      if (!this.replaying) this.channel?.send(encoder.encode(text));
+    });
     this.terminal.onBinary((text) =>
       this.channel?.send(Uint8Array.from(text, (character) => character.charCodeAt(0) & 0xff)),
     );
@@ -137,7 +141,20 @@ export class LiveTerminal {
     this.channel = channel;
     channel.binaryType = 'arraybuffer';
     channel.onopen = () => this.connected.set(true);
-    channel.onmessage = ({ data }) => this.terminal.write(new Uint8Array(data));
+    // The manager begins with what was printed since the machine's start.
+    let isFirst = true;
+    channel.onmessage = ({ data }) => {
+      if (!isFirst) {
+        this.terminal.write(new Uint8Array(data));
+        return;
+      }
+      isFirst = false;
+      this.replaying = true;
+      this.terminal.reset();
+      this.terminal.write(new Uint8Array(data), () => {
+        this.replaying = false;
+      });
+    };
     channel.onclose = () => {
       if (this.channel !== channel) return;
       this.channel = undefined;
