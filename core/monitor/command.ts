@@ -1,6 +1,5 @@
 /** A QMP command as data: schema and body. Commands stand in `commands/`, one file per subject. */
 
-import type { JsonValue } from '../util/json.ts';
 import type { CommandResult, MonitorContext } from './context.ts';
 import type { Arguments, Members, Schema } from './schema.ts';
 
@@ -26,7 +25,7 @@ export function command<M extends Members>(definition: {
   readonly arguments: M;
   /** Undefined: an empty object. */
   readonly returns?: Schema;
-  run(scope: CommandScope, args: Arguments<M>): CommandResult | void | Promise<JsonValue | void>;
+  run(scope: CommandScope, args: Arguments<M>): CommandResult | undefined | Promise<CommandResult>;
 }): QmpCommand {
   const { name, arguments: members, returns, run } = definition;
   return { name, arguments: members, returns, run: run as QmpCommand['run'] };
