@@ -103,6 +103,9 @@ export function rdmsr(ctx: CpuContext, cpu: CpuDefinition): void {
       put(base % TWO32, Math.floor(base / TWO32));
       return;
     }
+    case MSR.SMI_COUNT:
+      put(state.low(FIELDS.smiCount));
+      return;
     case MSR.CORE_THREAD_COUNT:
       put(((cpu.coresPerPackage * cpu.threadsPerCore) | (cpu.coresPerPackage << 16)) >>> 0);
       return;

@@ -82,6 +82,7 @@ export function enterSmm(ctx: CpuContext): void {
   state.set(FIELDS.inSmm, state.nmiBlocked ? 1 | INSIDE_NMI : 1);
   state.nmiBlocked = true;
   state.halted = false;
+  state.set(FIELDS.smiCount, state.low(FIELDS.smiCount) + 1);
   bus.smiAcknowledged?.(true); // the save area lies in SMRAM
   ctx.flushTlb();
 

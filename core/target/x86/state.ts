@@ -100,6 +100,8 @@ export const FIELDS = {
   initPending: field('u32'),
   inSmm: field('u32'),
   smbase: field('u32'),
+  /** SMIs taken since reset (MSR 0x34). */
+  smiCount: field('u32'),
   efer: field('u64'),
   star: field('u64'),
   lstar: field('u64'),
