@@ -18,13 +18,16 @@ export class StateWriter {
     return at;
   }
   u8(value: number): void {
-    this.view.setUint8(this.room(1), value);
+    const at = this.room(1); // may replace the view
+    this.view.setUint8(at, value);
   }
   u16(value: number): void {
-    this.view.setUint16(this.room(2), value);
+    const at = this.room(2); // may replace the view
+    this.view.setUint16(at, value);
   }
   u32(value: number): void {
-    this.view.setUint32(this.room(4), value);
+    const at = this.room(4); // may replace the view
+    this.view.setUint32(at, value);
   }
   u64(value: number): void {
     this.big64(BigInt(value));
@@ -33,10 +36,12 @@ export class StateWriter {
     this.big64(BigInt(value));
   }
   big64(value: bigint): void {
-    this.view.setBigUint64(this.room(8), BigInt.asUintN(64, value));
+    const at = this.room(8); // may replace the view
+    this.view.setBigUint64(at, BigInt.asUintN(64, value));
   }
   bytes(value: Uint8Array): void {
-    this.chunk.set(value, this.room(value.length));
+    const at = this.room(value.length); // may replace the chunk
+    this.chunk.set(value, at);
   }
   finish(): Uint8Array {
     return this.chunk.slice(0, this.length);
