@@ -78,7 +78,7 @@ export const MOVE = [
       '0f 1d Ev',
       '0f 1e Ev',
       '0f 1f Ev',
-      '0f 0d Ev',
+      '0f 0d Mv',
     ],
     addressOnly: true,
     dst: 'r',

@@ -1,0 +1,103 @@
+/** Snippets on the host CPU and in the interpreter, in the same format. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GUEST_FAULT } from '../../../target/x86/fault.ts';
+import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
+
+export const DATA = 0x10_0000;
+export const CODE = 0x20_0000;
+const INPUT = 200;
+const OUTPUT = 172;
+const SIGNAL_OF: Record<number, number> = { 0: 8, 3: 5, 4: 11, 5: 11, 6: 4, 13: 11, 14: 11 };
+
+export interface Snippet {
+  readonly what: string;
+  readonly regs: readonly number[];
+  readonly eflags: number;
+  readonly code: Uint8Array;
+  readonly data: Uint8Array;
+}
+export interface Outcome {
+  /** 5: ran to its end; 8 divide error, 4 invalid opcode, 11 another fault. */
+  readonly signal: number;
+  readonly eip: number;
+  readonly regs: readonly number[];
+  readonly eflags: number;
+  readonly data: Uint8Array;
+}
+
+/** The host's answers, or null where it cannot build or run 32-bit programs. */
+export function runNative(snippets: readonly Snippet[]): Outcome[] | null {
+  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
+  try {
+    const program = join(folder, 'native');
+    const built = spawnSync('gcc', ['-m32', '-O1', '-w', '-o', program, join(import.meta.dirname, 'native.c')]);
+    if (built.status !== 0) return null;
+    const input = new Uint8Array(snippets.length * INPUT);
+    const view = new DataView(input.buffer);
+    snippets.forEach((s, i) => {
+      const at = i * INPUT;
+      s.regs.forEach((r, k) => {
+        view.setUint32(at + k * 4, r, true);
+      });
+      view.setUint32(at + 32, s.eflags, true);
+      view.setUint32(at + 36, s.code.length, true);
+      input.set(s.code, at + 40);
+      input.set(s.data, at + 72);
+    });
+    const ran = spawnSync(program, { input, maxBuffer: 1 << 28 });
+    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
+    const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
+    return snippets.map((_, i) => {
+      const at = i * OUTPUT;
+      return {
+        signal: out.getUint32(at, true),
+        eip: out.getUint32(at + 4, true),
+        regs: Array.from({ length: 8 }, (_x, k) => out.getUint32(at + 8 + k * 4, true)),
+        eflags: out.getUint32(at + 40, true),
+        data: new Uint8Array(ran.stdout.subarray(at + 44, at + OUTPUT)),
+      };
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Runs snippets on one emulated CPU. */
+export class Subject {
+  readonly machine: BareMachine = bareMachine(4 << 20);
+  private fault = -1;
+  constructor() {
+    const { cpu } = this.machine;
+    (cpu.ops as { deliverException: (vector: number) => void }).deliverException = (vector) => {
+      this.fault = vector;
+      cpu.state.halted = true;
+    };
+    void GUEST_FAULT;
+  }
+  run(s: Snippet): Outcome {
+    const { cpu, ram } = this.machine;
+    enterFlat32(this.machine, CODE);
+    const code = new Uint8Array(0x40).fill(0xf4);
+    code.set(s.code);
+    this.machine.dma(CODE, code);
+    this.machine.dma(DATA, s.data);
+    s.regs.forEach((r, i) => {
+      cpu.state.setReg32(i, r);
+    });
+    cpu.state.setEflags((s.eflags & 0xcd5) | 2);
+    cpu.state.halted = false;
+    this.fault = -1;
+    const result = cpu.run(1000);
+    if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${cpu.state.eip.toString(16)}`);
+    return {
+      signal: this.fault < 0 ? 5 : (SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      eip: cpu.state.eip,
+      regs: Array.from({ length: 8 }, (_, i) => cpu.state.reg32(i)),
+      eflags: cpu.state.getEflags(),
+      data: ram.slice(DATA, DATA + 128),
+    };
+  }
+}
