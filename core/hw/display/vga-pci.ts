@@ -40,7 +40,7 @@ const DEFAULT_SIZE = { xres: 1280, yres: 800 } as const;
 class StandardVga extends PciDevice<typeof PROPS, typeof STATE.fields> {
   vga!: VgaCommon;
   console: DisplayConsole | null = null;
-  protected edid: Uint8Array | null = null;
+  private edid: Uint8Array | null = null;
 
   override realize(): void {
     super.realize();
@@ -52,10 +52,13 @@ class StandardVga extends PciDevice<typeof PROPS, typeof STATE.fields> {
     if (props.yres === 0) props.yres = DEFAULT_SIZE.yres;
     if (props.edid) this.makeEdid(props.xres, props.yres);
     this.registerBar(BAR_VRAM, 'prefetchable', this.vga.vram);
+    if (props.mmio ?? true) this.addMmio();
+    this.loadOptionRom();
+    // From here on nothing can fail.
     this.console = this.env.displays.createGraphicConsole(this, 0, this.hardware());
     this.vga.renderer.console = this.console;
   }
-  protected addMmio(): void {
+  private addMmio(): void {
     const container = objectNewAs(MemoryRegion, 'memory-region');
     const parts = { edid: () => this.edid, hasExtendedRegs: this.props['qemu-extended-regs'] };
     this.registerBar(BAR_MMIO, 'memory', vgaMmio(this, container, parts));
@@ -94,8 +97,6 @@ export class VgaPci extends StandardVga {
     super.realize();
     this.vga.mapLowMemory(this.pciBus.memory);
     mapVgaPorts(this);
-    if (this.props.mmio) this.addMmio();
-    this.loadOptionRom();
   }
   override unrealize(): void {
     this.vga.unmapLowMemory();
@@ -104,10 +105,6 @@ export class VgaPci extends StandardVga {
 }
 
 export class SecondaryVga extends StandardVga {
-  override realize(): void {
-    super.realize();
-    this.addMmio();
-  }
   override reset(): void {
     super.reset();
     // Nobody but its driver sets it up, and without legacy ports nobody can unblank it otherwise.
