@@ -127,7 +127,7 @@ export class BlockCache {
           break;
         }
         second = fetchSecond();
-        const joined = new Uint8Array(MAX_LENGTH + 1);
+        const joined = new Uint8Array(2 * MAX_LENGTH);
         joined.set(bytes.subarray(p, pageEnd));
         joined.set(bytes.subarray(second, second + MAX_LENGTH), pageEnd - p);
         d = decode(joined, 0, joined.length, isCode32);
