@@ -3,7 +3,7 @@ import type { MachineState, MachineSummary } from '../../electron/api/contract.t
 import { ApiError, api } from '../api/index.ts';
 import { t } from '../i18n/index.ts';
 import { showToast } from '../ui/toasts.tsx';
-import { putDetails, session } from './session.ts';
+import { details, putDetails, session } from './session.ts';
 import { open, showTab } from './view.ts';
 
 export type Verb = 'start' | 'pause' | 'resume' | 'reset' | 'shutdown' | 'powerOff';
@@ -66,13 +66,21 @@ export async function order(verb: Verb, machine: Pick<MachineSummary, 'id' | 'na
   return attempt(titles[verb], () => api().call(`machines.${verb}`, { id }));
 }
 
-/** `null` ejects. The engine refuses when the guest holds the tray; then the user is told and may insist. */
+/** `null` ejects. Where the guest holds the tray the user is asked first: taking a disc away may break what it does. */
 export async function changeMedium(
-  machine: Pick<MachineSummary, 'id' | 'name'>,
+  machine: MachineSummary,
   deviceId: string,
   path: string | null,
-  force?: boolean,
+  force = false,
 ): Promise<boolean> {
+  const drive = details
+    .get()
+    .get(machine.id)
+    ?.runtime?.drives.find((known) => known.deviceId === deviceId);
+  if (drive?.locked && !force) {
+    open({ kind: 'forceTray', machine, deviceId, path });
+    return false;
+  }
   return attempt(t('failed.medium', { name: machine.name }), async () =>
     putDetails(
       await api().call('machines.changeMedium', { id: machine.id, deviceId, path, ...(force ? { force } : {}) }),

@@ -8,6 +8,7 @@ import { SettingsDialog } from '../features/settings/settings-dialog.tsx';
 import { FileDialog } from '../features/storage/file-dialog.tsx';
 import { WizardDialog } from '../features/wizard/wizard-dialog.tsx';
 import { t } from '../i18n/index.ts';
+import { ConfirmDialog } from '../ui/dialog.tsx';
 import { changeMedium } from './actions.ts';
 import { useStore } from './session.ts';
 import { closeOverlay, overlay } from './view.ts';
@@ -29,6 +30,22 @@ export function Overlays(): ReactElement | null {
       return <DeleteDialog machine={now.machine} onClose={closeOverlay} />;
     case 'powerOff':
       return <PowerOffDialog machine={now.machine} onClose={closeOverlay} />;
+    case 'forceTray':
+      return (
+        <ConfirmDialog
+          title={t('forceTray.title', { name: now.machine.name })}
+          confirm={t('forceTray.confirm')}
+          danger
+          testId="force-tray"
+          onClose={closeOverlay}
+          onConfirm={() => {
+            closeOverlay();
+            void changeMedium(now.machine, now.deviceId, now.path, true);
+          }}
+        >
+          <p>{t('forceTray.text')}</p>
+        </ConfirmDialog>
+      );
     case 'insertDisc':
       return (
         <FileDialog

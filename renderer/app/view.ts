@@ -15,6 +15,7 @@ export type Overlay =
   | { kind: 'rename'; machine: MachineSummary }
   | { kind: 'delete'; machine: MachineSummary }
   | { kind: 'powerOff'; machine: MachineSummary }
+  | { kind: 'forceTray'; machine: MachineSummary; deviceId: string; path: string | null }
   | { kind: 'insertDisc'; machine: MachineSummary; deviceId: string; currentPath: string | null };
 
 export const overlay = createStore<Overlay | undefined>(undefined);

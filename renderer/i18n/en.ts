@@ -3,7 +3,8 @@ export const en = {
   'app.cannotStart': 'Terrarium cannot start',
   'app.connecting': 'Opening the library…',
   'app.noEngine': 'The emulator was not found, so machines cannot start',
-  'app.reconnecting': 'The connection to Terrarium is lost. Trying again…',
+  'app.reconnecting':
+    'The connection to Terrarium is lost. Trying again… If it was started anew, open the address that it printed.',
   'app.sidebarWidth': 'Width of the list',
 
   'boot.cdrom': 'Optical drive',
@@ -31,6 +32,7 @@ export const en = {
   'console.connecting': 'Connecting to the screen…',
   'console.fit': 'Fit',
   'console.fullscreen': 'Full screen',
+  'console.fullscreenHint': '{key}+F leaves full screen. The tools are at the top edge.',
   'console.leaveFullscreen': 'Leave full screen',
   'console.noScreen': 'This machine has no graphics card',
   'console.noScreenHint': 'Its serial port is its console. A graphics card can be added in the settings.',
@@ -142,6 +144,11 @@ export const en = {
   'files.places': 'Places',
   'files.truncated': 'There are more files than are listed.',
   'files.up': 'Folder above',
+
+  'forceTray.confirm': 'Open it anyway',
+  'forceTray.text':
+    'The guest has locked the tray, because it uses the disc. Taking it away may break what it is doing.',
+  'forceTray.title': 'The tray of “{name}” is locked',
 
   'guest.other': 'Other system',
   'guestGroup.bsd': 'BSD',
@@ -296,7 +303,6 @@ export const en = {
   'storage.empty': 'Empty',
   'storage.emptyHint': 'The drive is there, without a disc.',
   'storage.existingDisk': 'Choose an existing disk…',
-  'storage.forceEject': 'Eject, although the guest holds it',
   'storage.full': 'All four places are taken.',
   'storage.opticalTitle': 'Optical drive',
   'storage.options': 'Its options',

@@ -5,7 +5,7 @@ export const zhCN: Catalogue = {
   'app.cannotStart': 'Terrarium 无法启动',
   'app.connecting': '正在打开虚拟机库…',
   'app.noEngine': '找不到模拟器，虚拟机无法启动',
-  'app.reconnecting': '与 Terrarium 的连接已断开，正在重试…',
+  'app.reconnecting': '与 Terrarium 的连接已断开，正在重试… 如果它已重新启动，请打开它给出的新地址。',
   'app.sidebarWidth': '列表宽度',
 
   'boot.cdrom': '光驱',
@@ -33,6 +33,7 @@ export const zhCN: Catalogue = {
   'console.connecting': '正在连接屏幕…',
   'console.fit': '适应窗口',
   'console.fullscreen': '全屏',
+  'console.fullscreenHint': '按 {key}+F 退出全屏，工具栏在屏幕上边缘。',
   'console.leaveFullscreen': '退出全屏',
   'console.noScreen': '此虚拟机没有显卡',
   'console.noScreenHint': '它以串口作为控制台。可在设置中添加显卡。',
@@ -144,6 +145,10 @@ export const zhCN: Catalogue = {
   'files.places': '位置',
   'files.truncated': '还有更多文件未列出。',
   'files.up': '上级文件夹',
+
+  'forceTray.confirm': '强制打开',
+  'forceTray.text': '客户机正在使用光盘并锁定了托盘。取走光盘可能会中断它正在进行的操作。',
+  'forceTray.title': '“{name}”的光驱托盘已锁定',
 
   'guest.other': '其他系统',
   'guestGroup.bsd': 'BSD',
@@ -296,7 +301,6 @@ export const zhCN: Catalogue = {
   'storage.empty': '空',
   'storage.emptyHint': '有光驱，但没有光盘。',
   'storage.existingDisk': '选择现有硬盘…',
-  'storage.forceEject': '强制弹出（客户机已锁定）',
   'storage.full': '四个位置都已占用。',
   'storage.opticalTitle': '光驱',
   'storage.options': '对应的选项',

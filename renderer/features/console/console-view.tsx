@@ -193,6 +193,9 @@ function LiveConsole({
         />
       </div>
       <div className="console-stage" data-scaling={scaling}>
+        {full && (
+          <div className="console-hint">{t('console.fullscreenHint', { key: hostKeyLabel(settings.hostKey) })}</div>
+        )}
         <div className="console-host" ref={host} data-keyboard="guest" data-testid="console-host" />
         {busy && (machine.state === 'running' || machine.state === 'starting') && (
           <div className="console-cover">

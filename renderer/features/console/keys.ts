@@ -1,4 +1,4 @@
-/** Chords that the host keeps for itself, as QEMU's key names, and the pairs of the host key. */
+/** Keys and buttons on their way to the guest: chords that the host keeps for itself, as QEMU's key names, and the pairs of the host key. */
 export interface Chord {
   id: string;
   label: string;
@@ -71,4 +71,9 @@ export class HostKey {
   reset(): void {
     this.down = false;
   }
+}
+
+/** DOM: left 1, right 2, middle 4. RFB: left 1, middle 2, right 4. */
+export function buttonMask(buttons: number): number {
+  return (buttons & 1) | ((buttons & 4) >> 1) | ((buttons & 2) << 1);
 }

@@ -2,6 +2,7 @@
  *  out: QEMU's pointer motion change (encoding -257), by which a guest with a relative mouse gets motions, not places. */
 import RFB from '@novnc/novnc';
 import type { ByteChannel } from '../../../electron/api/contract.ts';
+import { buttonMask } from './keys.ts';
 
 export interface Capture {
   keyboard: boolean;
@@ -68,9 +69,9 @@ class Screen extends Base {
 
 const clamp = (delta: number) => Math.max(-1000, Math.min(1000, delta));
 
-/** DOM: left 1, right 2, middle 4. RFB: left 1, middle 2, right 4. */
-export function buttonMask(buttons: number): number {
-  return (buttons & 1) | ((buttons & 4) >> 1) | ((buttons & 2) << 1);
+/** A field elsewhere has the keyboard: a console that connects late must not take it away. */
+function isTyping(): boolean {
+  return document.activeElement?.matches('input, textarea, select') ?? false;
 }
 
 /** Shows the console in `host` until closed. */
@@ -111,7 +112,7 @@ export function openScreen(host: HTMLElement, openChannel: () => ByteChannel, li
     };
     next.addEventListener('connect', () => {
       listener.onLinked(true);
-      if (wantsFocus) next.focus({ preventScroll: true });
+      if (wantsFocus && !isTyping()) next.focus({ preventScroll: true });
       report();
     });
     next.addEventListener('disconnect', () => {

@@ -47,7 +47,7 @@ export function StatusBar({
             label={t('storage.discMenu', { name: path ? fileName(path) : t('storage.empty') })}
             title={`${slotName(device)}: ${path ?? t('storage.empty')}`}
             testId={`status-disc-${device.id}`}
-            entries={() => discEntries(machine, device.id, path, live?.locked ?? false, known)}
+            entries={() => discEntries(machine, device.id, path, known)}
           >
             <Icon name="disc" size={14} />
             <span className="truncate">{path ? fileName(path) : t('storage.empty')}</span>

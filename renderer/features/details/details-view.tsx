@@ -150,9 +150,7 @@ function Drive({ device, machine }: { device: StorageDevice; machine: MachineDet
       <span className={`truncate ${path ? '' : 'muted'}`} title={path ?? undefined}>
         {path ? fileName(path) : t('storage.empty')}
       </span>
-      {device.kind === 'cdrom' && (
-        <DiscMenu machine={machine.summary} deviceId={device.id} path={path} locked={live?.locked ?? false} />
-      )}
+      {device.kind === 'cdrom' && <DiscMenu machine={machine.summary} deviceId={device.id} path={path} />}
     </span>
   );
 }

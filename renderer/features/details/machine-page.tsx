@@ -98,7 +98,7 @@ function Failure({ machine, onShowLog }: { machine: MachineSummary; onShowLog: (
   return (
     <div className="page-failure">
       <Banner tone="danger" testId="failure-banner" title={title}>
-        <p>{[failure.message, ...how].join(' · ')}</p>
+        <p>{failure.message}</p>
         {failure.engineOutput.trim() && <pre data-testid="engine-output">{failure.engineOutput.trim()}</pre>}
         <div className="failure-actions">
           <Button size="sm" icon="copy" onClick={() => copyText(details)} data-testid="copy-details">

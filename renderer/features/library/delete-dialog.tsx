@@ -33,6 +33,7 @@ export function DeleteDialog({ machine, onClose }: { machine: MachineSummary; on
   }, [machine.id, machine.name]);
   const others = (file: DeletionPlan['files'][number]) => file.usedBy.filter(({ id }) => id !== machine.id);
   const lost = plan?.files.filter((file) => chosen.has(file.path)) ?? [];
+  const lostBytes = lost.reduce((sum, file) => sum + file.allocatedBytes, 0);
   const remove = async () => {
     setBusy(true);
     const done = await attempt(t('failed.delete', { name: machine.name }), () =>
@@ -92,11 +93,7 @@ export function DeleteDialog({ machine, onClose }: { machine: MachineSummary; on
             </span>
           </Checkbox>
         ))}
-        {lost.length > 0 && (
-          <Banner tone="warn">
-            {t('delete.warning', { size: formatBytes(lost.reduce((sum, file) => sum + file.allocatedBytes, 0)) })}
-          </Banner>
-        )}
+        {lostBytes > 0 && <Banner tone="warn">{t('delete.warning', { size: formatBytes(lostBytes) })}</Banner>}
       </div>
     </Dialog>
   );

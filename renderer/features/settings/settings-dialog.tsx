@@ -103,18 +103,18 @@ function Editor({
   const change = (part: Partial<MachineDefinition>) => setDefinition((now) => ({ ...now, ...part }));
   const save = async () => {
     setBusy(true);
-    const done = await attempt(t('failed.save', { name: original.name }), async () => {
-      putDetails(await api().call('machines.update', { definition: { ...definition, name: definition.name.trim() } }));
-      if (!alive) return;
-      for (const device of definition.storage) {
-        const before = original.storage.find((known) => known.id === device.id);
-        const live = machine.runtime?.drives.some((drive) => drive.deviceId === device.id);
-        if (device.kind === 'cdrom' && live && before?.path !== device.path)
-          await changeMedium(machine.summary, device.id, device.path);
-      }
-    });
+    const done = await attempt(t('failed.save', { name: original.name }), async () =>
+      putDetails(await api().call('machines.update', { definition: { ...definition, name: definition.name.trim() } })),
+    );
     setBusy(false);
-    if (done) onClose();
+    if (!done) return;
+    onClose();
+    if (!alive) return;
+    for (const device of definition.storage) {
+      const live = machine.runtime?.drives.find((drive) => drive.deviceId === device.id);
+      if (device.kind === 'cdrom' && live && live.path !== device.path)
+        await changeMedium(machine.summary, device.id, device.path);
+    }
   };
 
   const props: PageProps = { definition, change };

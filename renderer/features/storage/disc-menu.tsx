@@ -31,10 +31,9 @@ export function useKnownDiscs(): readonly Medium[] {
 }
 
 export function discEntries(
-  machine: Pick<MachineSummary, 'id' | 'name'> & MachineSummary,
+  machine: MachineSummary,
   deviceId: string,
   path: string | null,
-  locked: boolean,
   known: readonly Medium[],
 ): MenuEntry[] {
   const recent = known.filter((medium) => medium.path !== path).slice(0, 6);
@@ -55,21 +54,13 @@ export function discEntries(
       }),
     ),
     'separator',
-    locked
-      ? {
-          id: 'eject-force',
-          label: t('storage.forceEject'),
-          icon: 'eject',
-          disabled: path === null,
-          run: () => void changeMedium(machine, deviceId, null, true),
-        }
-      : {
-          id: 'eject',
-          label: t('storage.eject'),
-          icon: 'eject',
-          disabled: path === null,
-          run: () => void changeMedium(machine, deviceId, null),
-        },
+    {
+      id: 'eject',
+      label: t('storage.eject'),
+      icon: 'eject',
+      disabled: path === null,
+      run: () => void changeMedium(machine, deviceId, null),
+    },
   ];
 }
 
@@ -77,18 +68,16 @@ export function DiscMenu({
   machine,
   deviceId,
   path,
-  locked,
 }: {
   machine: MachineSummary;
   deviceId: string;
   path: string | null;
-  locked: boolean;
 }): ReactElement {
   const known = useKnownDiscs();
   const label = t('storage.discMenu', { name: path ? fileName(path) : t('storage.empty') });
   return (
     <MenuButton
-      entries={() => discEntries(machine, deviceId, path, locked, known)}
+      entries={() => discEntries(machine, deviceId, path, known)}
       label={label}
       className="icon-btn icon-btn-sm"
       testId={`disc-menu-${deviceId}`}
