@@ -203,7 +203,8 @@ export class JsonStream {
   }
 
   private stray(): void {
-    const text = decodeUtf8(this.takeToken());
+    // A message's text ends at a NUL, as C strings do.
+    const [text = ''] = decodeUtf8(this.takeToken()).split('\0');
     this.abandon(`JSON parse error, stray '${text}'`);
     this.state = 'recover';
   }

@@ -11,9 +11,10 @@ export function dumpMemory(
   dump: DumpFormat,
   read: (address: bigint, length: number) => Uint8Array | null,
 ): string {
+  // Characters are single bytes, but as many of them as the size in force says.
   const size = dump.format === 'c' ? 1 : dump.size;
-  const lineSize = size === 1 ? 8 : 16;
-  let left = Math.min(dump.count * size, MAX_DUMP_BYTES);
+  const lineSize = dump.size === 1 ? 8 : 16;
+  let left = Math.min(dump.count * dump.size, MAX_DUMP_BYTES);
   const lines: string[] = [];
   for (let address = start; left > 0; address += BigInt(lineSize)) {
     const length = Math.min(lineSize, left);
