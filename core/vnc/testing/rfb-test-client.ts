@@ -1,9 +1,11 @@
 /** A small RFB client for tests, written from RFC 6143: decodes every encoding that the server sends into xRGB pixels. */
-import { constants, inflateSync } from 'node:zlib';
 import type { ByteStream } from '../../util/byte-stream.ts';
 import { ByteWriter } from '../byte-writer.ts';
 import { vncAuthResponse } from '../des.ts';
 import { NATIVE_FORMAT, type PixelFormat, writePixelFormat } from '../pixel-format.ts';
+
+/** Everything that a zlib stream which goes on has given so far. */
+export type InflateSoFar = (stream: Uint8Array) => Uint8Array;
 
 export interface TestClientOptions {
   readonly version?: string;
@@ -39,8 +41,11 @@ export class RfbTestClient {
   #steps: Generator<undefined, void, undefined>;
   #zlib = new Map<string, { input: Uint8Array; read: number }>();
 
-  constructor(stream: ByteStream, options: TestClientOptions = {}) {
+  readonly #inflateSoFar: InflateSoFar;
+
+  constructor(stream: ByteStream, inflateSoFar: InflateSoFar, options: TestClientOptions = {}) {
     this.stream = stream;
+    this.#inflateSoFar = inflateSoFar;
     this.options = options;
     this.#steps = this.#run();
     stream.onData((bytes) => {
@@ -120,13 +125,13 @@ export class RfbTestClient {
     return value;
   }
   *#text(length: number): Generator<undefined, string, undefined> {
-    return Buffer.from(yield* this.#need(length)).toString();
+    return String.fromCharCode(...(yield* this.#need(length)));
   }
 
   *#run(): Generator<undefined, void, undefined> {
     this.serverVersion = yield* this.#text(12);
     const version = this.options.version ?? '003.008';
-    this.stream.write(Uint8Array.from(Buffer.from(`RFB ${version}\n`)));
+    this.stream.write(Uint8Array.from(`RFB ${version}\n`, (character) => character.charCodeAt(0)));
     const minor = Number(version.slice(4));
     let type: number;
     if (minor < 7) {
@@ -162,7 +167,7 @@ export class RfbTestClient {
     const type = yield* this.#number(1);
     if (type === 3) {
       yield* this.#need(3);
-      this.clipboard = Buffer.from(yield* this.#need(yield* this.#number(4))).toString('latin1');
+      this.clipboard = yield* this.#text(yield* this.#number(4));
       return;
     }
     if (type !== 0) throw new Error(`server message ${type}`);
@@ -297,9 +302,12 @@ export class RfbTestClient {
   #inflate(stream: string, bytes: Uint8Array): Uint8Array {
     const state = this.#zlib.get(stream) ?? { input: new Uint8Array(0), read: 0 };
     this.#zlib.set(stream, state);
-    state.input = Uint8Array.from(Buffer.concat([state.input, bytes]));
-    const all = inflateSync(state.input, { finishFlush: constants.Z_SYNC_FLUSH });
-    const fresh = Uint8Array.from(all.subarray(state.read));
+    const joined = new Uint8Array(state.input.length + bytes.length);
+    joined.set(state.input, 0);
+    joined.set(bytes, state.input.length);
+    state.input = joined;
+    const all = this.#inflateSoFar(joined);
+    const fresh = all.slice(state.read);
     state.read = all.length;
     return fresh;
   }
