@@ -1,43 +1,11 @@
-/** What a user can order a machine to do, when each order makes sense, and how failures are shown. */
-import type { MachineState, MachineSummary } from '../../electron/api/contract.ts';
-import { ApiError, api } from '../api/index.ts';
+/** Gives a machine its orders; failures become messages. */
+import type { MachineSummary } from '../../electron/api/contract.ts';
+import { api } from '../api/index.ts';
 import { t } from '../i18n/index.ts';
 import { showToast } from '../ui/toasts.tsx';
+import { describeError, type Verb } from './orders.ts';
 import { details, putDetails, session } from './session.ts';
 import { open, showTab } from './view.ts';
-
-export type Verb = 'start' | 'pause' | 'resume' | 'reset' | 'shutdown' | 'powerOff';
-
-const ALLOWED: Record<Verb, readonly MachineState[]> = {
-  start: ['off', 'crashed'],
-  pause: ['running'],
-  resume: ['paused'],
-  reset: ['running', 'paused'],
-  shutdown: ['running'],
-  powerOff: ['starting', 'running', 'paused', 'stopping'],
-};
-
-/** A guest that stopped itself can be looked at and reset, but not resumed. */
-export function isAllowed(verb: Verb, machine: Pick<MachineSummary, 'state' | 'pauseReason'>): boolean {
-  if (verb === 'resume' && machine.pauseReason === 'shutdown') return false;
-  return ALLOWED[verb].includes(machine.state);
-}
-
-export function isAlive(state: MachineState): boolean {
-  return state !== 'off' && state !== 'crashed';
-}
-
-/** What "Copy details" gives: enough for a bug report. */
-export function describeError(error: unknown, doing: string): { body: string; details: string } {
-  if (!(error instanceof Error)) return { body: String(error), details: `${doing}\n${String(error)}` };
-  const data = error instanceof ApiError ? error.data : undefined;
-  const issues = data?.issues?.map((issue) => `${issue.path || '·'}: ${issue.message}`) ?? [];
-  const lines = [doing, `${data?.code ?? error.name}: ${error.message}`, ...issues];
-  if (data?.engineOutput) lines.push('', data.engineOutput);
-  if (data?.machineId) lines.push('', `machine ${data.machineId}`);
-  const quoted = data?.engineOutput?.trim();
-  return { body: [error.message, ...issues, ...(quoted ? [quoted] : [])].join('\n'), details: lines.join('\n') };
-}
 
 /** Runs it; a failure becomes a message that stays until it is closed. Answers whether it went well. */
 export async function attempt(doing: string, work: () => Promise<unknown>): Promise<boolean> {

@@ -2,7 +2,8 @@
 import { type ReactElement, useCallback, useEffect, useRef, useState } from 'react';
 import type { MachineDetails, MachineSummary } from '../../../electron/api/contract.ts';
 import { api } from '../../api/index.ts';
-import { attempt, isAlive, isAllowed, order } from '../../app/actions.ts';
+import { attempt, order } from '../../app/actions.ts';
+import { isAlive, isAllowed } from '../../app/orders.ts';
 import { updateSettings, useSession } from '../../app/session.ts';
 import { t } from '../../i18n/index.ts';
 import { Button, EmptyState, IconButton, Segmented, Spinner } from '../../ui/controls.tsx';

@@ -1,7 +1,8 @@
 /** What the machine is made of, section by section; each opens the page that changes it. */
 import type { ReactElement, ReactNode } from 'react';
 import type { MachineDetails, StorageDevice } from '../../../electron/api/contract.ts';
-import { isAlive, order } from '../../app/actions.ts';
+import { order } from '../../app/actions.ts';
+import { isAlive } from '../../app/orders.ts';
 import { thumbnails, useSession, useStore } from '../../app/session.ts';
 import { open, type SettingsPage, showTab } from '../../app/view.ts';
 import { formatDateTime, formatMiB } from '../../i18n/format.ts';

@@ -2,7 +2,8 @@
 import { type ReactElement, useEffect } from 'react';
 import type { MachineSummary } from '../../../electron/api/contract.ts';
 import { api } from '../../api/index.ts';
-import { attempt, isAlive, order } from '../../app/actions.ts';
+import { attempt, order } from '../../app/actions.ts';
+import { isAlive } from '../../app/orders.ts';
 import { useDetails, useSession, useStore } from '../../app/session.ts';
 import { open, showTab, type Tab, tabs } from '../../app/view.ts';
 import { t } from '../../i18n/index.ts';

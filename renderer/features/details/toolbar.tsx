@@ -1,7 +1,8 @@
 /** The orders that a machine takes. A button keeps its place in every state; only what it can do changes. */
 import type { ReactElement } from 'react';
 import type { MachineSummary } from '../../../electron/api/contract.ts';
-import { isAlive, isAllowed, order } from '../../app/actions.ts';
+import { order } from '../../app/actions.ts';
+import { isAlive, isAllowed } from '../../app/orders.ts';
 import { open } from '../../app/view.ts';
 import { t } from '../../i18n/index.ts';
 import { Button, IconButton } from '../../ui/controls.tsx';

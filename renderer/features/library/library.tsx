@@ -1,7 +1,8 @@
 /** The list of machines: search, arrow keys, context menu, live pictures. One tab stop. */
 import { type KeyboardEvent, type ReactElement, useMemo, useRef, useState } from 'react';
 import type { MachineSummary } from '../../../electron/api/contract.ts';
-import { isAlive, order } from '../../app/actions.ts';
+import { order } from '../../app/actions.ts';
+import { isAlive } from '../../app/orders.ts';
 import { thumbnails, useSession, useStore } from '../../app/session.ts';
 import { open, select, showTab } from '../../app/view.ts';
 import { formatMiB } from '../../i18n/format.ts';

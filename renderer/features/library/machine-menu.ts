@@ -1,6 +1,7 @@
 /** What the context menu and the page's "more" button offer for a machine. */
 import type { MachineSummary } from '../../../electron/api/contract.ts';
-import { isAlive, isAllowed, order } from '../../app/actions.ts';
+import { order } from '../../app/actions.ts';
+import { isAlive, isAllowed } from '../../app/orders.ts';
 import { open, select, showTab } from '../../app/view.ts';
 import { t } from '../../i18n/index.ts';
 import type { MenuEntry } from '../../ui/menu.tsx';

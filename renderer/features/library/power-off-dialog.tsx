@@ -1,7 +1,8 @@
 /** Cutting the power loses what the guest has not written yet; so it is asked. */
 import type { ReactElement } from 'react';
 import type { MachineSummary } from '../../../electron/api/contract.ts';
-import { isAllowed, order } from '../../app/actions.ts';
+import { order } from '../../app/actions.ts';
+import { isAllowed } from '../../app/orders.ts';
 import { useMachine } from '../../app/session.ts';
 import { t } from '../../i18n/index.ts';
 import { Button } from '../../ui/controls.tsx';

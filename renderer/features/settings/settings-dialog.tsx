@@ -2,7 +2,8 @@
 import { type ReactElement, useEffect, useState } from 'react';
 import type { Issue, MachineDefinition, MachineDetails } from '../../../electron/api/contract.ts';
 import { api } from '../../api/index.ts';
-import { attempt, changeMedium, isAlive } from '../../app/actions.ts';
+import { attempt, changeMedium } from '../../app/actions.ts';
+import { isAlive } from '../../app/orders.ts';
 import { machines, putDetails, useDetails, useSession, useStore } from '../../app/session.ts';
 import type { SettingsPage } from '../../app/view.ts';
 import { t } from '../../i18n/index.ts';

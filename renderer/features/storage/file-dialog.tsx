@@ -2,7 +2,7 @@
 import { type KeyboardEvent, type ReactElement, useCallback, useEffect, useRef, useState } from 'react';
 import type { DirectoryListing } from '../../../electron/api/contract.ts';
 import { api } from '../../api/index.ts';
-import { describeError } from '../../app/actions.ts';
+import { describeError } from '../../app/orders.ts';
 import { updateSettings, useSession } from '../../app/session.ts';
 import { formatBytes, formatDateTime } from '../../i18n/format.ts';
 import { t } from '../../i18n/index.ts';
