@@ -35,7 +35,7 @@ describe('JsonStream', () => {
     expect(problem('[1 2]')).toBe('expected separator in list');
     expect(problem('{"a": 1, "a": 2}')).toBe('duplicate key');
     expect(problem('{"a":')).toBe('premature EOI');
-    expect(problem('"\\q"')).toBe("invalid escape sequence '\\q'");
+    expect(problem('"\\q"')).toBe('invalid escape sequence in string');
     expect(problem('"\\ud800"')).toContain('is not a valid Unicode character');
     expect(problem('01')).toContain('stray');
   });

@@ -353,12 +353,16 @@ const ESCAPES: Readonly<Record<string, string>> = {
 function unquote(quoted: Uint8Array): string {
   const decoded = strictUtf8(quoted.subarray(1, quoted.length - 1));
   if (decoded === undefined) throw new JsonSyntaxError('invalid UTF-8 sequence in string');
-  return decoded.replace(/\\(u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)/gs, (_, sequence: string) => {
-    if (sequence.length >= 5) return decodeUnicodeEscape(sequence);
-    const plain = ESCAPES[sequence];
-    if (plain === undefined) throw new JsonSyntaxError(`invalid escape sequence '\\${sequence}'`);
-    return plain;
-  });
+  return decoded.replace(
+    /\\(u[0-9a-fA-F]{4}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|.)/gs,
+    (_, sequence: string, at: number) => {
+      if (sequence.length >= 5) return decodeUnicodeEscape(sequence);
+      if (sequence === 'u') throw notUnicode(`${decoded}"`.slice(at, at + 6));
+      const plain = ESCAPES[sequence];
+      if (plain === undefined) throw new JsonSyntaxError('invalid escape sequence in string');
+      return plain;
+    },
+  );
 }
 
 function decodeUnicodeEscape(sequence: string): string {
@@ -368,10 +372,12 @@ function decodeUnicodeEscape(sequence: string): string {
     const second = Number.parseInt(sequence.slice(7), 16);
     if (isHigh) return String.fromCharCode(first, second);
   }
-  if (first === 0 || (first >= 0xd800 && first < 0xe000) || sequence.length > 5) {
-    throw new JsonSyntaxError(`\\${sequence} is not a valid Unicode character`);
-  }
+  if ((first >= 0xd800 && first < 0xe000) || sequence.length > 5) throw notUnicode(`\\${sequence}`);
   return String.fromCharCode(first);
+}
+
+function notUnicode(sequence: string): JsonSyntaxError {
+  return new JsonSyntaxError(`${sequence} is not a valid Unicode character`);
 }
 
 /** UTF-8 to text; malformed parts become U+FFFD. */

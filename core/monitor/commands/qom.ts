@@ -78,7 +78,7 @@ export const QOM_COMMANDS: readonly QmpCommand[] = [
 export function resolve(path: string): QomObject {
   const { object: found, isAmbiguous } = objectResolvePath(path);
   if (isAmbiguous) throw new UserError(`Path '${path}' is ambiguous`);
-  if (!found) throw deviceNotFound(path);
+  if (!found || path === '') throw deviceNotFound(path);
   return found;
 }
 
