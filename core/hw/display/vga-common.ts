@@ -81,6 +81,7 @@ export class VgaCommon {
   readonly endianState: Record<string, unknown>;
 
   readonly #block: RamBlock;
+  #arenaBytes: Uint8Array | null = null;
   #bytes: Uint8Array = new Uint8Array(0);
   #words: Uint32Array = new Uint32Array(0);
   #chain4: MemoryRegion | null = null;
@@ -107,18 +108,23 @@ export class VgaCommon {
     this.reset(this.s);
   }
 
-  /** Video memory as bytes and as planar dwords. */
+  /** Video memory as bytes. */
   get bytes(): Uint8Array {
-    const all = this.device.env.arena.bytes;
-    if (this.#bytes.buffer !== all.buffer) {
-      this.#bytes = all.subarray(this.#block.offset, this.#block.offset + this.vramBytes);
-      this.#words = new Uint32Array(all.buffer, this.#block.offset, this.vramBytes / 4);
-    }
+    this.#refreshViews();
     return this.#bytes;
   }
+  /** Video memory as planar dwords. */
   get words(): Uint32Array {
-    void this.bytes;
+    if (this.device.env.arena.bytes !== this.#arenaBytes) this.#refreshViews();
     return this.#words;
+  }
+  /** The arena's view is another one after it has grown. */
+  #refreshViews(): void {
+    const all = this.device.env.arena.bytes;
+    if (all === this.#arenaBytes) return;
+    this.#arenaBytes = all;
+    this.#bytes = all.subarray(this.#block.offset, this.#block.offset + this.vramBytes);
+    this.#words = new Uint32Array(all.buffer, this.#block.offset, this.vramBytes / 4);
   }
 
   /** Puts the window (and, while chained memory can be plain RAM, an alias over it) into `container` at 0xa0000. */
