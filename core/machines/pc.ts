@@ -1,10 +1,329 @@
 /**
- * Board `pc` (pc-i440fx-7.2): i440FX and PIIX3/PIIX4, an ISA bus with the AT's chips, IDE, serial ports, VGA.
- * Left out against QEMU until they exist: HPET, IOAPIC and local APIC, floppy controller, parallel port, vmport, network card.
+ * Board `pc` (pc-i440fx-7.2): i440FX host bridge, PIIX3 and PIIX4, the AT's chips on an ISA bus, IDE, serial ports, VGA.
+ * Left out against QEMU until they exist: HPET, IOAPIC and local APIC, floppy controller, parallel port, vmport and vmmouse,
+ * network card, ACPI and SMBIOS tables.
  */
-import type { Chardev } from '../backends/char/chardev.ts';
-import type { Device } from '../hw/core/device.ts';
-import { splitPin } from '../hw/core/pin.ts';
+import type { Bus, Device } from '../hw/core/device.ts';
+import { busNew } from '../hw/core/device.ts';
+import { environment } from '../hw/core/environment.ts';
+import type { Pin } from '../hw/core/pin.ts';
+import { bool, onOffAuto, properties, str } from '../hw/core/properties.ts';
+import { SystemBus } from '../hw/core/system-bus.ts';
+import type { I8259 } from '../hw/intc/i8259.ts';
 import type { IsaBus } from '../hw/isa/isa-bus.ts';
+import { FW_CFG, type FwCfg } from '../hw/nvram/fw-cfg.ts';
 import { type I440FxPciHost, i440FxNew } from '../hw/pci/i440fx.ts';
-import type { PciDevice } from '../hw/pci/pci-device.ts';
+import type { PciBus } from '../hw/pci/pci-bus.ts';
+import type { Piix3 } from '../hw/pci/piix3.ts';
+import type { Mc146818Rtc } from '../hw/rtc/mc146818rtc.ts';
+import { FULL_SIZE, MemoryRegion, type MemoryRegionOps } from '../memory/region.ts';
+import { objectAddChild, objectAddLink, objectNewAs, objectUnref, type QomObject } from '../qom/object.ts';
+import { UserError } from '../util/errors.ts';
+import { GiB, KiB } from '../util/units.ts';
+import type { KernelBoot } from './kernel-loader.ts';
+import { Machine, type MachineSettings, machineSize, machineType } from './machine.ts';
+import { type CmosContents, cmosContents, e820Table } from './pc-cmos.ts';
+import { connect, inputOf, part } from './wiring.ts';
+
+/** RAM below 4 GiB ends here at the latest; more of it makes room for PCI from 3 GiB on. */
+const LOW_RAM_LIMIT = 0xe000_0000;
+const LOW_RAM_WHEN_MORE = 0xc000_0000;
+const ISA_BIOS_BYTES = 128 * KiB;
+const OPTION_ROM = { base: 0xc0000, bytes: 0x20000 } as const;
+const IRQ = { keyboard: 1, cascade: 2, sci: 9 } as const;
+const SERIAL_PORTS = [
+  { iobase: 0x3f8, irq: 4 },
+  { iobase: 0x2f8, irq: 3 },
+  { iobase: 0x3e8, irq: 4 },
+  { iobase: 0x2e8, irq: 3 },
+] as const;
+
+/** What a PC is made from. */
+export interface PcSettings extends MachineSettings {
+  /** Makes and realizes CPU `index`; the first object of the board. */
+  createCpu(index: number): Device;
+  readonly bios: Uint8Array;
+  readonly biosName: string;
+  readonly vga: 'std' | 'none';
+  /** `-boot`: letters, menu, strictness. */
+  readonly bootOrder: string;
+  readonly bootMenu: boolean;
+  readonly bootMenuTimeoutMs: number;
+  readonly rebootTimeoutMs: number;
+  readonly bootStrict: boolean;
+  readonly uuid: Uint8Array;
+  readonly graphics: boolean;
+  /** Character devices of the first serial ports, by id; null leaves a port out. */
+  readonly serials: readonly (string | null)[];
+  /** Sets the clock's properties. */
+  readonly rtcProperties: Readonly<Record<string, unknown>>;
+  readonly kernel: KernelBoot | null;
+  readonly isAmdCpu: boolean;
+  /** Legacy drives: attaches `-drive if=ide` ones to the two channels. */
+  attachIdeDrives(buses: readonly Bus[]): void;
+  /** Geometry of IDE disks for CMOS, asked when everything is there. */
+  diskGeometries(): CmosContents['disks'];
+  /** The file `bootorder`, asked when everything is there. */
+  bootOrderFile(): Uint8Array;
+}
+
+const PROPS = properties({
+  acpi: onOffAuto('auto', 'Enable ACPI'),
+  graphics: bool(true, 'Set on/off to enable/disable graphics emulation'),
+  hpet: bool(true, 'Enable/disable high precision event timer emulation'),
+  usb: bool(false, 'Set on/off to enable/disable usb'),
+  pit: onOffAuto('auto', 'Enable i8254 PIT'),
+  pic: onOffAuto('auto', 'Enable i8259 PIC'),
+  smm: onOffAuto('auto', 'Enable SMM'),
+  vmport: onOffAuto('auto', 'Enable vmport (pc & q35)'),
+  i8042: bool(true, ''),
+  firmware: str(null, 'Firmware image'),
+  'dump-guest-core': bool(true, 'Include guest memory in a core dump'),
+  'mem-merge': bool(true, 'Enable/disable memory merge support'),
+  'max-ram-below-4g': machineSize(0, 'Maximum ram below the 4G boundary (32bit boundary)', (value) => {
+    if (value > 4 * GiB)
+      throw new UserError(`Machine option 'max-ram-below-4g=${value}' expects size less than or equal to 4G`);
+  }),
+});
+
+export class PcMachine extends Machine {
+  host!: I440FxPciHost;
+  piix3!: Piix3;
+  pciBus!: PciBus;
+  isaBus!: IsaBus;
+  mainBus!: SystemBus;
+  fwCfg!: FwCfg;
+  rtc!: Mc146818Rtc;
+  private masterPic!: I8259;
+  /** Devices of no bus, in order of creation. */
+  readonly looseDevices: Device[] = [];
+  /** The CPU's pins, connected by `system/`. */
+  readonly cpuWires = new Map<'intr' | 'smi' | 'nmi' | 'a20', Pin>();
+  smram: MemoryRegion | null = null;
+  pressPowerButton: () => void = () => {};
+  private settings!: PcSettings;
+  private below4gBytes = 0;
+  private above4gBytes = 0;
+  /** Two sources, the keyboard controller and port 92h, drive one gate. */
+  private a20 = true;
+
+  init(settings: MachineSettings): void {
+    this.settings = settings as PcSettings;
+    const env = environment();
+    this.splitRam();
+    this.mainBus = busNew(SystemBus, 'System', null, 'main-system-bus');
+    objectAddChild(env.unattached, 'sysbus', this.mainBus);
+    for (let i = 0; i < settings.cpus; i++) this.looseDevices.push(this.settings.createCpu(i));
+    const { pciMemory } = this.createMemory(env.systemMemory);
+    this.createBridges(pciMemory.pci, pciMemory.ram);
+    this.createInterruptControllers();
+    if (this.settings.vga === 'std') part('VGA', this.pciBus);
+    this.createIsaDevices();
+    this.createIdeAndPower();
+    this.createFwCfg();
+  }
+
+  private get smmEnabled(): boolean {
+    return this.values.smm !== 'off';
+  }
+
+  private splitRam(): void {
+    const { ramBytes } = this.settings;
+    const wanted = this.values['max-ram-below-4g'] as number;
+    let low = wanted || LOW_RAM_LIMIT;
+    if (ramBytes >= low && !wanted) low = LOW_RAM_WHEN_MORE;
+    this.below4gBytes = Math.min(ramBytes, low);
+    this.above4gBytes = ramBytes - this.below4gBytes;
+  }
+
+  private createMemory(system: MemoryRegion): { pciMemory: { pci: MemoryRegion; ram: MemoryRegion } } {
+    const env = environment();
+    const region = () => objectNewAs(MemoryRegion, 'memory-region');
+    const ram = region().initRam(this, env.arena, 'pc.ram', this.settings.ramBytes);
+    const alias = (name: string, offset: number, size: number) =>
+      region().initAlias(env.unattached, name, ram, offset, size);
+    system.addSubregion(0, alias('ram-below-4g', 0, this.below4gBytes));
+    if (this.above4gBytes > 0) system.addSubregion(4 * GiB, alias('ram-above-4g', this.below4gBytes, this.above4gBytes));
+    const pci = region().initContainer(env.unattached, 'pci', FULL_SIZE);
+    const { bios } = this.settings;
+    const rom = region().initRom(env.unattached, env.arena, 'pc.bios', bios.length);
+    rom.bytes.set(bios);
+    const low = Math.min(bios.length, ISA_BIOS_BYTES);
+    const isaBios = region().initAlias(env.unattached, 'isa-bios', rom, bios.length - low, low);
+    isaBios.setReadonly(true);
+    pci.addSubregion(2 ** 20 - low, isaBios, 1);
+    pci.addSubregion(4 * GiB - bios.length, rom);
+    const optionRom = region().initRam(env.unattached, env.arena, 'pc.rom', OPTION_ROM.bytes);
+    optionRom.setReadonly(true);
+    pci.addSubregion(OPTION_ROM.base, optionRom, 1);
+    return { pciMemory: { pci, ram } };
+  }
+
+  private createBridges(pciMemory: MemoryRegion, ram: MemoryRegion): void {
+    const { ramBytes } = this.settings;
+    this.host = i440FxNew({ ram, ramBytes, pciMemory }, (host) => {
+      objectAddChild(this, 'i440fx', host);
+      objectUnref(host);
+    });
+    this.realizeOnMainBus(this.host);
+    this.pciBus = this.host.bus;
+    this.smram = this.smmEnabled ? this.host.bridge.smram : null;
+    if (this.smram) objectAddLink(this, 'smram', 'memory-region', { get: () => this.smram as QomObject });
+    this.piix3 = part<Piix3>('PIIX3', this.pciBus, { addr: '01.0', multifunction: true });
+    this.isaBus = this.piix3.isaBus;
+  }
+
+  private realizeOnMainBus(device: Device): void {
+    this.mainBus.plug(device);
+  }
+
+  private createInterruptControllers(): void {
+    const { isaBus } = this;
+    part('i8257', isaBus, { base: 0x00, 'page-base': 0x80, 'pageh-base': -1, dshift: 0 });
+    part('i8257', isaBus, { base: 0xc0, 'page-base': 0x88, 'pageh-base': -1, dshift: 1 });
+    this.masterPic = part<I8259>('isa-i8259', isaBus, { iobase: 0x20, elcr_addr: 0x4d0, elcr_mask: 0xf8, master: true });
+    const slave = part<I8259>('isa-i8259', isaBus, { iobase: 0xa0, elcr_addr: 0x4d1, elcr_mask: 0xde, master: false });
+    connect(slave, '', 0, inputOf(this.masterPic, '', IRQ.cascade));
+    connect(this.masterPic, '', 0, { set: (level) => this.cpuWires.get('intr')?.set(level) });
+    this.masterPic.cascade = slave;
+    isaBus.connectIrqs(Array.from({ length: 16 }, (_, i) => this.picInput(i, slave)));
+  }
+  private picInput(line: number, slave: I8259): Pin | null {
+    if (line === IRQ.cascade) return null;
+    return line < 8 ? inputOf(this.masterPic, '', line) : inputOf(slave, '', line - 8);
+  }
+
+  private createIsaDevices(): void {
+    const { isaBus, settings } = this;
+    this.rtc = part<Mc146818Rtc>('mc146818rtc', isaBus, { base_year: 2000, ...settings.rtcProperties });
+    connect(this.rtc, '', 0, isaBus.irq(8));
+    const pit = part('isa-pit', isaBus, { iobase: 0x40 });
+    connect(pit, '', 0, isaBus.irq(0));
+    part('isa-pcspk', isaBus, {}, (speaker) => {
+      (speaker as Device & { pit: Device }).pit = pit;
+    });
+    settings.serials.forEach((chardev, index) => {
+      if (chardev !== null && index < SERIAL_PORTS.length) part('isa-serial', isaBus, { index, chardev });
+    });
+    if (this.values.i8042 !== false) {
+      const keyboard = part('i8042', isaBus);
+      connect(keyboard, '', 0, isaBus.irq(IRQ.keyboard));
+      connect(keyboard, '', 1, isaBus.irq(12));
+      connect(keyboard, 'a20', 0, this.a20Gate());
+    }
+    const port92 = part('port92', isaBus);
+    connect(port92, 'a20', 0, this.a20Gate());
+    this.addStubPorts();
+  }
+
+  private a20Gate(): Pin {
+    return {
+      set: (level) => {
+        if (this.a20 === level > 0) return;
+        this.a20 = level > 0;
+        this.cpuWires.get('a20')?.set(level);
+      },
+    };
+  }
+
+  /** Port 80h takes diagnostic codes; F0h clears the coprocessor's error latch. Both read as ones. */
+  private addStubPorts(): void {
+    const { unattached, systemIo } = environment();
+    for (const [name, port] of [
+      ['ioport80', 0x80],
+      ['ioportF0', 0xf0],
+    ] as const)
+      systemIo.addSubregion(
+        port,
+        objectNewAs(MemoryRegion, 'memory-region').initIo(unattached, FLOATING_PORT, this, name, 1),
+      );
+  }
+
+  private createIdeAndPower(): void {
+    const { pciBus, isaBus } = this;
+    const ide = part('piix3-ide', pciBus, { addr: '01.1' }, (device) => {
+      (device as Device & { isaBus: IsaBus }).isaBus = isaBus;
+    });
+    this.settings.attachIdeDrives(ide.childBuses);
+    const power = part('PIIX4_PM', pciBus, { addr: '01.3', smb_io_base: 0xb100, 'smm-enabled': this.smmEnabled });
+    connect(power, '', 0, isaBus.irq(IRQ.sci));
+    connect(power, 'smi-irq', 0, { set: (level) => this.cpuWires.get('smi')?.set(level) });
+    const button = power as Device & { pressPowerButton?(): void };
+    this.pressPowerButton = () => button.pressPowerButton?.();
+  }
+
+  private createFwCfg(): void {
+    const { settings } = this;
+    const fw = part<FwCfg>('fw_cfg_io', null, {}, (device) => {
+      objectAddChild(this, 'fw_cfg', device);
+    });
+    this.fwCfg = fw;
+    this.mainBus.adopt(fw);
+    fw.setBytes(FW_CFG.uuid, settings.uuid);
+    fw.addU64(FW_CFG.ramSize, settings.ramBytes);
+    fw.addU16(FW_CFG.noGraphic, settings.graphics ? 0 : 1);
+    fw.addU16(FW_CFG.cpuCount, settings.cpus);
+    fw.addU16(FW_CFG.maxCpus, settings.maxCpus);
+    fw.addU16(FW_CFG.bootMenu, settings.bootMenu ? 1 : 0);
+    fw.addU32(FW_CFG.arch | 2, 1); // IRQ0 override
+    fw.addFile('etc/e820', e820Table(this.below4gBytes, this.above4gBytes, settings.isAmdCpu));
+    fw.addFile('etc/boot-fail-wait', int32(settings.rebootTimeoutMs));
+    if (settings.bootMenuTimeoutMs >= 0) fw.addFile('etc/boot-menu-wait', int16(settings.bootMenuTimeoutMs));
+    // S3 and S4 as disabled: nothing here resumes from them yet. S5 is value 0 with the enable bit.
+    fw.addFile('etc/system-states', Uint8Array.from([0x80, 0, 0, 0x01, 0x02, 0x80]));
+    const { kernel } = settings;
+    if (kernel) {
+      for (const [key, value] of kernel.numbers) fw.addU32(key, value);
+      for (const [key, bytes] of kernel.blobs) fw.setBytes(key, bytes);
+      fw.addFile(`genroms/${kernel.romName}`, kernel.rom);
+    }
+  }
+
+  /** Everything is there: what depends on all devices. */
+  ready(): void {
+    const { settings } = this;
+    this.fwCfg.setFile('bootorder', settings.bootOrderFile());
+    const contents: CmosContents = {
+      below4gBytes: this.below4gBytes,
+      above4gBytes: this.above4gBytes,
+      cpus: settings.cpus,
+      bootOrder: settings.bootOrder,
+      bootStrict: settings.bootStrict,
+      floppies: [0, 0],
+      hasFpu: true,
+      disks: settings.diskGeometries(),
+    };
+    for (const [register, value] of cmosContents(contents)) this.rtc.setCmos(register, value);
+  }
+
+  /** INTA cycle. */
+  acknowledgeInterrupt(): number {
+    return this.masterPic.acknowledge();
+  }
+}
+
+function int32(value: number): Uint8Array {
+  return new Uint8Array(Int32Array.of(value).buffer);
+}
+function int16(value: number): Uint8Array {
+  return new Uint8Array(Int16Array.of(value).buffer);
+}
+
+const FLOATING_PORT: MemoryRegionOps<PcMachine> = {
+  impl: { max: 1 },
+  read: () => 0xff,
+  write() {},
+};
+
+export const pcMachineType = machineType({
+  name: 'pc-i440fx-7.2',
+  alias: 'pc',
+  description: 'Standard PC (i440FX + PIIX, 1996)',
+  isDefault: true,
+  maxCpus: 255,
+  defaultRamBytes: 128 * KiB * KiB,
+  defaultCpuType: 'qemu64',
+  defaultDisplay: 'std',
+  properties: PROPS,
+  class: PcMachine,
+});

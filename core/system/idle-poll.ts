@@ -36,7 +36,8 @@ export class IdlePollDetector {
   private work = 0;
   private decoded = 0;
   private instructions = 0;
-  private isDue = false;
+  /** A rest is due now. */
+  isDue = false;
   /** Rests taken so far; statistics and tests. */
   rests = 0;
   isEnabled = true;

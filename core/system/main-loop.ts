@@ -22,6 +22,8 @@ export interface LoopCpu {
 
 /** Guest time between two looks at the host's I/O. */
 const BREATH_NS = 2_000_000;
+/** While the host works on disk requests: their results should not wait long. */
+const IO_BREATH_NS = 100_000;
 /** A slice is never shorter than this many instructions, so that a timer in the past cannot starve the guest. */
 const SHORTEST_SLICE = 500;
 const LONGEST_SLICE = 2_000_000;
@@ -41,6 +43,7 @@ export class MainLoop {
   private readonly handleRequests: () => boolean;
   private isRunning = false;
   private hasEnded = false;
+  private breathNs = BREATH_NS;
   private isScheduled = false;
   private isInside = false;
   private cancelSleep: (() => void) | null = null;
@@ -80,6 +83,12 @@ export class MainLoop {
     this.cpu.requestExit();
   }
 
+  /** The host has so many disk requests under way. */
+  setPendingIo(count: number): void {
+    this.breathNs = count > 0 ? IO_BREATH_NS : BREATH_NS;
+    if (count > 0 && this.isInside) this.cpu.requestExit();
+  }
+
   /** Something happened that the loop should look at: an interrupt, a request, an earlier deadline. */
   kick(): void {
     if (this.isInside) this.cpu.requestExit();
@@ -112,7 +121,7 @@ export class MainLoop {
           return;
         }
         wantsMore = this.isRunning && this.runSlice();
-      } while (wantsMore && this.host.monotonicNs() - start < BREATH_NS);
+      } while (wantsMore && !this.idlePoll.isDue && this.host.monotonicNs() - start < this.breathNs);
     } finally {
       this.isInside = false;
     }
@@ -139,8 +148,8 @@ export class MainLoop {
 
   private budget(): number {
     const deadline = this.nextDeadlineNs();
-    if (deadline === Number.POSITIVE_INFINITY) return Math.min(LONGEST_SLICE, BREATH_NS * this.speed);
-    return Math.min(LONGEST_SLICE, Math.max(SHORTEST_SLICE, Math.min(deadline, BREATH_NS) * this.speed)) | 0;
+    if (deadline === Number.POSITIVE_INFINITY) return Math.min(LONGEST_SLICE, this.breathNs * this.speed) | 0;
+    return Math.min(LONGEST_SLICE, Math.max(SHORTEST_SLICE, Math.min(deadline, this.breathNs) * this.speed)) | 0;
   }
 
   /** Nanoseconds to the next timer of any clock that runs. */

@@ -1,0 +1,45 @@
+/** What a machine needs of the host that it runs on. Node's is in `core/node`; a test or a web page brings its own. */
+import type { HostTime } from '../clock/clock.ts';
+import type { LinearMemory } from '../memory/arena.ts';
+import type { StreamListener, Unsubscribe } from '../util/byte-stream.ts';
+import type { CompressionService } from '../util/compression.ts';
+import type { LoopHost } from './main-loop.ts';
+
+/** Where something listens. */
+export type ListenAddress =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'inet'; readonly host: string; readonly port: number; readonly to: number | undefined };
+
+export interface BoundListener extends StreamListener {
+  /** The address as it came to be, for query-vnc. */
+  readonly host: string;
+  readonly service: string;
+  readonly family: 'ipv4' | 'ipv6' | 'unix';
+}
+
+export interface SystemHost {
+  readonly program: string;
+  readonly version: string;
+  readonly processId: number;
+  readonly time: HostTime;
+  readonly loop: LoopHost;
+  readonly compression: CompressionService;
+  newMemory(): LinearMemory;
+  stderr(text: string): void;
+  stdout(text: string): void;
+  /** @throws UserError whose message is the reason alone (`No such file or directory`) */
+  readFile(path: string): Uint8Array;
+  /** The promise fails with a UserError as readFile does. */
+  writeFile(path: string, bytes: Uint8Array): Promise<void>;
+  /** Folders that are searched for firmware, `-L` ones first. */
+  firmwareFolders(fromOptions: readonly string[]): string[];
+  findFirmware(name: string, folders: readonly string[]): Uint8Array | null;
+  /** Opens a log file (truncating) and gives its writer. @throws UserError */
+  openLog(path: string): (text: string) => void;
+  /** Resolves when it listens. The promise fails with a UserError whose message is the reason. */
+  listen(address: ListenAddress): Promise<BoundListener>;
+  randomBytes(count: number): Uint8Array;
+  sha1(bytes: Uint8Array): Uint8Array;
+  after(milliseconds: number, task: () => void): Unsubscribe;
+}
+
