@@ -1,8 +1,8 @@
 /** One RFB connection (RFC 6143 and the community's rfbproto for extensions): handshake, messages in, updates out. */
 import type { CursorImage } from '../backends/display/console.ts';
 import { clipRect, type Rect } from '../backends/display/surface.ts';
-import { type InputButton, KeyState } from '../backends/input/input-core.ts';
-import { keyOfKeysym, keyOfQnum } from '../backends/input/qkeycodes.ts';
+import { type InputButton, KeyState, LED } from '../backends/input/input-core.ts';
+import { keyOfKeysym, keyOfQnum, type QKeyCode } from '../backends/input/qkeycodes.ts';
 import type { ByteStream } from '../util/byte-stream.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { vncAuthResponse } from './des.ts';
@@ -369,20 +369,22 @@ export class VncClient {
   }
   #keysymEvent(keysym: number, down: boolean): void {
     const found = keyOfKeysym(keysym);
-    if (!found) return;
-    const { key, shift } = found;
-    // A client that sends "A" without shift means shift and the key.
-    const letter = key.length === 1 && key >= 'a' && key <= 'z';
-    const capsDown = letter && (this.#server.input.ledState & 4) !== 0;
-    const needsShift = down && shift && keysym < 0x100 && !this.#keys.shift && !capsDown;
-    if (needsShift) this.#keys.key('shift', true);
-    this.#key(() => this.#keys.key(key, down));
-    if (needsShift) this.#keys.key('shift', false);
+    if (found) this.#type(found.key, keysym, down);
   }
   #extendedKey(down: boolean, keysym: number, qnum: number): void {
     const key = keyOfQnum(qnum & 0xff);
     if (key === 'unmapped') this.#keysymEvent(keysym, down);
-    else this.#key(() => this.#keys.key(key, down));
+    else this.#type(key, keysym, down);
+  }
+  /** A client that sends "A" without shift (a touch keyboard, a script) means shift and the key. */
+  #type(key: QKeyCode, keysym: number, down: boolean): void {
+    const found = keyOfKeysym(keysym);
+    const isLetter = key.length === 1 && key >= 'a' && key <= 'z';
+    const capsDoes = isLetter && (this.#server.input.ledState & LED.capsLock) !== 0;
+    const needsShift = down && found?.key === key && found.shift && keysym < 0x100 && !this.#keys.shift && !capsDoes;
+    if (needsShift) this.#keys.key('shift', true);
+    this.#key(() => this.#keys.key(key, down));
+    if (needsShift) this.#keys.key('shift', false);
   }
   #key(give: () => void): void {
     give();
