@@ -64,7 +64,8 @@ export interface RunControl {
   stop(): void;
   /** @throws UserError when the machine must be reset first */
   cont(): void;
-  /** Asks for what happens at the next turn of the main loop. The event follows from there. */
+  /** These three raise their event (RESET, POWERDOWN, SHUTDOWN) before they return, so that it precedes the reply; what
+   *  they ask for may happen at the next turn of the main loop. `quit` lets what is queued for clients go out first. */
   reset(): void;
   powerdown(): void;
   quit(): void;

@@ -76,8 +76,8 @@ export function isChardevHelp(opts: QemuOpts): boolean {
 /** Makes sense of one -chardev group (qemu_chr_new_from_opts). */
 export function parseChardev(opts: QemuOpts): ChardevOptions {
   const written = opts.get('backend');
-  if (written === undefined) throw new UserError(`chardev: "${opts.id ?? ''}" missing backend`);
   if (opts.id === undefined) throw new UserError('chardev: no id specified');
+  if (written === undefined) throw new UserError(`chardev: "${opts.id}" missing backend`);
   const type = TYPE_ALIASES[written] ?? written;
   if (TYPES_NOT_YET.has(type)) throw new UserError(`chardev backend '${written}': not supported yet`);
   if (!CHARDEV_TYPES.includes(type)) throw new UserError(`'${written}' is not a valid char driver name`);

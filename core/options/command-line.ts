@@ -550,8 +550,8 @@ class CommandLineParser {
     const properties = Object.entries(json)
       .filter(([key]) => !['driver', 'id', 'bus'].includes(key))
       .map(([key, value]) => [key, typeof value === 'string' ? value : formatJson(value)] as const);
-    const driver = entry('driver');
-    if (driver === undefined) throw new UserError("Parameter 'driver' is missing");
+    const { driver } = json;
+    if (typeof driver !== 'string') throw new UserError("Parameter 'driver' is missing");
     this.jsonDevices.push({ location: this.location, driver, id: entry('id'), bus: entry('bus'), properties, json });
   }
 
@@ -571,7 +571,8 @@ class CommandLineParser {
       return;
     }
     const { dict } = parseKeyval(text, 'type');
-    const type = String(dict.type ?? '');
+    const type = typeof dict.type === 'string' ? dict.type : '';
+    if (type === '') throw new UserError("Parameter 'type' is missing");
     if (DISPLAYS_NOT_YET.has(type)) throw new UserError(`Display '${type}' is not supported yet.`);
     if (type !== 'none') throw new UserError(`Parameter 'type' does not accept value '${type}'`);
     const keys = Object.keys(dict).filter((key) => key !== 'type');
@@ -602,11 +603,20 @@ class CommandLineParser {
       this.addLegacyChardev(label, text, (why) => new UserError(`parse error: ${why}`));
     }
     this.monitorCount++;
-    const opts = this.list('mon').create(label, true, this.location);
+    const opts = this.createMonitor(label);
     opts.set('mode', mode);
     opts.set('chardev', label);
     if (mode === 'control') opts.set('pretty', pretty ? 'on' : 'off');
     this.legacyMonitors.add(opts);
+  }
+
+  private createMonitor(label: string): QemuOpts {
+    try {
+      return this.list('mon').create(label, true, this.location);
+    } catch (error) {
+      // Here the real program leaves out the second line.
+      throw error instanceof UserError ? new UserError(error.message) : error;
+    }
   }
 
   /** A chardev group from an older spelling. The two messages of a failure are QEMU's. */
@@ -617,12 +627,14 @@ class CommandLineParser {
     };
     const legacy = legacyChardev(text, true);
     if (!legacy) {
-      return fail(/^(tcp|telnet|websocket|tn3270):/.test(text) ? '' : `'${text}' is not a valid char driver`);
+      // Spellings that are recognised by their beginning fail without a word of their own.
+      const bare = text.replace(/^mon:/, '');
+      return fail(/^(tcp|telnet|websocket|tn3270|vc):/.test(bare) ? '' : `'${bare}' is not a valid char driver`);
     }
     const opts = this.list('chardev').create(label, true, this.location);
     try {
       for (const [key, value] of legacy.settings) opts.set(key, value);
-      if (legacy.rest !== undefined) {
+      if (legacy.rest) {
         const value = legacy.restKey === undefined ? legacy.rest : `${legacy.restKey}=${legacy.rest}`;
         opts.parse(value, this.settings(false));
       }
@@ -703,7 +715,7 @@ class CommandLineParser {
     if (accels.length > 0 && text('accel') !== undefined) {
       throw new UserError('The -accel and "-machine accel=" options are incompatible');
     }
-    if (this.cpu === '' || this.cpu?.startsWith(',')) throw new UserError('-cpu option cannot be empty');
+    if (this.cpu === '') throw new UserError('-cpu option cannot be empty');
     this.addDefaultCharacterDevices();
     const chardevs = this.collectChardevs();
     const monitors = this.collectMonitors(new Set(chardevs.map((each) => each.value.id)));

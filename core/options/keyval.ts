@@ -27,7 +27,7 @@ export function parseKeyval(text: string, impliedKey?: string, into: KeyvalDict 
   let implied = impliedKey;
   while (at < text.length) {
     const end = findKeyEnd(text, at);
-    if (implied !== undefined && text[end] !== '=') {
+    if (implied !== undefined && text[end] !== '=' && end > at) {
       // A value without its key ends at the first comma; commas are doubled only after `key=`.
       const value = text.slice(at, end);
       implied = undefined;

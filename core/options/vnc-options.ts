@@ -71,9 +71,9 @@ function parseAddress(text: string, basePort: number, opts: QemuOpts): VncAddres
   const display = text.slice(colon + 1);
   if (display === '') throw new UserError('vnc port cannot be empty');
   const number = scanInteger(display);
-  if (number === undefined) throw new UserError(`can't convert to a number: ${display}`);
+  if (number === undefined || number < 0n) throw new UserError(`can't convert to a number: ${display}`);
   const port = Number(number) + basePort;
-  if (number < 0n || port > 65535) throw new UserError(`port ${display} out of range`);
+  if (port > 65535) throw new UserError(`port ${display} out of range`);
   const to = opts.getNumber('to', 0);
   return {
     kind: 'inet',

@@ -252,8 +252,8 @@ export function parseJson(text: string): JsonMessage {
   stream.feed(encodeUtf8(text));
   stream.flush();
   if (messages.length === 0) return { error: 'Expecting a JSON value' };
-  const bad = messages.find((message) => 'error' in message);
-  return bad ?? messages[0]!;
+  const first = messages[0]!;
+  return 'error' in first || messages.length === 1 ? first : { error: 'Expecting at most one JSON value' };
 }
 
 class JsonSyntaxError extends Error {}
