@@ -31,9 +31,13 @@ export class Chardev extends QomObject {
   /** Input that the front end had no room for. */
   private backlog: Uint8Array[] = [];
 
+  /** No further front end may have it. */
+  get isBusy(): boolean {
+    return this.frontend !== null;
+  }
   /** @throws UserError when another front end has it */
   attach(frontend: CharFrontend): void {
-    if (this.frontend) throw new UserError(`Device '${this.id}' is in use`);
+    if (this.isBusy) throw new UserError(`Device '${this.id}' is in use`);
     this.frontend = frontend;
     if (this.isOpen) frontend.event?.('opened');
     this.acceptInput();

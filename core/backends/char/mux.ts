@@ -37,8 +37,11 @@ export class MuxChardev extends Chardev {
     });
   }
 
+  override get isBusy(): boolean {
+    return this.users.length >= MAX_FRONTENDS;
+  }
   override attach(frontend: CharFrontend): void {
-    if (this.users.length >= MAX_FRONTENDS) {
+    if (this.isBusy) {
       super.attach(frontend);
       return;
     }
