@@ -45,7 +45,7 @@ function bench() {
       wallMs: () => 1_000_000 + now / 1e6,
       async listen(address): Promise<BoundListener> {
         if (address.kind === 'unix' && address.path.startsWith('/nowhere'))
-          throw new UserError('Failed to bind socket');
+          throw new UserError('No such file or directory');
         const accept: ((stream: ReturnType<typeof streamPair>['server'], peer: string) => void)[] = [];
         const socket = {
           address,
@@ -58,7 +58,9 @@ function bench() {
         };
         sockets.push(socket);
         return {
-          where: address.kind === 'unix' ? address.path : `${address.host}:${address.port}`,
+          host: address.kind === 'unix' ? '' : address.host,
+          service: address.kind === 'unix' ? address.path : String(address.port),
+          family: address.kind === 'unix' ? 'unix' : 'ipv4',
           onConnection(listener) {
             accept.push(listener);
             return () => {};
@@ -104,7 +106,7 @@ describe('VNC displays', () => {
   it('leave nothing open when one socket cannot be bound', async () => {
     const { displays, sockets } = bench();
     await expect(displays.start({ ...OPTIONS, websocket: { kind: 'unix', path: '/nowhere/x' } })).rejects.toThrow(
-      'Failed to bind',
+      'Failed to bind socket to /nowhere/x: No such file or directory',
     );
     expect([sockets[0]!.isClosed, displays.servers()]).toEqual([true, []]);
   });

@@ -25,15 +25,16 @@ export interface VncDisplayInfo {
 
 /** A listening socket that knows where it ended up (`to=` tries several ports). */
 export interface BoundListener extends StreamListener {
-  /** `127.0.0.1:5900`, `[::1]:5900`, or the path for a unix socket. */
-  readonly where: string;
+  readonly host: string;
+  readonly service: string;
+  readonly family: 'ipv4' | 'ipv6' | 'unix';
 }
 
 /** What the program supplies. */
 export interface VncHost extends Omit<VncServices, 'console'> {
   readonly displays: DisplayRegistry;
   readonly sha1: Sha1;
-  /** @throws UserError when it cannot be bound */
+  /** The promise fails with a UserError whose message is the reason. */
   listen(address: VncAddress): Promise<BoundListener>;
   /** A QMP event. */
   emit(event: string, data: Readonly<Record<string, unknown>>): void;
@@ -53,6 +54,7 @@ export function parsePeer(text: string, isWebSocket: boolean): VncPeer {
   return { host: six ?? four ?? '', service, family: six === undefined ? 'ipv4' : 'ipv6', isWebSocket };
 }
 
+const placeOf = ({ host, service, family }: BoundListener) => ({ host, service, family });
 const wire = ({ host, service, family, isWebSocket }: VncPeer) => ({ host, service, family, websocket: isWebSocket });
 
 export class VncDisplays {
@@ -92,14 +94,14 @@ export class VncDisplays {
     const entry: Entry = { server, bound: [] };
     try {
       if (options.address) {
-        const listener = await this.#host.listen(options.address);
+        const listener = await this.#listen(options.address);
         server.listen(listener);
-        entry.bound.push(parsePeer(listener.where, false));
+        entry.bound.push({ ...placeOf(listener), isWebSocket: false });
       }
       if (options.websocket) {
-        const listener = await this.#host.listen(options.websocket);
+        const listener = await this.#listen(options.websocket);
         server.listen(listener, { sha1 });
-        entry.bound.push(parsePeer(listener.where, true));
+        entry.bound.push({ ...placeOf(listener), isWebSocket: true });
       }
     } catch (error) {
       server.close();
@@ -110,6 +112,16 @@ export class VncDisplays {
     return server;
   }
 
+  async #listen(address: VncAddress): Promise<BoundListener> {
+    try {
+      return await this.#host.listen(address);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      if (address.kind === 'unix') throw new UserError(`Failed to bind socket to ${address.path}: ${error.message}`);
+      const isTaken = error.message === 'Address already in use';
+      throw new UserError(`Failed to ${isTaken ? 'find an available port' : 'bind socket'}: ${error.message}`);
+    }
+  }
   #announce({ server, bound }: Entry): void {
     const tell = (event: string) => (client: { peer: string; isWebSocket: boolean }) => {
       const here = bound.find((peer) => peer.isWebSocket === client.isWebSocket);
