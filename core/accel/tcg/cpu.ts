@@ -163,8 +163,8 @@ export class X86Cpu {
   private get attention(): boolean {
     return (
       this.exitRequested ||
-      this.nmi ||
-      this.smi ||
+      (this.nmi && !this.state.nmiBlocked) ||
+      (this.smi && !this.state.inSmm) ||
       this.initRequest ||
       this.state.halted ||
       (this.irqLine && (this.state.eflagsSystem & EFLAGS.IF) !== 0)
@@ -311,6 +311,8 @@ export class X86Cpu {
     this.updateMode();
     const { state } = this;
     if (this.attention || state.i32[BUDGET]! <= 0 || state.eflagsSystem & EFLAGS.TF) return 0;
+    // The next instruction follows before anyone looks at the interrupt line again.
+    state.interruptShadow = false;
     return this.findBlock(0);
   }
   private findBlock(extraMode: number): number {

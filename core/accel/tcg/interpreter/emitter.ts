@@ -990,11 +990,14 @@ export class Emitter implements Ops<Node> {
   /** Stub behind a direct branch: the engine finds the target and patches the branch. */
   link(): void {
     this.isEnded = true;
-    const next = this.callImport(
-      this.imports.helper,
-      [this.const(Emitter.helperIndex('link')), this.ip, this.const(0), this.const(0), this.const(0)],
-      true,
-    );
+    this.goOnWith(this.call('link'));
+  }
+  private askEngine(): void {
+    this.isEnded = true;
+    this.goOnWith(this.callImport(this.imports.lookup, [], true));
+  }
+  /** Continues at a record, or leaves when it is 0. */
+  private goOnWith(next: Node): void {
     this.use(next);
     this.statements.push(() => {
       this.value(next);
@@ -1007,12 +1010,13 @@ export class Emitter implements Ops<Node> {
       }
     });
   }
-  /** The instruction's block was dropped: RIP moves to this instruction and its block is looked up afresh. */
+  /** The instruction's block was dropped: RIP moves to this instruction and the engine finds its block afresh (the jump
+   *  cache may still lead here). */
   resync(): void {
     this.setField('rip', this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.pc)));
     const count = this.recordField(OP.i32Load8U, RECORD.index);
     this.setField('budget', this.sub(this.field('budget'), count));
-    this.findBlock();
+    this.askEngine();
   }
   /** For handlers that the generator writes by hand. */
   leaveNow(): void {
