@@ -122,6 +122,12 @@ describe('VNC displays', () => {
     expect(server.currentPassword()).toBe('x');
     await expect(displays.start(OPTIONS)).rejects.toThrow("Duplicate ID 'default'");
   });
+  it('know one keyboard layout, and say which others exist', async () => {
+    const { displays } = bench();
+    await expect(displays.start(OPTIONS, 'nosuch')).rejects.toThrow("could not read keymap file: 'nosuch'");
+    await expect(displays.start(OPTIONS, 'de')).rejects.toThrow("keyboard layout 'de' is not supported yet");
+    expect((await displays.start(OPTIONS, 'en-us')).auth).toBe('none');
+  });
   it('read peers', () => {
     expect(parsePeer('[::1]:5900', true)).toEqual({ host: '::1', service: '5900', family: 'ipv6', isWebSocket: true });
     expect(parsePeer('/run/x.sock', false)).toMatchObject({ family: 'unix', service: '/run/x.sock' });

@@ -46,6 +46,18 @@ interface Entry {
   readonly bound: VncPeer[];
 }
 
+/** Clients without extended key events send keysyms; they are read as an English (US) keyboard gives them. */
+const OUR_LAYOUT = 'en-us';
+const OTHER_LAYOUTS =
+  'ar bepo cz da de de-ch en-gb es et fi fo fr fr-be fr-ca fr-ch hr hu is it ja lt lv mk nl no pl pt pt-br ru sl sv th tr'.split(
+    ' ',
+  );
+function checkLayout(name: string): void {
+  if (name === OUR_LAYOUT) return;
+  if (OTHER_LAYOUTS.includes(name)) throw new UserError(`keyboard layout '${name}' is not supported yet`);
+  throw new UserError(`could not read keymap file: '${name}'`);
+}
+
 /** `host:port` of a peer (anything without a port is a unix socket). */
 export function parsePeer(text: string, isWebSocket: boolean): VncPeer {
   const match = /^(?:\[(.*)\]|([^:/]*)):(\d+)$/.exec(text);
@@ -67,8 +79,9 @@ export class VncDisplays {
     this.#name = machineName === null ? 'QEMU' : `QEMU (${machineName})`;
   }
 
-  /** Starts the server of one `-vnc` option. @throws UserError */
-  async start(options: VncOptions): Promise<VncServer> {
+  /** Starts the server of one `-vnc` option. `keyboardLayout` is `-k`'s. @throws UserError */
+  async start(options: VncOptions, keyboardLayout = OUR_LAYOUT): Promise<VncServer> {
+    checkLayout(keyboardLayout);
     const { displays, clock, input, compression, sha1 } = this.#host;
     if (this.#entries.has(options.id)) throw new UserError(`Duplicate ID '${options.id}' for vnc`);
     if (options.powerControl) throw new UserError("vnc: 'power-control' is not supported yet");
