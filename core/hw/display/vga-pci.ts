@@ -11,6 +11,8 @@ import { VgaCommon } from './vga-common.ts';
 import { mapVgaPorts, vgaMmio } from './vga-ports.ts';
 import { VGA_COMMON_STATE } from './vga-registers.ts';
 
+/** A plain QOM property: help shows no default, `info qtree` nothing at all. */
+const { helpDefault: _default, ...BIG_ENDIAN } = hidden(bool(false));
 const PROPS = properties({
   vgamem_mb: u32(16),
   mmio: bool(true, 'on/off'),
@@ -22,7 +24,7 @@ const PROPS = properties({
   ymax: u32(0),
   refresh_rate: u32(0),
   'global-vmstate': bool(false),
-  'big-endian-framebuffer': hidden(bool(false)),
+  'big-endian-framebuffer': BIG_ENDIAN,
 });
 const { mmio: _mmio, 'global-vmstate': _global, ...SECONDARY_PROPS } = PROPS;
 const STATE = vmstate(
