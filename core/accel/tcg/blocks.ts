@@ -35,6 +35,12 @@ export interface HandlerSource {
   hot(key: string): number;
 }
 const special = Object.fromEntries(SPECIAL.map((name, i) => [name, i])) as Record<SpecialName, number>;
+/** Bit mask of the 128-byte parts of a page that a range touches. */
+function partsOf(offset: number, length: number): number {
+  const first = offset >>> 7;
+  const last = Math.min(31, (offset + length - 1) >>> 7);
+  return (0xffff_ffff >>> (31 - last)) & (0xffff_ffff << first);
+}
 const segmentPointer = (index: number) => FIELDS.segments.offset + index * FIELDS.segments.stride;
 
 export class BlockCache {
@@ -47,6 +53,8 @@ export class BlockCache {
   private readonly u32: Uint32Array;
   private blocks = new Map<number, Block>();
   private pages = new Map<number, Block[]>();
+  /** For each arena page which of its 32 parts hold decoded code: most writes to a page with code miss it. */
+  private readonly parts = new Uint32Array(1 << 20);
   /** Grows when everything was dropped: addresses of records from before are void. */
   generation = 0;
   decoded = 0;
@@ -69,7 +77,10 @@ export class BlockCache {
 
   /** Drops every block. */
   clear(): void {
-    for (const page of this.pages.keys()) this.arena.codePages[page] = 0;
+    for (const page of this.pages.keys()) {
+      this.arena.codePages[page] = 0;
+      this.parts[page] = 0;
+    }
     this.blocks.clear();
     this.pages.clear();
     this.next = this.pool;
@@ -158,12 +169,13 @@ export class BlockCache {
       isValid: true,
     };
     this.blocks.set(block.key, block);
-    this.register(block, start);
-    if (second >= 0) this.register(block, second);
+    this.register(block, start, block.length);
+    if (second >= 0) this.register(block, second, MAX_LENGTH);
     return block;
   }
-  private register(block: Block, at: number): void {
+  private register(block: Block, at: number, length: number): void {
     const page = at >>> 12;
+    this.parts[page] = this.parts[page]! | partsOf(at & 0xfff, length);
     const there = this.pages.get(page);
     if (there) {
       there.push(block);
@@ -294,11 +306,13 @@ export class BlockCache {
   invalidate(arenaOffset: number, length: number): void {
     const lastPage = (arenaOffset + length - 1) >>> 12;
     for (let page = arenaOffset >>> 12; page <= lastPage; page++) {
-      const there = this.pages.get(page);
-      if (!there) continue;
       const from = Math.max(arenaOffset, page * 4096);
       const to = Math.min(arenaOffset + length, page * 4096 + 4096);
+      if (!(this.parts[page]! & partsOf(from & 0xfff, to - from))) continue;
+      const there = this.pages.get(page);
+      if (!there) continue;
       let kept = 0;
+      let parts = 0;
       for (const block of there) {
         const hits =
           block.isValid &&
@@ -306,8 +320,11 @@ export class BlockCache {
             ? block.start < to && block.start + block.length > from
             : block.second < to && block.second + MAX_LENGTH > from);
         if (hits) this.drop(block);
-        if (block.isValid) there[kept++] = block;
+        if (!block.isValid) continue;
+        there[kept++] = block;
+        parts |= block.start >>> 12 === page ? partsOf(block.start & 0xfff, block.length) : partsOf(0, MAX_LENGTH);
       }
+      this.parts[page] = parts;
       there.length = kept;
       if (kept === 0) {
         this.pages.delete(page);

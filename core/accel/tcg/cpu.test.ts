@@ -4,12 +4,26 @@ import { type BareMachine, bareMachine, enterFlat32 } from './testing.ts';
 
 const START = 0x1000;
 /** Code at START in flat 32-bit mode; faults are noted instead of delivered. */
-function machine(hex: string, ram = 4 << 20): BareMachine & { faults: { vector: number; eip: number; error: number | undefined }[] } {
+function machine(
+  hex: string,
+  ram = 4 << 20,
+): BareMachine & { faults: { vector: number; eip: number; error: number | undefined }[] } {
   const m = bareMachine(ram);
   enterFlat32(m, START);
-  m.ram.set(Uint8Array.from(hex.replaceAll(' ', '').match(/../g)!.map((b) => Number.parseInt(b, 16))), START);
+  m.ram.set(
+    Uint8Array.from(
+      hex
+        .replaceAll(' ', '')
+        .match(/../g)!
+        .map((b) => Number.parseInt(b, 16)),
+    ),
+    START,
+  );
   const faults: { vector: number; eip: number; error: number | undefined }[] = [];
-  (m.cpu.ops as { deliverException: (v: number, e: number | undefined) => void }).deliverException = (vector, error) => {
+  (m.cpu.ops as { deliverException: (v: number, e: number | undefined) => void }).deliverException = (
+    vector,
+    error,
+  ) => {
     faults.push({ vector, eip: m.cpu.state.eip, error });
     m.cpu.state.halted = true;
   };

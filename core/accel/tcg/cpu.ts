@@ -24,6 +24,10 @@ export interface X86CpuOptions {
 export type RunResult = 'budget' | 'halted' | 'exit' | 'breakpoint';
 
 const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
+/** In the last word of a jump cache entry: not in use. 1: in a global page. */
+const EMPTY = 0xffff_ffff;
+/** A mode that the CPU is never in. */
+const NO_MODE = 0xffff_ffff;
 const BUDGET = FIELDS.budget.offset >>> 2;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
 
@@ -47,6 +51,9 @@ export class X86Cpu {
   private readonly blocks: BlockCache;
   private readonly layout: EngineLayout;
   private readonly jumpCache: Uint32Array;
+  /** Word indices of the jump cache's entries in use, each once. */
+  private readonly jumpsFilled = new Uint16Array(TLB.jumpEntries);
+  private jumpCount = 0;
   private readonly interpret: (record: number) => void;
 
   private irqLine = false;
@@ -77,7 +84,7 @@ export class X86Cpu {
       bus,
       memory: this.memory,
       activity: this.activity,
-      flushTlb: () => this.flushTlb(),
+      flushTlb: (keepGlobal) => this.flushTlb(keepGlobal),
       flushPage: (linear) => this.flushPage(linear),
       requestExit: () => this.requestExit(),
     };
@@ -89,7 +96,7 @@ export class X86Cpu {
     this.interpret = machine.run;
     this.blocks = new BlockCache(arena, machine.handlers);
     this.blocks.onPageWithCode = (offset) => this.memory.dropWriteRights(offset, 4096);
-    this.jumpCache.fill(0xffff_ffff);
+    this.jumpCache.fill(EMPTY);
     this.reset();
   }
 
@@ -138,13 +145,27 @@ export class X86Cpu {
     if (!this.isRunning) return this.retired;
     return this.retired + this.sliceStart - (this.state.i32[BUDGET]! + this.withheld);
   }
-  flushTlb(): void {
-    this.memory.flush();
-    this.jumpCache.fill(0xffff_ffff);
+  flushTlb(keepGlobal = false): void {
+    this.flushJumps(keepGlobal);
+    this.memory.flush(keepGlobal);
   }
   private flushPage(linear: number): void {
     this.memory.flushPage(linear);
-    this.jumpCache.fill(0xffff_ffff);
+    this.flushJumps(false);
+  }
+  /** Forgets where linear addresses lead, except in global pages if so asked. */
+  private flushJumps(keepGlobal: boolean): void {
+    const { jumpCache, jumpsFilled } = this;
+    let kept = 0;
+    for (let i = 0; i < this.jumpCount; i++) {
+      const at = jumpsFilled[i]!;
+      if (keepGlobal && jumpCache[at + 3] === 1) jumpsFilled[kept++] = at;
+      else {
+        jumpCache[at + 1] = NO_MODE;
+        jumpCache[at + 3] = EMPTY;
+      }
+    }
+    this.jumpCount = kept;
   }
   translateDebug(linear: number): number | null {
     return this.ops.translateDebug(linear);
@@ -331,14 +352,19 @@ export class X86Cpu {
       block = undefined;
     }
     if (!block) {
+      const { generation } = blocks;
       block = blocks.build(start, linear, mode, () => this.nextPage(linear));
       this.activity.blocksDecoded++;
+      if (blocks.generation !== generation) this.flushJumps(false);
     }
     if (extraMode === 0) {
       const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
-      this.jumpCache[at] = linear;
-      this.jumpCache[at + 1] = mode;
-      this.jumpCache[at + 2] = block.record;
+      const { jumpCache } = this;
+      if (jumpCache[at + 3] === EMPTY) this.jumpsFilled[this.jumpCount++] = at;
+      jumpCache[at] = linear;
+      jumpCache[at + 1] = mode;
+      jumpCache[at + 2] = block.record;
+      jumpCache[at + 3] = block.second < 0 && memory.isGlobal(linear) ? 1 : 0;
     }
     return block.record;
   }

@@ -14,6 +14,8 @@ import {
 import { TLB } from './interpreter/layout.ts';
 
 const BANK_BYTES = TLB.entries * TLB.entryBytes;
+/** What a slot holds; `used` also while its tags are invalid but it stands in the list. */
+const KIND = { used: 1, global: 2, large: 4 } as const;
 const CPL = FIELDS.cpl.offset >>> 2;
 const WORDS = TLB.entryBytes / 4;
 
@@ -34,6 +36,11 @@ export class GuestMemory implements LinearMemory {
   record = 0;
   readonly tlbOffset: number;
   private readonly tlb: Uint32Array;
+  /** Slots in use, each once, and what they hold. */
+  private readonly filled = new Uint16Array(2 * TLB.entries);
+  private filledCount = 0;
+  private readonly kind = new Uint8Array(2 * TLB.entries);
+  private hasLarge = false;
   private readonly scratch: DataView;
   private bytes!: Uint8Array;
   private view!: DataView;
@@ -48,7 +55,7 @@ export class GuestMemory implements LinearMemory {
     this.tlbOffset = bus.arena.allocate('cpu-tlb', 2 * BANK_BYTES).offset;
     this.tlb = new Uint32Array(bus.arena.memory.buffer, this.tlbOffset, (2 * BANK_BYTES) / 4);
     this.scratch = new DataView(bus.arena.memory.buffer, state.offset + FIELDS.scratch.offset, 64);
-    this.flush();
+    this.tlb.fill(TLB.invalid);
     bus.memory.subscribe({
       flatViewChanged: () => this.onFlush(),
       dirtyCleared: (offset, length) => this.dropWriteRights(offset, length),
@@ -69,14 +76,50 @@ export class GuestMemory implements LinearMemory {
 
   // -- TLB -----------------------------------------------------------------------------------------------------------
 
-  flush(): void {
-    this.tlb.fill(TLB.invalid);
+  /** Drops translations, all or all but global ones: proportional to what was filled. */
+  flush(keepGlobal = false): void {
+    const { filled, kind } = this;
+    let kept = 0;
+    this.hasLarge = false;
+    for (let i = 0; i < this.filledCount; i++) {
+      const slot = filled[i]!;
+      if (keepGlobal && kind[slot]! & KIND.global) {
+        filled[kept++] = slot;
+        if (kind[slot]! & KIND.large) this.hasLarge = true;
+      } else this.drop(slot);
+    }
+    this.filledCount = kept;
+  }
+  private drop(slot: number): void {
+    const entry = slot * WORDS;
+    this.tlb[entry + TLB.read / 4] = TLB.invalid;
+    this.tlb[entry + TLB.write / 4] = TLB.invalid;
+    this.tlb[entry + TLB.execute / 4] = TLB.invalid;
+    this.kind[slot] = 0;
   }
   flushPage(linear: number): void {
+    const { tlb, kind } = this;
     for (const bank of [0, 1]) {
       const entry = this.entryOf(linear, bank);
-      this.tlb.fill(TLB.invalid, entry, entry + WORDS);
+      // A slot stays in the list of filled ones; dropping it twice does no harm.
+      for (const right of [TLB.read, TLB.write, TLB.execute]) tlb[entry + right / 4] = TLB.invalid;
     }
+    if (!this.hasLarge) return;
+    for (let i = 0; i < this.filledCount; i++) {
+      const slot = this.filled[i]!;
+      if (kind[slot]! & KIND.large && tlb[slot * WORDS + TLB.read / 4]! >>> 22 === linear >>> 22) {
+        const flags = kind[slot]!;
+        this.drop(slot);
+        kind[slot] = flags; // still in the list
+      }
+    }
+  }
+  /** Whether the page of a linear address is translated by a global entry now. */
+  isGlobal(linear: number): boolean {
+    const entry = this.entryOf(linear, this.isUser ? 1 : 0);
+    return (
+      this.tlb[entry + TLB.execute / 4] === (linear & ~0xfff) >>> 0 && (this.kind[entry / WORDS]! & KIND.global) !== 0
+    );
   }
   bank(isUser: boolean): number {
     return this.tlbOffset + (isUser ? BANK_BYTES : 0);
@@ -113,7 +156,12 @@ export class GuestMemory implements LinearMemory {
     place.arena = backing.offset + (linear & 0xfff);
     const entry = this.entryOf(linear, isUser ? 1 : 0);
     const tag = page >>> 0;
+    const slot = entry / WORDS;
     if (tlb[entry + TLB.read / 4] !== tag) {
+      if (this.kind[slot] === 0) this.filled[this.filledCount++] = slot;
+      const isLarge = translation.pageBytes > 4096;
+      if (isLarge) this.hasLarge = true;
+      this.kind[slot] = KIND.used | (translation.global ? KIND.global : 0) | (isLarge ? KIND.large : 0);
       tlb.fill(TLB.invalid, entry, entry + WORDS);
       tlb[entry + TLB.addend / 4] = backing.offset - tag;
       tlb[entry + TLB.read / 4] = tag;

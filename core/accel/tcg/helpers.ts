@@ -529,6 +529,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     hlt: () => {
       requirePrivilege();
       state.halted = true;
+      bus.haltedChanged?.(true);
       return 0;
     },
     pause: () => {

@@ -71,7 +71,7 @@ export class Subject {
   private fault = -1;
   constructor() {
     const { cpu } = this.machine;
-    (cpu.ops as { deliverException: (vector: number) => void }).deliverException = (vector) => {
+    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
       this.fault = vector;
       cpu.state.halted = true;
     };
