@@ -71,7 +71,7 @@ export const en = {
   'details.pending': 'Some changes wait for the next start of the machine.',
   'details.screenOf': 'Screen of {name}',
 
-  'disk.createdNow': 'The file is made right away. It takes space only as the guest writes.',
+  'disk.createdNow': 'The file is made right away, whether the settings are saved or not.',
   'disk.existing': 'Existing disk',
   'disk.existingHint': 'A raw image. The machine writes to this very file.',
   'disk.existingText': 'A disk image that is there already',
@@ -88,7 +88,6 @@ export const en = {
 
   'failed.create': '“{name}” could not be made',
   'failed.delete': '“{name}” could not be deleted',
-  'failed.disk': 'The disk could not be made',
   'failed.keys': 'The keys did not reach “{name}”',
   'failed.log': 'The log could not be read',
   'failed.medium': 'The disc in “{name}” could not be changed',

@@ -72,7 +72,7 @@ export const zhCN: Catalogue = {
   'details.pending': '部分更改将在下次启动时生效。',
   'details.screenOf': '{name} 的屏幕',
 
-  'disk.createdNow': '文件会立即创建，只在客户机写入时占用空间。',
+  'disk.createdNow': '无论是否保存设置，文件都会立即创建。',
   'disk.existing': '现有磁盘',
   'disk.existingHint': '原始（raw）映像。虚拟机会直接写入此文件。',
   'disk.existingText': '使用已有的磁盘映像',
@@ -89,7 +89,6 @@ export const zhCN: Catalogue = {
 
   'failed.create': '无法创建“{name}”',
   'failed.delete': '无法删除“{name}”',
-  'failed.disk': '无法创建磁盘',
   'failed.keys': '按键未能发送到“{name}”',
   'failed.log': '无法读取日志',
   'failed.medium': '无法更换“{name}”中的光盘',

@@ -1,5 +1,5 @@
 /** Modal dialogs on the native element: focus trap, inert background, Esc and focus return come from the browser. */
-import { type ReactElement, type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { type ReactElement, type ReactNode, useId, useLayoutEffect, useRef, useState } from 'react';
 import { t } from '../i18n/index.ts';
 import { Button, IconButton } from './controls.tsx';
 
@@ -31,7 +31,8 @@ export function Dialog({
 }): ReactElement {
   const ref = useRef<HTMLDialogElement>(null);
   const titleId = useId();
-  useEffect(() => {
+  // A layout effect: its end comes before the element leaves the page, so that the browser can give the focus back.
+  useLayoutEffect(() => {
     const dialog = ref.current!;
     if (!dialog.open) dialog.showModal();
     const preferred = dialog.querySelector<HTMLElement>('[data-autofocus]');

@@ -1,5 +1,5 @@
 /** Drop-down and context menus in the browser's top layer, with the keyboard behaviour of native menus. */
-import { type ReactElement, type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { type ReactElement, type ReactNode, useLayoutEffect, useRef, useState } from 'react';
 import { createPortal } from 'react-dom';
 import { Icon, type IconName } from './icons.tsx';
 
@@ -35,6 +35,10 @@ export function Menu({
     return document.fullscreenElement ?? dialogs[dialogs.length - 1] ?? document.body;
   });
   useLayoutEffect(() => {
+    const before = document.activeElement instanceof HTMLElement ? document.activeElement : undefined;
+    return () => before?.focus();
+  }, []);
+  useLayoutEffect(() => {
     const menu = ref.current!;
     const box = menu.getBoundingClientRect();
     const x = at.alignRight ? at.x - box.width : at.x;
@@ -44,10 +48,6 @@ export function Menu({
     menu.style.visibility = 'visible';
     menu.querySelector<HTMLElement>('[role^="menuitem"]:not([aria-disabled])')?.focus();
   }, [at]);
-  useEffect(() => {
-    const before = document.activeElement instanceof HTMLElement ? document.activeElement : undefined;
-    return () => before?.focus();
-  }, []);
   const move = (step: number, from?: number) => {
     const items = [...(ref.current?.querySelectorAll<HTMLElement>('[role^="menuitem"]:not([aria-disabled])') ?? [])];
     const current = from ?? items.indexOf(document.activeElement as HTMLElement);

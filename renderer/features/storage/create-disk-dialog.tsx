@@ -1,7 +1,6 @@
 /** Makes an empty disk file where the library keeps disks. */
-import { type ReactElement, useState } from 'react';
+import { type ReactElement, useEffect, useState } from 'react';
 import { api } from '../../api/index.ts';
-import { attempt } from '../../app/actions.ts';
 import { useSession } from '../../app/session.ts';
 import { formatBytes } from '../../i18n/format.ts';
 import { t } from '../../i18n/index.ts';
@@ -9,6 +8,7 @@ import { Button, Field, TextInput } from '../../ui/controls.tsx';
 import { Dialog } from '../../ui/dialog.tsx';
 import { diskSizeProblem } from '../wizard/problems.ts';
 import { SizeInput } from '../wizard/size-input.tsx';
+import { freeFileName } from './slots.ts';
 
 export function CreateDiskDialog({
   machineName,
@@ -20,24 +20,40 @@ export function CreateDiskDialog({
   onClose: () => void;
 }): ReactElement {
   const { info } = useSession();
-  const [name, setName] = useState(() => `${machineName.replace(/[^\p{L}\p{N} ._-]/gu, '_')} 2.img`);
+  const [name, setName] = useState<string>();
   const [bytes, setBytes] = useState(2 * 1024 ** 3);
   const [busy, setBusy] = useState(false);
-  const nameProblem = !name.trim()
-    ? t('problem.nameEmpty')
-    : /[/\\\p{Cc}]/u.test(name)
-      ? t('problem.fileName')
-      : undefined;
+  const [refused, setRefused] = useState<string>();
+  useEffect(() => {
+    const stem = machineName.replace(/[^\p{L}\p{N} ._-]/gu, '_');
+    api()
+      .call('media.list')
+      .then((media) => freeFileName(stem, new Set(media.map((medium) => medium.fileName))))
+      .catch(() => `${stem}.img`)
+      .then((proposed) => setName((typed) => typed ?? proposed));
+  }, [machineName]);
+  const typed = name ?? '';
+  const nameProblem =
+    name === undefined
+      ? undefined
+      : !typed.trim()
+        ? t('problem.nameEmpty')
+        : /[/\\\p{Cc}]/u.test(typed)
+          ? t('problem.fileName')
+          : refused;
   const sizeProblem = diskSizeProblem(bytes, info.limits);
   const free = formatBytes(info.limits.freeDiskBytes);
   const create = async () => {
-    if (nameProblem || sizeProblem) return;
+    if (!typed.trim() || nameProblem || sizeProblem) return;
     setBusy(true);
-    await attempt(t('failed.disk'), async () => {
-      const medium = await api().call('media.createDisk', { fileName: name.trim(), sizeBytes: bytes });
+    try {
+      const medium = await api().call('media.createDisk', { fileName: typed.trim(), sizeBytes: bytes });
       onCreated(medium.path);
-    });
-    setBusy(false);
+    } catch (error) {
+      setRefused((error as Error).message);
+    } finally {
+      setBusy(false);
+    }
   };
   return (
     <Dialog
@@ -51,7 +67,7 @@ export function CreateDiskDialog({
           <Button
             variant="primary"
             busy={busy}
-            disabled={Boolean(nameProblem || sizeProblem)}
+            disabled={!typed || Boolean(nameProblem || sizeProblem)}
             onClick={create}
             data-testid="confirm"
           >
@@ -61,7 +77,15 @@ export function CreateDiskDialog({
       }
     >
       <Field label={t('field.fileName')} error={nameProblem}>
-        <TextInput value={name} onValue={setName} data-autofocus data-testid="disk-file-name" />
+        <TextInput
+          value={typed}
+          onValue={(next) => {
+            setName(next);
+            setRefused(undefined);
+          }}
+          data-autofocus
+          data-testid="disk-file-name"
+        />
       </Field>
       <Field
         label={t('field.size')}

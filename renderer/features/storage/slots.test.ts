@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StorageDevice } from '../../../electron/api/contract.ts';
-import { bestSlot, fileName, folderOf, freeId, freeSlots, inSlotOrder } from './slots.ts';
+import { bestSlot, fileName, folderOf, freeFileName, freeId, freeSlots, inSlotOrder } from './slots.ts';
 
 const cdrom = (bus: 0 | 1, unit: 0 | 1, id = `ide${bus}-${unit}`): StorageDevice => ({
   kind: 'cdrom',
@@ -32,6 +32,13 @@ describe('places on the IDE controller', () => {
       'ide0-1',
       'ide1-0',
     ]);
+  });
+});
+
+describe('the name of a new disk', () => {
+  it('is the first that is free', () => {
+    expect(freeFileName('a', new Set())).toBe('a.img');
+    expect(freeFileName('a', new Set(['a.img', 'a 2.img']))).toBe('a 3.img');
   });
 });
 

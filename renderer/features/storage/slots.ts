@@ -59,3 +59,10 @@ export function folderOf(path: string): string | undefined {
   if (cut < 0) return undefined;
   return cut === 0 ? '/' : path.slice(0, cut);
 }
+
+/** `Debian.img`, or with the first number that no known file has. */
+export function freeFileName(stem: string, taken: ReadonlySet<string>): string {
+  let name = `${stem}.img`;
+  for (let number = 2; taken.has(name); number++) name = `${stem} ${number}.img`;
+  return name;
+}

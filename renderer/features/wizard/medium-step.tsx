@@ -1,5 +1,5 @@
 /** Step one: what it is called, which disc it boots, and what the disc seems to be. */
-import { type ReactElement, useRef } from 'react';
+import { type ReactElement, useEffect, useRef } from 'react';
 import type { MachineDefinition } from '../../../electron/api/contract.ts';
 import { useSession } from '../../app/session.ts';
 import { formatBytes } from '../../i18n/format.ts';
@@ -35,11 +35,17 @@ export function MediumStep({
 }): ReactElement {
   const { info } = useSession();
   const picker = useRef<HTMLInputElement>(null);
+  const nameInput = useRef<HTMLInputElement>(null);
+  // The dialog has been open before the proposal came: nobody has given the focus to a field yet.
+  useEffect(() => {
+    nameInput.current?.focus();
+    nameInput.current?.select();
+  }, []);
   const { inspection } = medium;
   return (
     <div className="form">
       <Field label={t('field.name')} error={nameProblem} testId="field-name">
-        <TextInput value={name} onValue={onName} data-autofocus data-testid="wizard-name" />
+        <TextInput value={name} onValue={onName} ref={nameInput} data-testid="wizard-name" />
       </Field>
       <Field
         label={t('wizard.disc')}
