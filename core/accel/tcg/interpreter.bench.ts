@@ -11,15 +11,15 @@ const bytes = (hex: string) =>
 
 const LOOPS: Record<string, string> = {
   // 1: add eax,ecx; xor eax,0x55; lea edx,[eax+ecx*2+3]; sub ebx,edx; dec ecx; jnz 1b; jmp start
-  registers: 'b9ffffff7f 01c8 83f055 8d544803 29d3 49 75f3 ebed',
+  registers: 'b9ffffff7f 01c8 83f055 8d544803 29d3 49 75f2 ebeb',
   // 1: mov eax,[ecx+0x2000]; add [0x3000],eax; mov edx,[esp+4]; movzx ebx,[esi+ecx]; mov [0x4000],bl; and ecx,0xffff;
   //    push ecx; pop edi; dec ecx; jmp 1b
-  memory: '8b8100200000 010500300000 8b542404 0fb61c0e 881d00400000 81e1ffff0000 51 5f 49 ebd7',
+  memory: '8b8100200000 010500300000 8b542404 0fb61c0e 881d00400000 81e1ffff0000 51 5f 49 ebdb',
   // 1: call f; dec ecx; jnz 1b; jmp 1b; f: push ebp; mov ebp,esp; mov eax,[ebp+4]; leave; ret
   calls: 'e805000000 49 75f8 ebf6 55 89e5 8b4504 c9 c3',
   // crc32 step over a buffer: mov dl,[esi]; inc esi; and esi,0xffff; mov eax,edi; xor al,dl; movzx eax,al;
   //    shr edi,8; xor edi,[eax*4+0x20000]; jmp 1b
-  crc32: '8a16 46 81e6ffff0000 89f8 30d0 0fb6c0 c1ef08 333c8500000200 ebe2',
+  crc32: '8a16 46 81e6ffff0000 89f8 30d0 0fb6c0 c1ef08 333c8500000200 ebe4',
 };
 
 const started = performance.now();

@@ -57,7 +57,7 @@ export function bareMachine(ramBytes = 1 << 20): BareMachine {
     },
     write(addr, size, value) {
       if (addr >= ramBytes) {
-        mmio.push({ addr, size, value });
+        if (mmio.length < 1000) mmio.push({ addr, size, value });
         return;
       }
       for (let i = 0; i < size; i++) bytes[base + addr + i] = Math.floor(value / 2 ** (8 * i)) & 0xff;
@@ -75,7 +75,7 @@ export function bareMachine(ramBytes = 1 << 20): BareMachine {
     ...space,
     read: () => machine.portValue,
     write: (port, _size, value) => {
-      writes.push({ port, value });
+      if (writes.length < 1000) writes.push({ port, value });
     },
     lookupPage: () => null,
   };
