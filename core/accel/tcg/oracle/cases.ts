@@ -22,8 +22,75 @@ const INTERESTING = [
 const NOT_COMPARABLE =
   /^(hlt|cli|sti|in|out|ins|outs|cpuid|rd|wr|clts|inv|rsm|s[gi]dt|l[gi]dt|smsw|lmsw|sldt|str|lldt|ltr|ver|lar|lsl|mov(To|From)|push(Seg|f)|popSeg|popf|l[edsfg]s$|jmp|call|ret|iret|int|sys|esc|wait|ud0|j|loop|clflush|bound|arpl|salc|pause|wbinvd|[ml]fence|sfence|xlat)/;
 
+/** Base and index of 16-bit addresses by r/m, with an 8-bit displacement. */
+const FORMS_16: readonly (readonly [number, number])[] = [
+  [3, 6],
+  [3, 7],
+  [5, 6],
+  [5, 7],
+  [6, -1],
+  [7, -1],
+  [5, -1],
+  [3, -1],
+];
+
+/** Control flow and odd ones, by hand: where a branch goes shows in how often EAX was incremented. */
+export function controlCases(perForm: number, is16: boolean, seed = 7): Snippet[] {
+  const next = random(seed);
+  const word = is16 ? [1, 0] : [1, 0, 0, 0];
+  const codes: [string, number[]][] = [];
+  for (let cc = 0; cc < 16; cc++) {
+    codes.push([`jcc8 ${cc}`, [0x70 + cc, 1, 0x40, 0x43]], [`jcc ${cc}`, [0x0f, 0x80 + cc, ...word, 0x40, 0x43]]);
+  }
+  for (const op of [0xe0, 0xe1, 0xe2, 0xe3]) {
+    codes.push([`loop ${op}`, [op, 1, 0x40, 0x43]], [`loop67 ${op}`, [0x67, op, 1, 0x40, 0x43]]);
+    codes.push([`loop back ${op}`, [0x40, op === 0xe3 ? 0x90 : op, op === 0xe3 ? 0x90 : 0xfd, 0x43]]);
+  }
+  codes.push(['jmp8', [0xeb, 1, 0x40, 0x43]], ['jmp', [0xe9, ...word, 0x40, 0x43]]);
+  codes.push(['call pop', [0xe8, ...word, 0x40, 0x59, 0x43]]);
+  codes.push(['call ret', [0xe8, ...word.map((_, i) => (i === 0 ? 3 : 0)), 0x40, 0xeb, 1, 0xc3, 0x43]]);
+  codes.push(['call ret imm', [0xe8, ...word.map((_, i) => (i === 0 ? 3 : 0)), 0x40, 0xeb, 3, 0xc2, 4, 0, 0x43]]);
+  codes.push(['call pop jmp', [0xe8, ...word.map(() => 0), 0x59, 0x83, 0xc1, 0x07, 0xff, 0xe1, 0x40, 0x43]]);
+  codes.push(['xlat', [0xd7]], ['bound', [0x62, 0x46, 0]], ['into', [0xce]], ['salc', [0xd6]], ['lahf', [0x9f]]);
+  codes.push(['pushf', [0x9c, 0x58]], ['popf', [0x50, 0x9d]], ['std', [0xfd, 0xfc]], ['ud2', [0x0f, 0x0b]]);
+  codes.push(['lock', [0xf0, 0x40]], ['push push pop', [0x50, 0x53, 0x59, 0x5a]], ['push esp', [0x54, 0x58]]);
+  codes.push(['pop esp', [0x54, 0x5c]], ['popa', [0x60, 0x40, 0x61]], ['pusha66', [0x66, 0x60, 0x40, 0x66, 0x61]]);
+  codes.push(['push m', [0xff, 0x76, 4, 0x8f, 0x46, 8]], ['pop [esp]', is16 ? [0x54] : [0x50, 0x8f, 0x44, 0x24, 4]]);
+  codes.push(['segment override', [0x36, 0x8b, 0x06]], ['ss store', [0x36, 0x89, 0x1e]], ['es', [0x26, 0x01, 0x1e]]);
+  const cases: Snippet[] = [];
+  const origin = is16 ? 0 : DATA;
+  for (const [what, code] of codes)
+    for (let n = 0; n < perForm; n++) {
+      const regs = Array.from({ length: 8 }, () => next());
+      regs[1] = (n % 4) | (n & 1 ? 0x10000 : 0);
+      if (what.includes('back')) regs[1] = (1 + (n % 4)) | (is16 ? 0x30000 : 0);
+      regs[3] = origin + 16;
+      regs[4] = origin + 80;
+      regs[6] = origin + 24;
+      if (what.startsWith('popf')) regs[0] = next() & 0xcd5;
+      if (what.includes('override') || what.includes('store') || what === 'es')
+        regs[6] = origin + (n % 3 ? 40 : 0x7ffe);
+      cases.push({
+        what: `${what}${is16 ? ' a16' : ''}`,
+        is16,
+        regs: regs.map((r) => r >>> 0),
+        eflags: next() & 0x8d5,
+        code: Uint8Array.from(
+          what.includes('override') || what.includes('store') || what === 'es'
+            ? is16
+              ? [...code.slice(0, 2), 0x04]
+              : code
+            : code,
+        ),
+        data: Uint8Array.from({ length: 128 }, () => next() & 0x3f),
+      });
+    }
+  return cases;
+}
+
 /** `perForm` random states for each form. */
-export function generatedCases(perForm: number, seed = 1): Snippet[] {
+export function generatedCases(perForm: number, is16 = false, seed = 1): Snippet[] {
+  const origin = is16 ? 0 : DATA;
   const next = random(seed);
   const pick = <T>(list: readonly T[]): T => list[next() % list.length]!;
   const value = () => (next() & 1 ? pick(INTERESTING) : next());
@@ -36,6 +103,7 @@ export function generatedCases(perForm: number, seed = 1): Snippet[] {
       const hasE = e.operands.some((o) => 'EFM'.includes(o.letter));
       const hasOffset = e.operands.some((o) => o.letter === 'O');
       const modes = hasE ? (e.mod === 0 ? ['m'] : ['r', 'm', 'x']) : ['r'];
+      const prefix32 = is16 ? 32 : 16;
       const sizes =
         e.operands.some((o) => o.width === 'v') || instruction.variants?.includes('opSize') ? [32, 16] : [32];
       for (const size of sizes)
@@ -43,17 +111,17 @@ export function generatedCases(perForm: number, seed = 1): Snippet[] {
           for (let n = 0; n < perForm; n++) {
             const code: number[] = [];
             const regs = Array.from({ length: 8 }, value);
-            regs[4] = DATA + 96;
-            if (instruction.name === 'leave' || instruction.name === 'enter') regs[5] = DATA + 64;
+            regs[4] = origin + 96;
+            if (instruction.name === 'leave' || instruction.name === 'enter') regs[5] = origin + 64;
             if (isString) {
-              regs[6] = DATA + 32 + (next() % 16);
-              regs[7] = DATA + 32 + (next() % 16);
+              regs[6] = origin + 32 + (next() % 16);
+              regs[7] = origin + 32 + (next() % 16);
               if (n & 1) {
                 code.push(n & 2 ? 0xf3 : 0xf2);
-                regs[1] = next() % 5;
+                regs[1] = (next() % 5) | (is16 ? next() & 0xffff_0000 : 0);
               }
             }
-            if (size === 16) code.push(0x66);
+            if (size === prefix32) code.push(0x66);
             if (e.prefix) code.push(e.prefix);
             if (e.map) code.push(0x0f);
             const low = e.span === 1 ? 0 : e.span === 8 ? next() & 7 : next() % e.span;
@@ -63,9 +131,20 @@ export function generatedCases(perForm: number, seed = 1): Snippet[] {
               if (mode === 'r') {
                 const rm = next() & 7;
                 code.push(0xc0 | (reg << 3) | rm);
+              } else if (is16 && mode === 'm') {
+                const rm = next() & 7;
+                const [base, index] = FORMS_16[rm]!;
+                if (/^bt/.test(instruction.name) && e.operands[1]?.letter === 'G') {
+                  if (reg === base || reg === index || reg === 4) continue;
+                  regs[reg] = (next() % 256) - 128;
+                }
+                regs[base] = (32 + (next() % 16)) | (next() & 0xffff_0000);
+                if (index >= 0) regs[index] = next() & 1 ? next() % 8 : 0xfff8 + (next() % 8);
+                code.push(0x40 | (reg << 3) | rm, (next() % 16) & 0xff);
               } else {
+                if (is16) code.splice(code.length - 1 - e.map, 0, 0x67);
                 const base = pick([3, 6, 7]);
-                regs[base] = DATA + 32 + (next() % 24);
+                regs[base] = origin + 32 + (next() % 24);
                 if (/^bt/.test(instruction.name) && e.operands[1]?.letter === 'G') {
                   if (reg === base) continue;
                   regs[reg] = (next() % 256) - 128;
@@ -80,7 +159,8 @@ export function generatedCases(perForm: number, seed = 1): Snippet[] {
                 }
               }
             } else if (e.modrm >= 0) code.push(e.modrm);
-            if (hasOffset) code.push(DATA & 0xff, (DATA >> 8) & 0xff, DATA >> 16, 0);
+            if (hasOffset && is16) code.push(next() % 64, next() % 16 === 0 ? 0x80 : 0);
+            else if (hasOffset) code.push(DATA & 0xff, (DATA >> 8) & 0xff, DATA >> 16, 0);
             for (const o of e.operands) {
               if (o.letter !== 'I' && o.letter !== 'sI') continue;
               const bytes = o.letter === 'sI' || o.width === 'b' ? 1 : o.width === 'w' ? 2 : size / 8;
@@ -93,9 +173,10 @@ export function generatedCases(perForm: number, seed = 1): Snippet[] {
             }
             const data = Uint8Array.from({ length: 128 }, () => next() & 0xff);
             cases.push({
-              what: `${instruction.name} (${text}) ${size} ${mode}`,
+              what: `${instruction.name} (${text}) ${size} ${mode}${is16 ? ' a16' : ''}`,
+              is16,
               regs: regs.map((r) => r >>> 0),
-              eflags: next() & 0x8d5 & ~(isString ? 0 : 0) & 0xfff_ffff,
+              eflags: next() & (isString ? 0xcd5 : 0x8d5),
               code: Uint8Array.from(code),
               data,
             });

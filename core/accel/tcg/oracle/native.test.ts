@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
-import { generatedCases } from './cases.ts';
+import { controlCases, generatedCases } from './cases.ts';
 import { type Outcome, runNative, type Snippet, Subject } from './native.ts';
 
 const BIT: Record<string, number> = { C: 1, P: 4, A: 0x10, Z: 0x40, S: 0x80, O: 0x800 };
@@ -29,16 +29,22 @@ function difference(s: Snippet, host: Outcome, ours: Outcome): string | null {
   return `${s.what} [${[...s.code].map(hex)}] regs ${s.regs.map(hex)} flags ${hex(s.eflags)}: ${bad.join(', ')}`;
 }
 
+const perForm = Number(process.env.CASES_PER_FORM ?? 12);
 describe('against the host CPU', () => {
-  const cases = generatedCases(Number(process.env.CASES_PER_FORM ?? 12));
-  const host = runNative(cases.slice(0, 1)) ? runNative(cases) : null;
-  it.skipIf(!host)(`agrees on ${cases.length} generated snippets`, () => {
-    const subject = new Subject();
-    const failures: string[] = [];
-    cases.forEach((s, i) => {
-      const problem = difference(s, host![i]!, subject.run(s));
-      if (problem) failures.push(problem);
-    });
-    expect(failures.slice(0, 60)).toEqual([]);
-  });
+  for (const is16 of [false, true])
+    for (const [what, cases] of [
+      ['generated', generatedCases(perForm, is16)],
+      ['control flow', controlCases(perForm, is16)],
+    ] as const) {
+      const host = runNative(cases.slice(0, 1)) ? runNative(cases) : null;
+      it.skipIf(!host)(`agrees on ${cases.length} ${what} snippets in ${is16 ? 16 : 32}-bit segments`, () => {
+        const subject = new Subject();
+        const failures: string[] = [];
+        cases.forEach((s, i) => {
+          const problem = difference(s, host![i]!, subject.run(s));
+          if (problem) failures.push(problem);
+        });
+        expect(failures.slice(0, 60)).toEqual([]);
+      });
+    }
 });

@@ -3,17 +3,18 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GUEST_FAULT } from '../../../target/x86/fault.ts';
 import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
 
 export const DATA = 0x10_0000;
 export const CODE = 0x20_0000;
 const INPUT = 200;
 const OUTPUT = 172;
-const SIGNAL_OF: Record<number, number> = { 0: 8, 3: 5, 4: 11, 5: 11, 6: 4, 13: 11, 14: 11 };
+const SIGNAL_OF: Record<number, number> = { 0: 8, 3: 5, 12: 7, 4: 11, 5: 11, 6: 4, 13: 11, 14: 11 };
 
 export interface Snippet {
   readonly what: string;
+  /** In 16-bit segments: code based at CODE, data and stack at DATA with a limit of 32 KiB. */
+  readonly is16?: boolean;
   readonly regs: readonly number[];
   readonly eflags: number;
   readonly code: Uint8Array;
@@ -42,7 +43,7 @@ export function runNative(snippets: readonly Snippet[]): Outcome[] | null {
       s.regs.forEach((r, k) => {
         view.setUint32(at + k * 4, r, true);
       });
-      view.setUint32(at + 32, s.eflags, true);
+      view.setUint32(at + 32, s.eflags | (s.is16 ? 0x8000_0000 : 0), true);
       view.setUint32(at + 36, s.code.length, true);
       input.set(s.code, at + 40);
       input.set(s.data, at + 72);
@@ -75,11 +76,16 @@ export class Subject {
       this.fault = vector;
       cpu.state.halted = true;
     };
-    void GUEST_FAULT;
   }
   run(s: Snippet): Outcome {
     const { cpu, ram } = this.machine;
     enterFlat32(this.machine, CODE);
+    if (s.is16) {
+      const { segments } = cpu.state;
+      segments[1]!.set(0x0f, CODE, 0xffff, 0x9b00);
+      for (const i of [0, 2, 3]) segments[i]!.set(0x17, DATA, 0x7fff, 0x9300);
+      cpu.state.eip = 0;
+    }
     const code = new Uint8Array(0x40).fill(0xf4);
     code.set(s.code);
     this.machine.dma(CODE, code);
@@ -87,7 +93,7 @@ export class Subject {
     s.regs.forEach((r, i) => {
       cpu.state.setReg32(i, r);
     });
-    cpu.state.setEflags((s.eflags & 0xcd5) | 2);
+    cpu.state.setEflags((s.eflags & 0xcd5) | 0x202);
     cpu.state.halted = false;
     this.fault = -1;
     const result = cpu.run(1000);
