@@ -26,6 +26,15 @@ export interface DiskGeometry {
 const BOOT_CODES: Readonly<Record<string, number>> = { a: 1, b: 1, c: 2, d: 3, n: 4 };
 const BASE_KIB = 640;
 
+/** The registers that hold the boot order: three devices, and whether to try only them. */
+export function bootCmos(order: string, isStrict: boolean): [register: number, value: number][] {
+  const boot = [...order].slice(0, 3).map((letter) => BOOT_CODES[letter] ?? 0);
+  return [
+    [0x3d, ((boot[1] ?? 0) << 4) | (boot[0] ?? 0)],
+    [0x38, ((boot[2] ?? 0) << 4) | (isStrict ? 1 : 0)],
+  ];
+}
+
 /** Register -> value. */
 export function cmosContents(c: CmosContents): Map<number, number> {
   const cmos = new Map<number, number>();
@@ -43,9 +52,7 @@ export function cmosContents(c: CmosContents): Map<number, number> {
   cmos.set(0x5c, (above >> 8) & 0xff);
   cmos.set(0x5d, (above >> 16) & 0xff);
   cmos.set(0x5f, c.cpus - 1);
-  const boot = [...c.bootOrder].slice(0, 3).map((letter) => BOOT_CODES[letter] ?? 0);
-  cmos.set(0x3d, ((boot[1] ?? 0) << 4) | (boot[0] ?? 0));
-  cmos.set(0x38, ((boot[2] ?? 0) << 4) | (c.bootStrict ? 1 : 0));
+  for (const [register, value] of bootCmos(c.bootOrder, c.bootStrict)) cmos.set(register, value);
   cmos.set(0x10, (c.floppies[0] << 4) | c.floppies[1]);
   const floppyCount = c.floppies.filter((type) => type !== 0).length;
   const floppyBits = floppyCount === 0 ? 0 : floppyCount === 1 ? 0x01 : 0x41;

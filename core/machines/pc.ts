@@ -9,6 +9,7 @@ import { environment } from '../hw/core/environment.ts';
 import type { Pin } from '../hw/core/pin.ts';
 import { bool, onOffAuto, properties, str } from '../hw/core/properties.ts';
 import { SystemBus } from '../hw/core/system-bus.ts';
+import { PIIX3_IDE_IRQS, type Piix3Ide } from '../hw/ide/piix3-ide.ts';
 import type { I8259 } from '../hw/intc/i8259.ts';
 import type { IsaBus } from '../hw/isa/isa-bus.ts';
 import { FW_CFG, type FwCfg } from '../hw/nvram/fw-cfg.ts';
@@ -22,7 +23,7 @@ import { UserError } from '../util/errors.ts';
 import { GiB, KiB } from '../util/units.ts';
 import type { KernelBoot } from './kernel-loader.ts';
 import { Machine, type MachineSettings, machineSize, machineType } from './machine.ts';
-import { type CmosContents, cmosContents, e820Table } from './pc-cmos.ts';
+import { bootCmos, type CmosContents, cmosContents, e820Table } from './pc-cmos.ts';
 import { connect, inputOf, part } from './wiring.ts';
 
 /** RAM below 4 GiB ends here at the latest; more of it makes room for PCI from 3 GiB on. */
@@ -95,6 +96,7 @@ export class PcMachine extends Machine {
   fwCfg!: FwCfg;
   rtc!: Mc146818Rtc;
   private masterPic!: I8259;
+  private slavePic!: I8259;
   /** Devices of no bus, in order of creation. */
   readonly looseDevices: Device[] = [];
   /** The CPU's pins, connected by `system/`. */
@@ -143,7 +145,8 @@ export class PcMachine extends Machine {
     const alias = (name: string, offset: number, size: number) =>
       region().initAlias(env.unattached, name, ram, offset, size);
     system.addSubregion(0, alias('ram-below-4g', 0, this.below4gBytes));
-    if (this.above4gBytes > 0) system.addSubregion(4 * GiB, alias('ram-above-4g', this.below4gBytes, this.above4gBytes));
+    if (this.above4gBytes > 0)
+      system.addSubregion(4 * GiB, alias('ram-above-4g', this.below4gBytes, this.above4gBytes));
     const pci = region().initContainer(env.unattached, 'pci', FULL_SIZE);
     const { bios } = this.settings;
     const rom = region().initRom(env.unattached, env.arena, 'pc.bios', bios.length);
@@ -161,10 +164,9 @@ export class PcMachine extends Machine {
 
   private createBridges(pciMemory: MemoryRegion, ram: MemoryRegion): void {
     const { ramBytes } = this.settings;
-    this.host = i440FxNew({ ram, ramBytes, pciMemory }, (host) => {
-      objectAddChild(this, 'i440fx', host);
-      objectUnref(host);
-    });
+    this.host = i440FxNew({ ram, ramBytes, pciMemory });
+    objectAddChild(this, 'i440fx', this.host);
+    objectUnref(this.host);
     this.realizeOnMainBus(this.host);
     this.pciBus = this.host.bus;
     this.smram = this.smmEnabled ? this.host.bridge.smram : null;
@@ -181,11 +183,17 @@ export class PcMachine extends Machine {
     const { isaBus } = this;
     part('i8257', isaBus, { base: 0x00, 'page-base': 0x80, 'pageh-base': -1, dshift: 0 });
     part('i8257', isaBus, { base: 0xc0, 'page-base': 0x88, 'pageh-base': -1, dshift: 1 });
-    this.masterPic = part<I8259>('isa-i8259', isaBus, { iobase: 0x20, elcr_addr: 0x4d0, elcr_mask: 0xf8, master: true });
+    this.masterPic = part<I8259>('isa-i8259', isaBus, {
+      iobase: 0x20,
+      elcr_addr: 0x4d0,
+      elcr_mask: 0xf8,
+      master: true,
+    });
     const slave = part<I8259>('isa-i8259', isaBus, { iobase: 0xa0, elcr_addr: 0x4d1, elcr_mask: 0xde, master: false });
     connect(slave, '', 0, inputOf(this.masterPic, '', IRQ.cascade));
     connect(this.masterPic, '', 0, { set: (level) => this.cpuWires.get('intr')?.set(level) });
     this.masterPic.cascade = slave;
+    this.slavePic = slave;
     isaBus.connectIrqs(Array.from({ length: 16 }, (_, i) => this.picInput(i, slave)));
   }
   private picInput(line: number, slave: I8259): Pin | null {
@@ -241,8 +249,9 @@ export class PcMachine extends Machine {
 
   private createIdeAndPower(): void {
     const { pciBus, isaBus } = this;
-    const ide = part('piix3-ide', pciBus, { addr: '01.1' }, (device) => {
-      (device as Device & { isaBus: IsaBus }).isaBus = isaBus;
+    const ide = part<Piix3Ide>('piix3-ide', pciBus, { addr: '01.1' });
+    PIIX3_IDE_IRQS.forEach((line, channel) => {
+      ide.connectIrq(channel, isaBus.irq(line));
     });
     this.settings.attachIdeDrives(ide.childBuses);
     const power = part('PIIX4_PM', pciBus, { addr: '01.3', smb_io_base: 0xb100, 'smm-enabled': this.smmEnabled });
@@ -294,6 +303,20 @@ export class PcMachine extends Machine {
       disks: settings.diskGeometries(),
     };
     for (const [register, value] of cmosContents(contents)) this.rtc.setCmos(register, value);
+  }
+
+  /** `boot_set`, and the return from `-boot once=`. */
+  setBootOrder(order: string, isStrict: boolean): void {
+    for (const [register, value] of bootCmos(order, isStrict)) this.rtc.setCmos(register, value);
+  }
+
+  /** What `info roms` tells of the BIOS. */
+  get bios(): { readonly bytes: number; readonly name: string } {
+    return { bytes: this.settings.bios.length, name: this.settings.biosName };
+  }
+  /** `info pic`. */
+  picText(): string {
+    return `${this.slavePic.infoLine()}\n${this.masterPic.infoLine()}\n`;
   }
 
   /** INTA cycle. */

@@ -1,9 +1,9 @@
 /** CPUs as QOM devices: `/machine/unattached/device[0]`, of type `MODEL-x86_64-cpu`. The engine that runs one is behind it. */
 import { Device, deviceType } from '../hw/core/device.ts';
 import { typeRegister } from '../qom/type.ts';
-import { CPU_MODEL_ALIASES, CPU_MODELS, cpuHelpLines, cpuTypeName } from '../target/x86/models.ts';
-import { featureNames } from '../target/x86/features.ts';
 import type { CpuDefinition } from '../target/x86/cpu-definition.ts';
+import { featureNames } from '../target/x86/features.ts';
+import { CPU_MODEL_ALIASES, CPU_MODELS, cpuHelpLines, cpuTypeName } from '../target/x86/models.ts';
 
 export class CpuDevice extends Device {
   definition: CpuDefinition | null = null;

@@ -1,4 +1,7 @@
 /** What a machine needs of the host that it runs on. Node's is in `core/node`; a test or a web page brings its own. */
+
+import type { BlockHost } from '../backends/block/byte-source.ts';
+import type { HostStream } from '../backends/char/chardev.ts';
 import type { HostTime } from '../clock/clock.ts';
 import type { LinearMemory } from '../memory/arena.ts';
 import type { StreamListener, Unsubscribe } from '../util/byte-stream.ts';
@@ -38,8 +41,17 @@ export interface SystemHost {
   openLog(path: string): (text: string) => void;
   /** Resolves when it listens. The promise fails with a UserError whose message is the reason. */
   listen(address: ListenAddress): Promise<BoundListener>;
+  /** Connects a client socket. The promise fails as that of `listen`. */
+  connect(address: ListenAddress): Promise<HostStream>;
+  /** The terminal or pipe that the program was started on; raw mode is undone at exit. With `signal` Ctrl-C still ends the program. */
+  stdio(signal: boolean): HostStream;
+  /** The two ends of named pipes `PATH.in` and `PATH.out`, or of one two-way pipe. @throws UserError */
+  openPipe(path: string): HostStream;
+  /** Appends to or replaces a file. @throws UserError */
+  openWriter(path: string, append: boolean): (bytes: Uint8Array) => void;
+  /** Opens images. */
+  readonly openImage: BlockHost['open'];
   randomBytes(count: number): Uint8Array;
   sha1(bytes: Uint8Array): Uint8Array;
   after(milliseconds: number, task: () => void): Unsubscribe;
 }
-

@@ -7,6 +7,8 @@ export class Requests {
   powerdown = false;
   suspend = false;
   wakeup = false;
+  /** A disk request failed and its drive says to stop. */
+  ioError = false;
   /** The program ends with this code at once (isa-debug-exit). */
   exitCode: number | null = null;
   /** The loop is to be told that something is there. */
@@ -30,6 +32,10 @@ export class Requests {
   }
   requestWakeup(): void {
     this.wakeup = true;
+    this.onRequest();
+  }
+  requestStop(): void {
+    this.ioError = true;
     this.onRequest();
   }
   requestExit(code: number): void {

@@ -18,7 +18,8 @@ export interface MachineParts {
   readonly env: MachineEnvironment;
   readonly clocks: Clocks;
   readonly machine: Machine;
-  readonly mainBus: Bus;
+  /** Null for a machine without devices. */
+  readonly mainBus: Bus | null;
   /** Devices outside of any bus below the main one, in order of creation: the CPU first. */
   readonly looseDevices: readonly Device[];
   readonly cpu: LoopCpu & { reset(): void };
@@ -38,6 +39,8 @@ export class RunningMachine {
   private readonly powerdownListeners = new Set<() => void>();
   private readonly resetListeners = new Set<() => void>();
   private hasExited = false;
+  /** The guest has run at least once. */
+  hasStarted = false;
 
   constructor(parts: MachineParts, actions: Actions) {
     this.parts = parts;
@@ -64,7 +67,7 @@ export class RunningMachine {
   resetAll(): void {
     const { parts } = this;
     for (const device of parts.looseDevices) device.reset();
-    resetBus(parts.mainBus);
+    if (parts.mainBus) resetBus(parts.mainBus);
     for (const listener of this.resetListeners) listener();
     parts.cpu.reset();
   }
@@ -73,6 +76,7 @@ export class RunningMachine {
   resume(): void {
     if (this.runState.isRunning) return;
     if (this.runState.needsReset) this.systemReset('host-qmp-system-reset');
+    this.hasStarted = true;
     this.runState.set('running');
     this.mainLoop.resume();
     this.parts.emit('RESUME', {});
@@ -97,6 +101,10 @@ export class RunningMachine {
   private handleRequests(): boolean {
     const { requests } = this.parts;
     if (requests.exitCode !== null) return this.exit(requests.exitCode);
+    if (requests.ioError) {
+      requests.ioError = false;
+      this.stop('io-error');
+    }
     if (requests.suspend) {
       requests.suspend = false;
       this.stop('suspended');

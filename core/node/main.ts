@@ -1,0 +1,176 @@
+/** The program `terrarium-x86_64`: QEMU's command line in, a running machine out. */
+
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { MonitorHub } from '../monitor/monitor-hub.ts';
+import { type CommandLineResult, type ParsedCommandLine, parseCommandLine } from '../options/command-line.ts';
+import { errorText as userErrorText } from '../options/location.ts';
+import { createBlockControl } from '../system/block-control.ts';
+import { answerHelp } from '../system/help.ts';
+import { createMonitorContext } from '../system/monitor-context.ts';
+import { attachMonitors } from '../system/monitors-init.ts';
+import { qemuInit } from '../system/qemu-init.ts';
+import { VncServers } from '../system/vnc-init.ts';
+import { UserError } from '../util/errors.ts';
+import { setLogItems, setLogSink } from '../util/log.ts';
+import { setTraceSink, setTraceState } from '../util/trace.ts';
+import { nodeHost, PROGRAM, VERSION } from './host.ts';
+import { errorText } from './streams.ts';
+
+/** Hot loops reach V8's optimising tier sooner than with its default, which is made for pages that live for seconds. */
+const WASM_TIERING_BUDGET = 1_000_000;
+/** Set in the process that `-daemonize` leaves behind: the descriptor on which it says that it is ready. */
+const DAEMON_VARIABLE = 'TERRARIUM_DAEMON_FD';
+
+/** Ends with the message of a user's error. */
+function fail(error: UserError): never {
+  nodeHost.stderr(userErrorText(PROGRAM, error));
+  process.exit(1);
+}
+
+function configFile(): string[] {
+  const base = process.env.XDG_CONFIG_HOME ?? join(homedir(), '.config');
+  return [join(base, 'terrarium', 'terrarium.conf')];
+}
+
+function parse(argv: readonly string[]): CommandLineResult {
+  return parseCommandLine(argv, {
+    program: PROGRAM,
+    version: VERSION,
+    readFile(path) {
+      try {
+        return { text: readFileSync(path, 'utf8') };
+      } catch (error) {
+        return { error: errorText(error) };
+      }
+    },
+    warn: (line) => nodeHost.stderr(`${line}\n`),
+    userConfigFiles: configFile(),
+  });
+}
+
+/** `-d`, `-D` and `-trace`: before anything is made, so that the making shows. */
+function startLog(command: ParsedCommandLine): void {
+  let write: (text: string) => void = (text) => nodeHost.stderr(text);
+  const file = command.logFile ?? command.traces.find((trace) => trace.file !== undefined)?.file;
+  if (file !== undefined)
+    try {
+      write = nodeHost.openLog(file);
+    } catch (error) {
+      if (error instanceof UserError) throw new UserError(`Could not open '${file}': ${error.message}`);
+      throw error;
+    }
+  setLogSink(write);
+  setTraceSink((line) => write(`${line}\n`));
+  setLogItems(command.logItems);
+  for (const pattern of command.logTracePatterns) setTraceState(pattern, true);
+  for (const trace of command.traces) {
+    if (trace.enable !== undefined) setTraceState(trace.enable.replace(/^-/, ''), !trace.enable.startsWith('-'));
+    if (trace.events === undefined) continue;
+    let text: string;
+    try {
+      text = readFileSync(trace.events, 'utf8');
+    } catch (error) {
+      throw new UserError(`Could not open '${trace.events}': ${errorText(error)}`);
+    }
+    for (const line of text.split('\n').map((l) => l.trim()))
+      if (line !== '' && !line.startsWith('#')) setTraceState(line.replace(/^-/, ''), !line.startsWith('-'));
+  }
+}
+
+function writePidFile(path: string): void {
+  try {
+    const fd = openSync(path, 'w', 0o600);
+    writeSync(fd, `${process.pid}\n`);
+    closeSync(fd);
+  } catch (error) {
+    throw new UserError(`cannot create PID file: Cannot open pid file: ${errorText(error)}`);
+  }
+  process.once('exit', () => {
+    try {
+      unlinkSync(path);
+    } catch {
+      // Somebody has removed it already.
+    }
+  });
+}
+
+/** The parent's part of `-daemonize`: starts the same program apart from the terminal and waits until it is ready or has failed. */
+function daemonize(argv: readonly string[]): void {
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...argv], {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    env: { ...process.env, [DAEMON_VARIABLE]: '3' },
+  });
+  child.stderr!.pipe(process.stderr);
+  const ready = child.stdio[3] as NodeJS.ReadableStream;
+  let isReady = false;
+  ready.on('data', () => {
+    isReady = true;
+    child.unref();
+    process.exit(0);
+  });
+  child.once('exit', (code) => {
+    if (!isReady) process.exit(code ?? 1);
+  });
+}
+
+function reportReady(): void {
+  const fd = process.env[DAEMON_VARIABLE];
+  if (fd === undefined) return;
+  writeSync(Number(fd), 'ready');
+  closeSync(Number(fd));
+}
+
+async function run(argv: readonly string[]): Promise<void> {
+  const command = parse(argv);
+  if (command.kind === 'answer') {
+    nodeHost.stdout(command.stdout);
+    process.exit(command.exitCode);
+  }
+  if (command.kind === 'help') {
+    nodeHost.stdout(answerHelp(command, nodeHost));
+    process.exit(0);
+  }
+  if (command.daemonize && process.env[DAEMON_VARIABLE] === undefined) {
+    daemonize(argv);
+    return;
+  }
+  if (command.processName !== undefined) process.title = command.processName;
+  startLog(command);
+  if (command.pidFile !== undefined) writePidFile(command.pidFile);
+  const system = await qemuInit(command, nodeHost);
+  const { running, chardevs } = system;
+  const vnc = new VncServers(system);
+  const hub = new MonitorHub(createMonitorContext(system, createBlockControl(system.block), vnc));
+  attachMonitors(hub, command.monitors, chardevs);
+  await vnc.start(command.vnc);
+  running.onExit((code) => {
+    vnc.close();
+    chardevs.close();
+    // Replies and events that are still on their way go out before the end; disks are brought to rest.
+    void system.block.close().finally(() => setTimeout(() => process.exit(code), 20));
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      nodeHost.stderr(`${PROGRAM}: terminating on signal ${{ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 }[signal]}\n`);
+      running.parts.requests.requestShutdown('host-signal');
+    });
+  reportReady();
+  if (command.autostart) running.resume();
+  else running.mainLoop.kick();
+  // Somebody may still want to talk to a machine that has nothing to do.
+  setInterval(() => {}, 2 ** 30);
+}
+
+setFlagsFromString(`--wasm-tiering-budget=${WASM_TIERING_BUDGET}`);
+run(process.argv.slice(2)).catch((error: unknown) => {
+  if (error instanceof UserError) fail(error);
+  nodeHost.stderr(
+    `${PROGRAM}: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
+  process.exit(70);
+});

@@ -1,0 +1,159 @@
+/** The drives of a machine: opened from `-drive` options, found by id, attached to the board's IDE channels. */
+import { BlockBackend } from '../backends/block/block-backend.ts';
+import type { BlockHost } from '../backends/block/byte-source.ts';
+import { type BlockNode, openNode } from '../backends/block/node.ts';
+import { type Bus, Device, deviceNew, deviceRealize } from '../hw/core/device.ts';
+import type { DiskGeometry } from '../machines/pc-cmos.ts';
+import { type DriveOptions, DriveTable } from '../options/drive-options.ts';
+import { type Location, withLocation } from '../options/location.ts';
+import type { QemuOpts } from '../options/qemu-opts.ts';
+import { objectSet } from '../qom/object.ts';
+import { assert } from '../util/errors.ts';
+import type { SystemHost } from './host.ts';
+
+/** A drive of the command line and what became of it. */
+export interface Drive {
+  readonly options: DriveOptions;
+  readonly backend: BlockBackend;
+  readonly location: Location;
+}
+
+/** IDE devices that were attached, by position: channel * 2 + unit. */
+const IDE_POSITIONS = 4;
+
+export class BlockSystem {
+  readonly drives: Drive[] = [];
+  readonly blockHost: BlockHost;
+  /** Told how many requests are under way, all drives together. */
+  requestsChanged: (pending: number) => void = () => {};
+  private readonly ideDisks: (Device | null)[] = Array.from({ length: IDE_POSITIONS }, () => null);
+  private readonly host: SystemHost;
+  private ideBuses: readonly Bus[] = [];
+  private readonly pendingBy = new Map<BlockBackend, number>();
+
+  constructor(
+    host: SystemHost,
+    emit: (event: string, data: Readonly<Record<string, unknown>>) => void,
+    requestStop: () => void,
+  ) {
+    this.host = host;
+    this.blockHost = {
+      open: (filename, options) => host.openImage(filename, options),
+      emit,
+      requestStop,
+      monotonicNs: () => host.time.monotonicNs(),
+    };
+  }
+
+  find(id: string): BlockBackend | null {
+    return this.drives.find((drive) => drive.backend.id === id)?.backend ?? null;
+  }
+
+  get backends(): BlockBackend[] {
+    return this.drives.map((drive) => drive.backend);
+  }
+  /** A medium for a drive that is already there. @throws UserError in QEMU's words */
+  openMedium(backend: BlockBackend, filename: string, format: string | undefined, isReadonly: boolean): BlockNode {
+    const options = this.drives.find((drive) => drive.backend === backend)?.options;
+    const { node, warnings } = openNode(this.blockHost, {
+      filename,
+      format,
+      isReadonly,
+      cache: options?.cache ?? { writeback: true, direct: false, noFlush: false },
+      detectZeroes: options?.detectZeroes ?? 'off',
+      rest: new Map(),
+    });
+    for (const warning of warnings) this.host.stderr(`${warning}\n`);
+    return node;
+  }
+
+  /** Opens every drive, in order. @throws UserError located at its option */
+  openDrives(list: readonly QemuOpts[]): void {
+    const table = new DriveTable('ide');
+    for (const opts of list)
+      withLocation(opts.location, () => {
+        const options = table.resolve(opts);
+        this.drives.push({ options, backend: this.open(options), location: opts.location });
+      });
+  }
+  private open(options: DriveOptions): BlockBackend {
+    const opened =
+      options.file === undefined
+        ? null
+        : openNode(this.blockHost, {
+            filename: options.file,
+            format: options.format,
+            isReadonly: options.readOnly,
+            autoReadonly: options.autoReadOnly,
+            cache: options.cache,
+            detectZeroes: options.detectZeroes,
+            rest: options.rest,
+          });
+    for (const warning of opened?.warnings ?? []) this.host.stderr(`${warning}\n`);
+    const host: BlockHost = {
+      ...this.blockHost,
+      requestsChanged: (pending) => {
+        this.pendingBy.set(backend, pending);
+        let sum = 0;
+        for (const count of this.pendingBy.values()) sum += count;
+        this.requestsChanged(sum);
+      },
+    };
+    const backend: BlockBackend = new BlockBackend(options.id, host, opened?.node ?? null, {
+      readError: options.readError,
+      writeError: options.writeError,
+      writeThrough: !options.cache.writeback,
+      noFlush: options.cache.noFlush,
+      media: options.media,
+      isReadonly: options.readOnly,
+    });
+    return backend;
+  }
+
+  /** Makes `ide-hd` and `ide-cd` of the drives with `if=ide`; a default CD drive is the caller's business. */
+  attachIdeDrives(buses: readonly Bus[]): void {
+    this.ideBuses = buses;
+    for (const { options, backend, location } of this.drives) {
+      if (options.interface !== 'ide') continue;
+      const bus = buses[options.bus];
+      if (!bus) continue;
+      withLocation(location, () => {
+        const device = deviceNew(Device, options.media === 'cdrom' ? 'ide-cd' : 'ide-hd');
+        objectSet(device, 'drive', backend.id);
+        objectSet(device, 'unit', options.unit);
+        deviceRealize(device, bus);
+      });
+    }
+  }
+
+  /** Drives that nothing took: QEMU warns of those it was to place itself. */
+  checkOrphans(warn: (text: string, location?: Location) => void): void {
+    for (const { options, backend, location } of this.drives)
+      if (!backend.device && options.interface !== 'none')
+        warn(`machine type does not support if=${options.interface},bus=${options.bus},unit=${options.unit}`, location);
+  }
+
+  /** What CMOS says of the IDE disks. */
+  diskGeometries(): (DiskGeometry | null)[] {
+    this.ideBuses.forEach((bus, channel) => {
+      for (const device of bus.children) {
+        const unit = Number(device.propertyValue('unit'));
+        assert(unit < 2, 'an IDE channel has two units');
+        this.ideDisks[channel * 2 + unit] = device;
+      }
+    });
+    return this.ideDisks.map((device) => {
+      const geometry = (device as (Device & { biosGeometry?(): DiskGeometry | null }) | null)?.biosGeometry?.();
+      return geometry ?? null;
+    });
+  }
+
+  /** The machine goes on: requests that stopped it are tried again. */
+  resume(): void {
+    for (const { backend } of this.drives) backend.resume();
+  }
+  async close(): Promise<void> {
+    await Promise.all(this.drives.map(({ backend }) => backend.drain()));
+    for (const { backend } of this.drives) backend.close();
+  }
+}

@@ -1,0 +1,274 @@
+/** The machine as its monitors see it. */
+import { qtreeText } from '../hw/core/qtree.ts';
+import { queryPci } from '../hw/pci/pci-info.ts';
+import { machineClasses } from '../machines/machine.ts';
+import type {
+  BlockControl,
+  CpuInfo,
+  GuestAccess,
+  InfoText,
+  MonitorContext,
+  PciBusInfo,
+  RunControl,
+  VncControl,
+} from '../monitor/context.ts';
+import { checkBootOrder } from '../options/machine-boot.ts';
+import { objectCanonicalPath } from '../qom/object.ts';
+import { defineCpu, parseCpuOption } from '../target/x86/cpu-definition.ts';
+import { CPU_MODEL_ALIASES, CPU_MODELS, cpuTypeName } from '../target/x86/models.ts';
+import { infoRegisters } from '../target/x86/registers-text.ts';
+import { CS, FIELDS } from '../target/x86/state.ts';
+import { UserError } from '../util/errors.ts';
+import type { JsonObject } from '../util/json.ts';
+import { setLogSink } from '../util/log.ts';
+import { setTraceSink } from '../util/trace.ts';
+import { hex } from '../util/units.ts';
+import type { System } from './qemu-init.ts';
+
+/** The monitor speaks like this version of QEMU; the package string says who really answers. */
+const QEMU_VERSION = { major: 7, minor: 2, micro: 0 } as const;
+/** Registers of monitor expressions, in the CPU's numbering. */
+const REGISTER_NAMES = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di'];
+const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'];
+/** A dump never needs more at once; a hostile length must not allocate gigabytes. */
+const LARGEST_READ = 64 << 20;
+
+export function createMonitorContext(system: System, block: BlockControl, vnc: VncControl): MonitorContext {
+  const { command, host, env, running, chardevs, pc } = system;
+  return {
+    identity: {
+      packageName: `Terrarium ${host.version}`,
+      version: QEMU_VERSION,
+      name: command.name,
+      uuid: command.uuid,
+      target: 'x86_64',
+    },
+    run: runControl(system),
+    guest: guestAccess(system),
+    machines: {
+      machines: () =>
+        machineClasses().map((c) => ({
+          name: c.machineName ?? '',
+          alias: c.alias,
+          isDefault: c.isDefault ?? false,
+          maxCpus: c.maxCpus ?? 1,
+          defaultCpuType: c.defaultCpuType === undefined ? undefined : cpuTypeName(c.defaultCpuType),
+          defaultRamId: c.defaultCpuType === undefined ? undefined : 'pc.ram',
+          isDeprecated: false,
+        })),
+      cpuDefinitions: () =>
+        [...CPU_MODELS.keys(), ...Object.keys(CPU_MODEL_ALIASES)].map((name) => ({
+          name,
+          typeName: cpuTypeName(name),
+          isStatic: name === 'base',
+          isMigrationSafe: name !== 'max',
+          unavailableFeatures: [...defineCpu(parseCpuOption(name)).definition.filtered.names()],
+          aliasOf: CPU_MODEL_ALIASES[name],
+          isDeprecated: false,
+        })),
+    },
+    block,
+    characters: {
+      list: () => chardevs.all.map((c) => ({ label: c.id, filename: c.filename, isFrontendOpen: c.frontend !== null })),
+      sendBreak(id) {
+        const chardev = chardevs.find(id);
+        if (!chardev) throw new UserError(`Chardev '${id}' not found`);
+        chardev.sendBreak();
+      },
+    },
+    vnc,
+    displays: env.displays,
+    input: env.input,
+    compression: host.compression,
+    host: {
+      now: () => host.time.wallNs() / 1e6,
+      after: (ms, callback) => host.after(ms, callback),
+      writeFile: (path, bytes) => host.writeFile(path, bytes),
+      setLogFile(path) {
+        const write = host.openLog(path);
+        setLogSink(write);
+        setTraceSink((line) => write(`${line}\n`));
+      },
+    },
+    onEvent: (listener) => system.onEvent((event, data) => listener(event, data as JsonObject)),
+    infoTexts: new Map<InfoText, (argument: string) => string>([
+      ['qtree', () => (pc ? qtreeText(pc.mainBus) : '')],
+      ['pic', () => (pc ? pc.picText() : '')],
+      ['ramblock', () => ramBlocks(system)],
+      ['roms', () => romText(system)],
+      ['network', () => ''],
+      ['jit', () => jitText(system)],
+    ]),
+  };
+
+  function runControl({ cpu }: System): RunControl {
+    return {
+      get state() {
+        return running.runState.state;
+      },
+      get isRunning() {
+        return running.runState.isRunning;
+      },
+      stop: () => running.stop(),
+      cont: () => running.resume(),
+      reset: () => running.parts.requests.requestReset('host-qmp-system-reset'),
+      powerdown: () => running.parts.requests.requestPowerdown(),
+      quit: () => running.parts.requests.requestShutdown('host-qmp-quit'),
+      wakeup() {
+        if (running.runState.state !== 'suspended')
+          throw new UserError('Unable to wake up: guest is not in suspended state');
+        running.parts.requests.requestWakeup();
+      },
+      canWakeUp: true,
+      injectNmi() {
+        if (!cpu) throw new UserError('machine does not provide NMIs');
+        cpu.raiseNmi();
+        running.mainLoop.kick();
+      },
+      setActions(actions) {
+        running.actions = { ...running.actions, ...(actions as Partial<typeof running.actions>) };
+      },
+      setBootOrder(order) {
+        if (!pc) throw new UserError('no function defined to set boot device list for this architecture');
+        checkBootOrder(order);
+        pc.setBootOrder(order, false);
+      },
+    };
+  }
+}
+
+function guestAccess(system: System): GuestAccess {
+  const { cpu, cpuDevice, env, pc, host } = system;
+  const cpus: CpuInfo[] = cpuDevice
+    ? [
+        {
+          index: 0,
+          qomPath: objectCanonicalPath(cpuDevice),
+          socketId: 0,
+          coreId: 0,
+          threadId: 0,
+          hostThread: host.processId,
+          typeName: cpuDevice.typeName,
+        },
+      ]
+    : [];
+  const readPhysical = (address: bigint, length: number): Uint8Array | null => {
+    const at = Number(address);
+    if (length > LARGEST_READ || address < 0n || address >= 2n ** 52n) return null;
+    const bytes = new Uint8Array(length);
+    let done = 0;
+    while (done < length) {
+      const range = env.memory.find(at + done);
+      const region = range?.region;
+      if (!range || !region) return null;
+      const count = Math.min(length - done, range.start + range.size - (at + done));
+      // A look must not change anything: registers of devices read as zeroes.
+      if (region.ram) env.memory.readBytes(at + done, bytes.subarray(done, done + count));
+      else if (region.regionName === 'vga-lowmem') env.memory.readBytes(at + done, bytes.subarray(done, done + count));
+      done += count;
+    }
+    return bytes;
+  };
+  return {
+    cpus,
+    memoryBytes: env.arena.blocks.find((b) => b.name === 'pc.ram')?.bytes ?? 0,
+    readPhysical,
+    readVirtual(_, address, length) {
+      if (!cpu || length > LARGEST_READ) return null;
+      const bytes = new Uint8Array(length);
+      for (let done = 0; done < length; ) {
+        const linear = Number(BigInt.asUintN(32, address + BigInt(done)));
+        const physical = cpu.translateDebug(linear);
+        if (physical === null) return null;
+        const count = Math.min(length - done, 4096 - (linear % 4096));
+        const part = readPhysical(BigInt(physical), count);
+        if (!part) return null;
+        bytes.set(part, done);
+        done += count;
+      }
+      return bytes;
+    },
+    translate(_, address) {
+      const physical = cpu?.translateDebug(Number(BigInt.asUintN(32, address)));
+      return physical === null || physical === undefined ? null : BigInt(physical);
+    },
+    registersText: () => (cpu ? infoRegisters(cpu.state) : ''),
+    readRegister(_, name) {
+      if (!cpu) return null;
+      const { state } = cpu;
+      const lower = name.toLowerCase();
+      if (lower === 'eip' || lower === 'pc' || lower === 'rip')
+        return BigInt((state.eip + (lower === 'pc' ? state.segments[CS]!.base : 0)) >>> 0);
+      if (lower === 'eflags') return BigInt(state.getEflags() >>> 0);
+      const segment = SEGMENT_NAMES.indexOf(lower);
+      if (segment >= 0) return BigInt(state.segments[segment]!.selector);
+      const general = REGISTER_NAMES.indexOf(lower.replace(/^[er]/, ''));
+      if (general >= 0 && /^[er]?..$/.test(lower)) return BigInt(state.reg32(general) >>> 0);
+      const control = /^cr([0234])$/.exec(lower)?.[1];
+      if (control !== undefined) return BigInt(state.low(FIELDS[`cr${control}` as 'cr0']) >>> 0);
+      return null;
+    },
+    readPort: (port, size) => env.io.read(port & 0xffff, size),
+    writePort: (port, value, size) => env.io.write(port & 0xffff, size, value),
+    get pci(): readonly PciBusInfo[] {
+      if (!pc) return [];
+      return queryPci(pc.pciBus).map(({ bus, devices }) => ({
+        bus,
+        devices: devices.map((d) => ({
+          bus: d.bus,
+          slot: d.slot,
+          function: d.function,
+          classCode: d.class_info.class,
+          classDescription: d.class_info.desc,
+          vendor: d.id.vendor,
+          device: d.id.device,
+          subsystemVendor: d.id['subsystem-vendor'],
+          subsystem: d.id.subsystem,
+          irqPin: d.irq_pin,
+          irqLine: d.irq ?? 0,
+          qdevId: d.qdev_id,
+          regions: d.regions.map((r) => ({
+            bar: r.bar,
+            type: r.type,
+            size: r.size,
+            address: r.address,
+            isPrefetchable: r.prefetch ?? false,
+            is64Bit: r.mem_type_64 ?? false,
+          })),
+        })),
+      }));
+    },
+  };
+}
+
+function ramBlocks({ env }: System): string {
+  const lines = ['              Block Name    PSize              Offset               Used              Total'];
+  for (const b of env.arena.blocks)
+    lines.push(`${b.name.padStart(24)}    4 KiB  0x${hex(b.offset, 16)} 0x${hex(b.bytes, 16)} 0x${hex(b.bytes, 16)}`);
+  return `${lines.join('\n')}\n`;
+}
+
+function romText({ pc }: System): string {
+  if (!pc) return '';
+  const { bytes, name } = pc.bios;
+  return `addr=${hex(2 ** 32 - bytes, 16)} size=0x${hex(bytes, 6)} mem=rom name="${name}"\n`;
+}
+
+function jitText({ cpu, running }: System): string {
+  if (!cpu) return '';
+  const { mips, busy } = running.mainLoop.statistics();
+  const { activity } = cpu;
+  return [
+    'Tier 1: generated WebAssembly interpreter',
+    `guest instructions   ${cpu.executed}`,
+    `guest MIPS           ${mips.toFixed(1)}`,
+    `vCPU busy            ${(busy * 100).toFixed(1)} %`,
+    `blocks decoded       ${activity.blocksDecoded}`,
+    `mode switches        ${activity.modeSwitches}`,
+    `port reads           ${activity.portReads}`,
+    `port writes          ${activity.portWrites}`,
+    `MMIO accesses        ${activity.mmioAccesses}`,
+    `idle-poll rests      ${running.mainLoop.idlePoll.rests}`,
+    '',
+  ].join('\n');
+}

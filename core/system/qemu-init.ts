@@ -1,0 +1,470 @@
+/** Start-up in QEMU's order and phases: from a parsed command line to a machine that is ready to run. */
+
+import { X86Cpu } from '../accel/tcg/cpu.ts';
+import { DisplayRegistry } from '../backends/display/console.ts';
+import { InputCore } from '../backends/input/input-core.ts';
+import { Clocks } from '../clock/clock.ts';
+import { registerDeviceCatalog } from '../hw/catalog.ts';
+import { deviceNew, deviceRealize, forgetAutomaticIds } from '../hw/core/device.ts';
+import { type MachineEnvironment, setEnvironment } from '../hw/core/environment.ts';
+import { loadKernel } from '../machines/kernel-loader.ts';
+import { findMachineClass, type Machine, machineNew, registerMachineBase } from '../machines/machine.ts';
+import { PcMachine, type PcSettings, pcMachineType } from '../machines/pc.ts';
+import { AddressSpace } from '../memory/address-space.ts';
+import { RamArena } from '../memory/arena.ts';
+import { FULL_SIZE, MemoryRegion } from '../memory/region.ts';
+import type { DeviceOption, ParsedCommandLine } from '../options/command-line.ts';
+import { type Location, located, NO_LOCATION, reportText, withLocation } from '../options/location.ts';
+import { parseBoot } from '../options/machine-boot.ts';
+import { parseSmp } from '../options/machine-smp.ts';
+import { containerGet, objectAddChild, objectNewAs, objectRoot, objectSet, objectUnref } from '../qom/object.ts';
+import { moduleCallInit, moduleInit, typeRegister } from '../qom/type.ts';
+import { type CpuDefinition, defineCpu, parseCpuOption } from '../target/x86/cpu-definition.ts';
+import { cpuTypeName } from '../target/x86/models.ts';
+import { UserError } from '../util/errors.ts';
+import { log } from '../util/log.ts';
+import { MiB } from '../util/units.ts';
+import { BlockSystem } from './block-init.ts';
+import { bootOrderFile } from './boot-order.ts';
+import { Chardevs } from './chardev-init.ts';
+import { CpuDevice, registerCpuTypes } from './cpu-device.ts';
+import { CpuMemory } from './cpu-memory.ts';
+import { type DeviceRequest, deviceAdd, setFromText } from './device-add.ts';
+import { GlobalProperties } from './global-properties.ts';
+import type { SystemHost } from './host.ts';
+import { Phases } from './phases.ts';
+import { Requests } from './requests.ts';
+import { RunningMachine } from './running-machine.ts';
+
+/** The CPU's tables and the guest's RAM share one memory; its first page stays unused so that no offset is zero. */
+const RESERVED_BYTES = 65536;
+const BIOS_GRANULE = 65536;
+
+/** A machine, and what steers it. */
+export interface System {
+  readonly command: ParsedCommandLine;
+  readonly host: SystemHost;
+  readonly env: MachineEnvironment;
+  readonly machine: Machine;
+  /** Null for the machine `none`. */
+  readonly pc: PcMachine | null;
+  readonly cpu: X86Cpu | null;
+  readonly cpuDevice: CpuDevice | null;
+  readonly running: RunningMachine;
+  readonly chardevs: Chardevs;
+  readonly block: BlockSystem;
+  readonly phases: Phases;
+  /** Hears QMP events. */
+  onEvent(listener: (event: string, data: Readonly<Record<string, unknown>>) => void): () => void;
+}
+
+moduleInit('qom', () => {
+  registerDeviceCatalog();
+  registerCpuTypes();
+  registerMachineBase();
+  typeRegister(pcMachineType);
+});
+
+/** Every type that exists, for `-device help` and for making machines. */
+export function registerAllTypes(): void {
+  moduleCallInit('qom');
+}
+
+/** Makes the machine. The promise fails with a UserError (located where QEMU locates it); nothing runs then. */
+export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Promise<System> {
+  registerAllTypes();
+  const warn = (text: string, location: Location = NO_LOCATION) =>
+    host.stderr(`${reportText(host.program, location, `warning: ${text}`)}\n`);
+  const phases = new Phases();
+  forgetAutomaticIds();
+
+  const klass = findMachineClass(command.machine.type ?? null);
+  const topology = parseSmp(
+    command.smp,
+    {
+      machine: klass.machineName ?? '',
+      minCpus: 1,
+      maxCpus: klass.maxCpus ?? 1,
+      diesSupported: true,
+      clustersSupported: false,
+    },
+    warn,
+  );
+  if (topology.cpus > 1)
+    throw new UserError(`-smp: ${topology.cpus} processors are not supported yet: this machine has one`);
+  checkAccelerator(command);
+  const cpuRequest = parseCpuOption(command.cpu ?? klass.defaultCpuType ?? 'qemu64');
+  const boot = parseBoot(command.boot);
+  const ramBytes = roundRam(command.memoryBytes ?? klass.defaultRamBytes ?? 0);
+
+  const requests = new Requests();
+  const listeners = new Set<(event: string, data: Readonly<Record<string, unknown>>) => void>();
+  const emit = (event: string, data: Readonly<Record<string, unknown>>) => {
+    for (const listener of [...listeners]) listener(event, data);
+  };
+  const clocks = new Clocks(host.time);
+  const machine = machineNew(klass);
+  objectAddChild(objectRoot(), 'machine', machine);
+  objectUnref(machine);
+  for (const name of ['peripheral', 'peripheral-anon', 'unattached']) containerGet(`/machine/${name}`);
+  const chardevs = new Chardevs(host);
+  const block = new BlockSystem(host, emit, () => requests.requestStop());
+  const folders = host.firmwareFolders(command.dataDirs);
+  const env = createEnvironment(
+    host,
+    clocks,
+    requests,
+    emit,
+    (kind, id) => (kind === 'drive' ? block.find(id) : kind === 'chardev' ? chardevs.find(id) : null),
+    (name) => host.findFirmware(name, folders),
+  );
+  setEnvironment(env);
+  phases.advance('machine-created');
+
+  for (const [name, text] of command.machine.properties) setMachineProperty(machine, name, text);
+  phases.advance('accel-created');
+
+  await chardevs.create(command.chardevs);
+  block.openDrives(command.drives);
+
+  const globals = new GlobalProperties(command.globals, setFromText);
+  const { definition, warnings } = defineCpu(cpuRequest, {
+    apicId: 0,
+    coresPerPackage: topology.cores,
+    threadsPerCore: topology.threads,
+  });
+  // The default model's gaps are this program's and not the user's: only a model that was asked for is worth a warning.
+  if (command.cpu !== undefined) for (const text of warnings) host.stderr(`${host.program}: ${text}\n`);
+
+  let cpuDevice: CpuDevice | null = null;
+  const pc = machine instanceof PcMachine ? machine : null;
+  if (pc) {
+    const bios = loadBios(command, host, folders);
+    const settings: PcSettings = {
+      ramBytes,
+      cpus: topology.cpus,
+      maxCpus: topology.maxCpus,
+      createCpu: (index) => {
+        cpuDevice = createCpuDevice(cpuRequest.name, definition, index, globals);
+        return cpuDevice;
+      },
+      bios,
+      biosName: command.bios ?? 'bios-256k.bin',
+      vga: command.vga ?? (command.defaults.vga ? 'std' : 'none'),
+      bootOrder: boot.once ?? boot.order ?? 'cad',
+      bootMenu: boot.menu ?? false,
+      bootMenuTimeoutMs: boot.splashTimeMs ?? -1,
+      rebootTimeoutMs: boot.rebootTimeoutMs ?? -1,
+      bootStrict: boot.strict,
+      uuid: uuidBytes(command.uuid),
+      graphics: !command.nographic,
+      serials: command.serials.map((serial) => serial.chardev),
+      rtcProperties: rtcProperties(command),
+      kernel: command.kernel === undefined ? null : loadKernelFiles(command, host, ramBytes),
+      isAmdCpu: definition.vendor === 'AuthenticAMD',
+      attachIdeDrives: (buses) => block.attachIdeDrives(buses),
+      diskGeometries: () => block.diskGeometries(),
+      bootOrderFile: () =>
+        bootOrderFile({
+          isStrict: boot.strict,
+          kernelRom: command.kernel === undefined ? null : settings.kernel!.romName,
+        }),
+    };
+    machine.init(settings);
+  } else machine.init({ ramBytes, cpus: 0, maxCpus: 1 });
+  phases.advance('machine-initialized');
+
+  for (const device of command.devices)
+    withLocation(device.location, () => deviceAdd(toDeviceRequest(device), globals));
+  block.checkOrphans(warn);
+  for (const text of globals.warnings()) warn(text);
+  pc?.ready();
+
+  const cpu = pc ? joinCpu(pc, env, definition, cpuDevice!, requests) : null;
+  const running = new RunningMachine(
+    {
+      env,
+      clocks,
+      machine,
+      mainBus: pc?.mainBus ?? null,
+      looseDevices: pc?.looseDevices ?? [],
+      cpu: cpu ? loopCpu(cpu) : IDLE_CPU,
+      requests,
+      loop: host.loop,
+      emit,
+    },
+    command.actions,
+  );
+  block.requestsChanged = (pending) => running.mainLoop.setPendingIo(pending);
+  running.runState.onChange((_, isRunning) => {
+    if (isRunning) block.resume();
+  });
+  if (pc) {
+    pc.cpuWires.set('intr', {
+      set: (level) => {
+        cpu!.setIrqLine(level > 0);
+        if (level) running.mainLoop.kick();
+      },
+    });
+    running.onPowerdown(() => pc.pressPowerButton());
+    if (boot.once !== undefined) restoreBootOrderAfterFirstReset(running, pc, boot.order ?? 'cad', boot.strict);
+  }
+  running.resetAll();
+  phases.advance('machine-ready');
+  return {
+    command,
+    host,
+    env,
+    machine,
+    pc,
+    cpu,
+    cpuDevice,
+    running,
+    chardevs,
+    block,
+    phases,
+    onEvent(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+function checkAccelerator(command: ParsedCommandLine): void {
+  const names =
+    command.machine.accel !== undefined ? command.machine.accel.split(':') : command.accels.map((a) => a.name);
+  if (names.length > 0 && !names.includes('tcg')) {
+    const known = names.find((name) => ['kvm', 'xen', 'hax', 'hvf', 'whpx', 'nvmm', 'qtest'].includes(name));
+    throw new UserError(known ? `accelerator '${known}' is not supported yet` : `invalid accelerator ${names[0]}`);
+  }
+}
+
+function roundRam(bytes: number): number {
+  return Math.ceil(bytes / 8192) * 8192;
+}
+
+function setMachineProperty(machine: Machine, name: string, text: string): void {
+  objectSet(machine, name, text);
+}
+
+function createEnvironment(
+  host: SystemHost,
+  clocks: Clocks,
+  requests: Requests,
+  emit: MachineEnvironment['emit'],
+  findBackend: MachineEnvironment['findBackend'],
+  findFirmware: MachineEnvironment['findFirmware'],
+): MachineEnvironment {
+  const arena = new RamArena(host.newMemory(), RESERVED_BYTES);
+  const unattached = containerGet('/machine/unattached');
+  const container = (name: string, size: number) =>
+    objectNewAs(MemoryRegion, 'memory-region').initContainer(unattached, name, size);
+  const systemMemory = container('system', FULL_SIZE);
+  const systemIo = objectNewAs(MemoryRegion, 'memory-region').initIo(unattached, UNASSIGNED_PORTS, null, 'io', 65536);
+  return {
+    clocks,
+    arena,
+    systemMemory,
+    systemIo,
+    memory: new AddressSpace('memory', systemMemory, arena),
+    io: new AddressSpace('I/O', systemIo, arena, 'io'),
+    requestReset: (cause) => requests.requestReset(cause),
+    requestShutdown: (cause) => requests.requestShutdown(cause),
+    requestSuspend: () => requests.requestSuspend(),
+    requestExit: (code) => requests.requestExit(code),
+    emit,
+    findFirmware,
+    findBackend,
+    displays: new DisplayRegistry(),
+    input: new InputCore({
+      after: (ms, task) => clocks.virtual.newTimer(task).modify(clocks.virtual.now() + ms * 1e6),
+    }),
+    unattached,
+  };
+}
+
+/** Ports that nothing answers read as ones. */
+const UNASSIGNED_PORTS = {
+  valid: { max: 4 },
+  impl: { max: 4 },
+  read: (_: null, _offset: number, size: number) => (size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff),
+  write() {},
+};
+
+function loadBios(command: ParsedCommandLine, host: SystemHost, folders: readonly string[]): Uint8Array {
+  const name = command.bios ?? 'bios-256k.bin';
+  const bios = host.findFirmware(name, folders);
+  if (!bios && command.bios === undefined)
+    throw new UserError(
+      `could not find the firmware '${name}'`,
+      `Searched in: ${folders.join(', ')}\nInstall SeaBIOS (Debian and Ubuntu: apt-get install seabios), or name its folder with -L.\n`,
+    );
+  if (!bios || bios.length === 0 || bios.length % BIOS_GRANULE !== 0 || bios.length > 16 * MiB)
+    throw new UserError(`could not load PC BIOS '${name}'`);
+  return bios;
+}
+
+function loadKernelFiles(command: ParsedCommandLine, host: SystemHost, ramBytes: number): PcSettings['kernel'] {
+  const read = (path: string, what: string): Uint8Array => {
+    try {
+      return host.readFile(path);
+    } catch (error) {
+      if (error instanceof UserError) throw new UserError(`could not open ${what} '${path}': ${error.message}`);
+      throw error;
+    }
+  };
+  const kernel = read(command.kernel!, 'kernel file');
+  // A Multiboot kernel takes several modules, separated by commas, each followed by its arguments.
+  const modules = (command.initrd ?? '')
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => ({ path: part.split(' ')[0]!, commandLine: part }));
+  const below4g = Math.min(ramBytes, 0xc000_0000);
+  const isLinux =
+    kernel.length > 0x206 && new DataView(kernel.buffer, kernel.byteOffset).getUint32(0x202, true) === 0x5372_6448;
+  return loadKernel(
+    {
+      kernel,
+      kernelName: command.kernel!,
+      append: command.append ?? '',
+      initrd: isLinux && command.initrd !== undefined ? read(command.initrd, 'initrd') : null,
+      modules: isLinux ? [] : modules.map(({ path, commandLine }) => ({ bytes: read(path, 'initrd'), commandLine })),
+    },
+    below4g,
+  );
+}
+
+function uuidBytes(uuid: string | undefined): Uint8Array {
+  const digits = (uuid ?? '').replaceAll('-', '');
+  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(digits.slice(i * 2, i * 2 + 2) || '0', 16));
+}
+
+function rtcProperties(command: ParsedCommandLine): Readonly<Record<string, unknown>> {
+  return command.rtc.driftfixSlew ? { lost_tick_policy: 'slew' } : {};
+}
+
+function createCpuDevice(
+  model: string,
+  definition: CpuDefinition,
+  index: number,
+  globals: GlobalProperties,
+): CpuDevice {
+  const device = deviceNew(CpuDevice, cpuTypeName(model));
+  device.definition = definition;
+  device.index = index;
+  globals.apply(device);
+  deviceRealize(device);
+  return device;
+}
+
+function toDeviceRequest(option: DeviceOption): DeviceRequest {
+  if (option.driver === undefined) throw new UserError("Parameter 'driver' is missing");
+  const json = option.json;
+  return {
+    driver: option.driver,
+    id: option.id ?? null,
+    bus: option.bus ?? null,
+    properties: json
+      ? Object.entries(json).filter(([key]) => key !== 'driver' && key !== 'id' && key !== 'bus')
+      : option.properties,
+    fromJson: json !== undefined,
+  };
+}
+
+/** Puts the accelerator's CPU into the board's socket. */
+function joinCpu(
+  pc: PcMachine,
+  env: MachineEnvironment,
+  definition: CpuDefinition,
+  device: CpuDevice,
+  requests: Requests,
+): X86Cpu {
+  const memory = new CpuMemory(device, device.index, env.memory, pc.smram);
+  const cpu = new X86Cpu(
+    {
+      arena: env.arena as never,
+      memory: memory as never,
+      io: env.io as never,
+      acknowledgeInterrupt: () => pc.acknowledgeInterrupt(),
+      tscNow: () => env.clocks.virtual.now(),
+      smiAcknowledged: (isInSmm) => memory.setSmm(isInSmm),
+      tripleFault: () => {
+        log('cpu_reset', 'Triple fault');
+        requests.requestReset('guest-reset');
+      },
+      log: (mask, text) => log(mask, text),
+    },
+    { definition },
+  );
+  pc.cpuWires.set('smi', {
+    set: (level) => {
+      if (level) cpu.raiseSmi();
+    },
+  });
+  pc.cpuWires.set('nmi', {
+    set: (level) => {
+      if (level) cpu.raiseNmi();
+    },
+  });
+  pc.cpuWires.set('a20', { set: (level) => cpu.setA20(level > 0) });
+  return cpu;
+}
+
+/** Ports that a waiting guest reads over and over: keyboard status, refresh and timer, clock, PM timer. */
+function loopCpu(cpu: X86Cpu) {
+  const { activity } = cpu;
+  return {
+    run: (budget: number) => cpu.run(budget),
+    requestExit: () => cpu.requestExit(),
+    reset: () => cpu.reset(),
+    get executed() {
+      return cpu.executed;
+    },
+    get halted() {
+      return cpu.halted;
+    },
+    activity: {
+      get pauses() {
+        return activity.pauses;
+      },
+      get keyboardCalls() {
+        return activity.softInts[0x16]!;
+      },
+      get pollingReads() {
+        return activity.portReads;
+      },
+      get otherPortAccesses() {
+        return activity.portWrites;
+      },
+      get mmioWrites() {
+        return activity.mmioAccesses;
+      },
+      get blocksDecoded() {
+        return activity.blocksDecoded;
+      },
+    },
+  };
+}
+
+const IDLE_CPU = {
+  run: () => 'halted' as const,
+  requestExit() {},
+  reset() {},
+  executed: 0,
+  halted: true,
+  activity: { pauses: 0, keyboardCalls: 0, pollingReads: 0, otherPortAccesses: 0, mmioWrites: 0, blocksDecoded: 0 },
+};
+
+/** `-boot once=`: the order holds for one start only. */
+function restoreBootOrderAfterFirstReset(
+  running: RunningMachine,
+  pc: PcMachine,
+  order: string,
+  isStrict: boolean,
+): void {
+  const end = running.onReset(() => {
+    if (!running.hasStarted) return;
+    pc.setBootOrder(order, isStrict);
+    end();
+  });
+}
