@@ -246,7 +246,11 @@ export class BlockBackend {
   }
   /** DEVICE_TRAY_MOVED; devices call it too when the guest moved the tray. */
   trayMoved(isOpen: boolean): void {
-    this.host.emit('DEVICE_TRAY_MOVED', { device: this.id, id: this.device?.qdevId ?? '', 'tray-open': isOpen });
+    this.host.emit('DEVICE_TRAY_MOVED', {
+      device: this.id,
+      id: this.device ? this.device.qdevId || this.device.qomPath : '',
+      'tray-open': isOpen,
+    });
   }
   /** The guest ejected the medium. */
   ejectedByGuest(isOpen: boolean): void {

@@ -9,11 +9,11 @@ export const SECTOR = 512;
 export interface NodeOptions {
   readonly filename: string;
   /** Undefined: probe. */
-  readonly format: string | undefined;
+  readonly format?: string | undefined;
   readonly isReadonly: boolean;
   readonly autoReadonly?: boolean;
-  readonly cache: { readonly writeback: boolean; readonly direct: boolean; readonly noFlush: boolean };
-  readonly detectZeroes: 'off' | 'on' | 'unmap';
+  /** Default: write back. */
+  readonly cache?: { readonly writeback: boolean; readonly direct: boolean; readonly noFlush: boolean };
   /** Settings that only the format or the protocol knows. */
   readonly rest: ReadonlyMap<string, string>;
 }
@@ -26,6 +26,12 @@ export interface BlockNode {
   readonly format: string;
   readonly options: NodeOptions;
   readonly source: ByteSource;
+  readonly filename: string;
+  /** The format's driver, `raw`. */
+  readonly driver: string;
+  /** Bytes on the host's disk. */
+  readonly allocatedBytes: number;
+  readonly cache: NonNullable<NodeOptions['cache']>;
   readonly isReadonly: boolean;
   /** The first sector as it was when the medium was opened. */
   readonly head: Uint8Array;
@@ -39,13 +45,14 @@ export interface BlockNode {
   close(): void;
 }
 
+/** What a format's driver adds to a file. */
+export type OpenedFormat = Pick<
+  BlockNode,
+  'format' | 'isReadonly' | 'size' | 'virtualSize' | 'read' | 'write' | 'flush' | 'close'
+>;
 export interface BlockDriver {
   readonly name: string;
-  open(
-    source: ByteSource,
-    options: NodeOptions,
-    wasProbed: boolean,
-  ): Omit<BlockNode, 'nodeName' | 'fileNodeName' | 'head'>;
+  open(source: ByteSource, options: NodeOptions, wasProbed: boolean): OpenedFormat;
 }
 
 const FORMATS_NOT_YET = [
@@ -140,12 +147,23 @@ export function openNode(host: BlockHost, options: NodeOptions): OpenedNode {
     const opened = driver.open(source, options, isProbed);
     const warnings = isProbed && !opened.isReadonly ? [guessedRaw(filename)] : [];
     const nodeName = options.rest.get('node-name') ?? newNodeName();
-    return { node: Object.assign(opened, { head, nodeName, fileNodeName: newNodeName() }), warnings };
+    const node: BlockNode = {
+      ...opened,
+      ...{ nodeName, fileNodeName: newNodeName(), head, options, source, driver: name },
+      filename,
+      cache: options.cache ?? WRITEBACK,
+      get allocatedBytes() {
+        return source.allocatedBytes;
+      },
+    };
+    return { node, warnings };
   } catch (error) {
     source.close();
     throw error;
   }
 }
+const WRITEBACK = { writeback: true, direct: false, noFlush: false } as const;
+
 function guessedRaw(filename: string): string {
   return [
     `WARNING: Image format was not specified for '${filename}' and probing guessed raw.`,
@@ -180,8 +198,6 @@ export const rawDriver: BlockDriver = {
     const isOnlyLength = start + length === source.size;
     return {
       format: 'raw',
-      options,
-      source,
       isReadonly: source.isReadonly,
       size: Math.ceil(length / SECTOR) * SECTOR,
       virtualSize: length,

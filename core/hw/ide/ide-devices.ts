@@ -7,11 +7,13 @@ import { bootIndex, driveErrorProperties, driveProperties, GRANULARITY_UNSET } f
 import { choice, type PropertiesOf, type PropertyTable, properties, str, u16, u32, u64 } from '../core/properties.ts';
 import { ataCommands } from './ata-commands.ts';
 import { CdDrive } from './atapi.ts';
-import { automaticTranslation, guessGeometry } from './geometry.ts';
+import { automaticTranslation, guessGeometry, type Translation } from './geometry.ts';
 import { type IdeBus, ideBusOf } from './ide-bus.ts';
-import type { IdeUnit } from './ide-unit.ts';
+import type { Geometry, IdeUnit } from './ide-unit.ts';
 import { SECTOR } from './registers.ts';
 
+/** In the order of their CMOS codes. */
+const TRANSLATIONS: readonly Translation[] = ['none', 'lba', 'large', 'rechs'];
 const UNIT_UNSET = 0xffff_ffff;
 const VERSION = '2.5+';
 const IDENTITY_PROPS = properties({
@@ -130,6 +132,14 @@ export class IdeDisk extends IdeDevice<typeof DISK_PROPS> {
     unit.geometry = { cylinders: props.cyls, heads: props.heads, sectors: props.secs };
     unit.commands = ataCommands;
     unit.reset();
+  }
+  /** What CMOS tells the BIOS of this disk. */
+  biosGeometry(): Geometry & { readonly translation: number } {
+    const { cyls, heads, secs, lcyls, lheads, lsecs } = this.props;
+    const translation = TRANSLATIONS.indexOf(this.props['bios-chs-trans']);
+    const isLogical = lcyls !== 0 || lheads !== 0 || lsecs !== 0;
+    const [cylinders, headCount, sectors] = isLogical ? [lcyls, lheads, lsecs] : [cyls, heads, secs];
+    return { cylinders, heads: headCount, sectors, translation: Math.max(0, translation) };
   }
   private chooseGeometry(backend: BlockBackend): void {
     const { props } = this;
