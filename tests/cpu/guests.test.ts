@@ -1,0 +1,105 @@
+/** System-level behaviour against real QEMU: each guest is a small BIOS that tries out protection, paging, VM86, task switches
+ *  and real mode and writes what it sees to port 0xe9; both machines must write the same.
+ *  Where QEMU's TCG departs from the manuals we follow the manuals: those lines are listed, with the reason, and must differ. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { runGuest } from './board.ts';
+
+const GUESTS = join(import.meta.dirname, 'guests');
+const QEMU = 'qemu-system-x86_64';
+const folder = mkdtempSync(join(tmpdir(), 'guests-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const isThere = (program: string) => spawnSync(program, ['--version']).status === 0;
+const missing = ['as', 'ld', 'objcopy', QEMU].filter((program) => !isThere(program));
+
+interface Departure {
+  readonly why: string;
+  /** What QEMU writes and what we write in its place, within a line. */
+  readonly qemu: RegExp;
+  readonly ours: string;
+  /** Lines that it makes differ. */
+  readonly lines: number;
+}
+
+const CASES: { readonly name: string; readonly cpu?: string; readonly departures: readonly Departure[] }[] = [
+  { name: 'real', departures: [] },
+  {
+    name: 'segments',
+    departures: [
+      {
+        why: 'a return to an absent stack segment is #SS in the manuals',
+        qemu: /(^7[2367]: (?:\S+ ){10})#0B/,
+        ours: '$1#0C',
+        lines: 4,
+      },
+    ],
+  },
+  {
+    name: 'gates',
+    departures: [
+      {
+        why: 'JMP through a call gate to an absent code segment is #NP in the manuals',
+        qemu: /^([8ACE]4 .. \S+) #0D\/0050/,
+        ours: '$1 #0B/0050',
+        lines: 20,
+      },
+      {
+        why: 'a task gate that names an LDT is #GP in the manuals',
+        qemu: /#0A\/0404/g,
+        ours: '#0D/0404',
+        lines: 4,
+      },
+    ],
+  },
+  { name: 'paging', departures: [] },
+  { name: 'vm86', departures: [] },
+  { name: 'tasks', departures: [] },
+];
+
+function run(program: string, args: string[]): void {
+  const { status, stderr } = spawnSync(program, args, { cwd: folder, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${program}: ${stderr}`);
+}
+
+function assemble(name: string): string {
+  run('as', ['--32', '-I', GUESTS, '-o', `${name}.o`, join(GUESTS, `${name}.S`)]);
+  run('ld', ['-m', 'elf_i386', '-Ttext=0xf0000', '-e', '0xf0000', '-o', `${name}.elf`, `${name}.o`]);
+  run('objcopy', ['-O', 'binary', '-j', '.text', `${name}.elf`, `${name}.bin`]);
+  return join(folder, `${name}.bin`);
+}
+
+function runOnQemu(image: string, cpu: string): string {
+  const log = `${image}.out`;
+  const args = [
+    '-accel', 'tcg', '-cpu', cpu, '-m', '16', '-nodefaults', '-display', 'none', '-no-reboot', '-bios', image,
+    '-chardev', `file,id=log,path=${log}`, '-device', 'isa-debugcon,iobase=0xe9,chardev=log',
+    '-device', 'isa-debug-exit,iobase=0xf4',
+  ]; // biome-ignore format: pairs
+  spawnSync(QEMU, args, { timeout: 30_000 });
+  return readFileSync(log, 'latin1');
+}
+
+describe('guests see what they see on QEMU', () => {
+  if (missing.length > 0) console.warn(`tests/cpu skipped: ${missing.join(', ')} not found`);
+  it.skipIf(missing.length > 0).each(CASES)('$name', ({ name, cpu = 'qemu64', departures }) => {
+    const image = assemble(name);
+    const theirs = runOnQemu(image, cpu).split('\n');
+    const { output, end } = runGuest(readFileSync(image), { cpu });
+    expect(theirs.at(-2)).toBe('end');
+    expect(end).toBe('exit');
+    const counts = departures.map(() => 0);
+    const expected = theirs.map((line) =>
+      departures.reduce((text, { qemu, ours }, i) => {
+        const changed = text.replace(qemu, ours);
+        if (changed !== text) counts[i]!++;
+        return changed;
+      }, line),
+    );
+    expect(output.split('\n')).toEqual(expected);
+    expect(counts).toEqual(departures.map(({ lines }) => lines));
+  });
+});
