@@ -12,8 +12,8 @@ export interface NodeOptions {
   readonly format?: string | undefined;
   readonly isReadonly: boolean;
   readonly autoReadonly?: boolean;
-  /** Default: write back. */
-  readonly cache?: { readonly writeback: boolean; readonly direct: boolean; readonly noFlush: boolean };
+  readonly cache: { readonly writeback: boolean; readonly direct: boolean; readonly noFlush: boolean };
+  readonly detectZeroes: 'off' | 'on' | 'unmap';
   /** Settings that only the format or the protocol knows. */
   readonly rest: ReadonlyMap<string, string>;
 }
@@ -31,7 +31,7 @@ export interface BlockNode {
   readonly driver: string;
   /** Bytes on the host's disk. */
   readonly allocatedBytes: number;
-  readonly cache: NonNullable<NodeOptions['cache']>;
+  readonly cache: NodeOptions['cache'];
   readonly isReadonly: boolean;
   /** The first sector as it was when the medium was opened. */
   readonly head: Uint8Array;
@@ -151,7 +151,7 @@ export function openNode(host: BlockHost, options: NodeOptions): OpenedNode {
       ...opened,
       ...{ nodeName, fileNodeName: newNodeName(), head, options, source, driver: name },
       filename,
-      cache: options.cache ?? WRITEBACK,
+      cache: options.cache,
       get allocatedBytes() {
         return source.allocatedBytes;
       },
@@ -162,8 +162,6 @@ export function openNode(host: BlockHost, options: NodeOptions): OpenedNode {
     throw error;
   }
 }
-const WRITEBACK = { writeback: true, direct: false, noFlush: false } as const;
-
 function guessedRaw(filename: string): string {
   return [
     `WARNING: Image format was not specified for '${filename}' and probing guessed raw.`,

@@ -60,6 +60,7 @@ export function testbed() {
             format: 'raw',
             isReadonly: options.isReadonly ?? false,
             cache: { writeback: true, direct: false, noFlush: false },
+            detectZeroes: 'off',
             rest: new Map(),
           },
         ).node
