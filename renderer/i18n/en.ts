@@ -162,6 +162,7 @@ export const en = {
   'hardware.memoryHint': '{free} of {all} are free on this computer.',
   'hardware.memoryLow': '{guest} wants at least {least}.',
   'hardware.memoryTight': 'More than the {free} that are free now: this computer may become slow.',
+  'hardware.oneCpu': 'The emulator has one processor so far.',
 
   'library.empty': 'Machines appear here.',
   'library.new': 'New',

@@ -162,6 +162,7 @@ export const zhCN: Catalogue = {
   'hardware.memoryHint': '本机 {all} 内存中有 {free} 可用。',
   'hardware.memoryLow': '{guest} 至少需要 {least}。',
   'hardware.memoryTight': '超过目前可用的 {free}，本机可能变慢。',
+  'hardware.oneCpu': '目前模拟器只有一个处理器。',
 
   'library.empty': '虚拟机会显示在这里。',
   'library.new': '新建',

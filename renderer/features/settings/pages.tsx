@@ -5,7 +5,7 @@ import { LIMITS } from '../../api/fixed.ts';
 import { t } from '../../i18n/index.ts';
 import { Checkbox, Field, IconButton, RadioCards, Select, TextArea, TextInput } from '../../ui/controls.tsx';
 import { GuestSelect } from '../wizard/guest-select.tsx';
-import { HardwareFields } from '../wizard/hardware-fields.tsx';
+import { BoardFields, HardwareFields } from '../wizard/hardware-fields.tsx';
 import type { PageProps } from './settings-dialog.tsx';
 import { joinWords, splitWords } from './words.ts';
 
@@ -59,25 +59,7 @@ export function SystemPage({ definition, change }: PageProps): ReactElement {
   return (
     <div className="form">
       <HardwareFields definition={definition} onChange={change} />
-      <div className="form-pair">
-        <Field label={t('field.machineType')}>
-          <Select
-            value={definition.machineType}
-            options={[{ value: 'pc', label: t('machineType.pc') }]}
-            onValue={(machineType) => change({ machineType })}
-          />
-        </Field>
-        <Field label={t('field.clock')} hint={t('settings.clockHint')}>
-          <Select
-            value={definition.clock}
-            options={[
-              { value: 'utc', label: t('clock.utc') },
-              { value: 'localtime', label: t('clock.localtime') },
-            ]}
-            onValue={(clock) => change({ clock })}
-          />
-        </Field>
-      </div>
+      <BoardFields definition={definition} onChange={change} />
       <BootOrder boot={definition.boot} onChange={(boot) => change({ boot })} />
     </div>
   );

@@ -57,7 +57,7 @@ export function HardwareFields({
       <div className="form-pair">
         <Field
           label={t('field.processors')}
-          hint={t('hardware.cpuHint', { count: limits.cpuCount })}
+          hint={mostCpus === 1 ? t('hardware.oneCpu') : t('hardware.cpuHint', { count: limits.cpuCount })}
           error={cpuProblem(cpu.count, limits)}
         >
           {mostCpus === 1 ? (
@@ -85,5 +85,36 @@ export function HardwareFields({
         </Field>
       </div>
     </>
+  );
+}
+
+/** Machine type and clock. */
+export function BoardFields({
+  definition,
+  onChange,
+}: {
+  definition: MachineDefinition;
+  onChange: (change: Partial<MachineDefinition>) => void;
+}): ReactElement {
+  return (
+    <div className="form-pair">
+      <Field label={t('field.machineType')}>
+        <Select
+          value={definition.machineType}
+          options={[{ value: 'pc', label: t('machineType.pc') }]}
+          onValue={(machineType) => onChange({ machineType })}
+        />
+      </Field>
+      <Field label={t('field.clock')} hint={t('settings.clockHint')}>
+        <Select
+          value={definition.clock}
+          options={[
+            { value: 'utc', label: t('clock.utc') },
+            { value: 'localtime', label: t('clock.localtime') },
+          ]}
+          onValue={(clock) => onChange({ clock })}
+        />
+      </Field>
+    </div>
   );
 }

@@ -13,7 +13,7 @@ import { usePreview } from '../command-line/use-preview.ts';
 import { useFileChooser } from '../storage/file-dialog.tsx';
 import { DiskStep } from './disk-step.tsx';
 import { type Draft, draftOf, result, withProposal } from './draft.ts';
-import { HardwareFields } from './hardware-fields.tsx';
+import { BoardFields, HardwareFields } from './hardware-fields.tsx';
 import { MediumStep } from './medium-step.tsx';
 import { cpuProblem, diskSizeProblem, memoryProblem, nameProblem, pathProblem } from './problems.ts';
 import { useMedium } from './use-medium.ts';
@@ -63,6 +63,14 @@ export function WizardDialog({
     // A disc that is taken out again, or that cannot be read, leaves the machine's drive empty.
     if (!medium.inspection) setDraft((now) => (now?.iso ? { ...now, iso: '' } : now));
   }, [medium.inspection]);
+
+  const body = useRef<HTMLFormElement>(null);
+  const shown = useRef(step);
+  useEffect(() => {
+    if (shown.current === step) return;
+    shown.current = step;
+    body.current?.querySelector<HTMLElement>('input:not(:disabled):not([type=radio]), input:checked, select')?.focus();
+  }, [step]);
 
   const made = useMemo(() => (draft ? result(draft) : undefined), [draft]);
   const preview = usePreview(made?.definition);
@@ -155,6 +163,7 @@ export function WizardDialog({
         ))}
       </ol>
       <form
+        ref={body}
         className="wizard-body"
         onSubmit={(event) => {
           event.preventDefault();
@@ -186,6 +195,7 @@ export function WizardDialog({
         ) : step === 1 ? (
           <div className="form">
             <HardwareFields definition={made.definition} onChange={change} />
+            <BoardFields definition={made.definition} onChange={change} />
           </div>
         ) : (
           <DiskStep
