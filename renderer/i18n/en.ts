@@ -370,6 +370,7 @@ export const en = {
   'wizard.discPlaceholder': '/path/to/disc.iso',
   'wizard.dropHere': 'What the disc is will be shown here.',
   'wizard.guestHint': 'Sets memory, processor and disk to what suits it.',
+  'wizard.isDisk': 'A hard disk: the machine writes to this file',
   'wizard.reading': 'Reading the disc…',
   'wizard.sending': 'Sending the disc…',
   'wizard.step.disk': 'Disk',

@@ -367,6 +367,7 @@ export const zhCN: Catalogue = {
   'wizard.discPlaceholder': '/路径/光盘.iso',
   'wizard.dropHere': '光盘的信息会显示在这里。',
   'wizard.guestHint': '据此设置合适的内存、处理器和磁盘。',
+  'wizard.isDisk': '硬盘映像：虚拟机会写入此文件',
   'wizard.reading': '正在读取光盘…',
   'wizard.sending': '正在传送光盘…',
   'wizard.step.disk': '磁盘',

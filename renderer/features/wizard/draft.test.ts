@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { MachineDefinition } from '../../../electron/api/contract.ts';
 import { NEW_DISK_PATH } from '../../api/fixed.ts';
-import { draftOf, result, withProposal } from './draft.ts';
+import { draftOf, result, withDiskMedium, withProposal } from './draft.ts';
 
 const MIB = 1024 * 1024;
 
@@ -56,6 +56,15 @@ describe('the wizard draft', () => {
     expect(definition.guest).toBe('debian');
     expect(definition.id).toBe(first.base.id);
     expect(newDisks[0]?.sizeBytes).toBe(20 * MIB);
+  });
+
+  it('puts a disk image into a disk drive, not into the optical one', () => {
+    const { definition, newDisks } = result(withDiskMedium(draftOf(proposal(), 20 * MIB, ''), '/dos.img'));
+    expect(newDisks).toEqual([]);
+    expect(definition.storage).toEqual([
+      { kind: 'disk', id: 'ide0-0', bus: 0, unit: 0, format: 'raw', path: '/dos.img' },
+      { kind: 'cdrom', id: 'ide1-0', bus: 1, unit: 0, path: null },
+    ]);
   });
 
   it('keeps a disk that the user has chosen', () => {

@@ -43,6 +43,11 @@ export function withProposal(draft: Draft, base: MachineDefinition, diskBytes: n
   return { ...next, disk: diskBytes > 0 ? 'new' : 'none', diskBytes: diskBytes || draft.diskBytes };
 }
 
+/** The medium of step one turned out to be a hard disk's image: it goes in as one, and the optical drive stays empty. */
+export function withDiskMedium(draft: Draft, path: string): Draft {
+  return { ...draft, iso: '', disk: 'existing', diskPath: path, diskTouched: true };
+}
+
 /** The definition and the disks to be made with it. */
 export function result(draft: Draft): { definition: MachineDefinition; newDisks: NewDisk[] } {
   const merged = { ...draft.base, ...draft.touched };

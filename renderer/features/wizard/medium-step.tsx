@@ -107,7 +107,7 @@ export function MediumStep({
               </strong>
               <div className="muted small guess-facts">
                 <span className="num">{formatBytes(inspection.sizeBytes)}</span>
-                <span>{bootText(inspection.bootable)}</span>
+                <span>{inspection.kind === 'disk' ? t('wizard.isDisk') : bootText(inspection.bootable)}</span>
                 {inspection.bits && <span>{t('wizard.bits', { bits: inspection.bits })}</span>}
               </div>
               <div className="muted small truncate" title={inspection.evidence.join('\n')}>

@@ -12,7 +12,7 @@ import { Icon } from '../../ui/icons.tsx';
 import { usePreview } from '../command-line/use-preview.ts';
 import { useFileChooser } from '../storage/file-dialog.tsx';
 import { DiskStep } from './disk-step.tsx';
-import { type Draft, draftOf, result, withProposal } from './draft.ts';
+import { type Draft, draftOf, result, withDiskMedium, withProposal } from './draft.ts';
 import { BoardFields, HardwareFields } from './hardware-fields.tsx';
 import { MediumStep } from './medium-step.tsx';
 import { cpuProblem, diskSizeProblem, memoryProblem, nameProblem, pathProblem } from './problems.ts';
@@ -51,7 +51,11 @@ export function WizardDialog({
   };
   const { medium, setPath, send, cancelSending } = useMedium(first, (inspection) => {
     const guest = draft?.touched.guest ?? inspection.guest;
-    void propose(guest, inspection.suggestedName || undefined, inspection.path);
+    if (inspection.kind === 'disk') {
+      void propose(guest, inspection.suggestedName || undefined, '').then(() =>
+        setDraft((now) => now && withDiskMedium(now, inspection.path)),
+      );
+    } else void propose(guest, inspection.suggestedName || undefined, inspection.path);
   });
   const begun = useRef(false);
   useEffect(() => {
