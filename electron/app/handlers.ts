@@ -89,7 +89,7 @@ export function makeHandlers(app: Terrarium, shell: ShellAbilities): ApiHandlers
           if (drive?.kind !== 'disk' || drive.path !== NEW_DISK_PATH) {
             throw new AppError('invalid', `There is no drive ${deviceId} that waits for a new disk.`);
           }
-          const path = await freeFileName(machines.folder(definition.id), `${fileNameFor(definition.name)}.img`);
+          const path = await newDiskPath(app, definition);
           await createRawDisk(path, sizeBytes);
           made.push(path);
           storage[index] = { ...drive, path };
@@ -157,7 +157,12 @@ export function makeHandlers(app: Terrarium, shell: ShellAbilities): ApiHandlers
       if (!parsed.definition) return { commandLine: null, issues: parsed.issues };
       const { endpoints } = new RunDirectory(app.dataDir, parsed.definition.id);
       const issues = await checkDefinition(parsed.definition, await hostLimits(app.dataDir));
-      return { commandLine: commandLine(parsed.definition, { endpoints }), issues };
+      // As it will be once its new disk is made.
+      const path = await newDiskPath(app, parsed.definition);
+      const storage = parsed.definition.storage.map((drive) =>
+        drive.path === NEW_DISK_PATH ? { ...drive, path } : drive,
+      );
+      return { commandLine: commandLine({ ...parsed.definition, storage }, { endpoints }), issues };
     },
 
     'machines.start': async ({ id, paused }) => {
@@ -312,6 +317,11 @@ async function deletionPlan(app: Terrarium, id: MachineId): Promise<DeletionPlan
     });
   }
   return { files, folder };
+}
+
+/** Where the new disk of a machine goes. */
+function newDiskPath({ machines }: Terrarium, { id, name }: MachineDefinition): Promise<string> {
+  return freeFileName(machines.folder(id), `${fileNameFor(name)}.img`);
 }
 
 /** A machine's name as a file's: letters, digits and what is harmless on every system. */
