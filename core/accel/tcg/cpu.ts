@@ -2,12 +2,19 @@
  *  interrupts, mode changes, finding code) is here. One object is one CPU. */
 
 import type { CpuDefinition } from '../../target/x86/cpu-definition.ts';
+import {
+  DR6,
+  hasBreakpoints,
+  matchBreakpoints,
+  recordDebugException,
+  watchesPage,
+} from '../../target/x86/debug-registers.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
 import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS, STATE_BYTES } from '../../target/x86/state.ts';
 import { createSystemOps } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { BlockCache, type HandlerSource, MODE } from './blocks.ts';
-import { GuestMemory } from './guest-memory.ts';
+import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
 import { Emitter, type EngineLayout } from './interpreter/emitter.ts';
 import { hotForms, parseForm } from './interpreter/forms.ts';
@@ -69,6 +76,21 @@ export class X86Cpu {
   private isSystem = false;
   private systemEip = 0;
   private resumeSkipsBreakpoint = false;
+  /** TF or DR7 asks for a look at every instruction. */
+  private isStepping = false;
+  /** A repeated instruction stopped between two elements. */
+  private isPartial = false;
+  /** DR6 bits of data breakpoints met by the current instruction. */
+  private watchHits = 0;
+  private readonly watch: Watch = {
+    touches: (page) => watchesPage(this.state, page),
+    access: (linear, bytes, isWrite) => {
+      this.watchHits |= matchBreakpoints(this.state, linear, bytes, isWrite ? 'write' : 'read');
+    },
+    port: (port, bytes) => {
+      this.watchHits |= matchBreakpoints(this.state, port, bytes, 'io');
+    },
+  };
 
   constructor(bus: CpuBus, options: X86CpuOptions = {}) {
     this.bus = bus;
@@ -148,6 +170,7 @@ export class X86Cpu {
   flushTlb(keepGlobal = false): void {
     this.flushJumps(keepGlobal);
     this.memory.flush(keepGlobal);
+    if (hasBreakpoints(this.state)) this.stopSoon(); // they may be new
   }
   private flushPage(linear: number): void {
     this.memory.flushPage(linear);
@@ -213,7 +236,14 @@ export class X86Cpu {
       this.resumeSkipsBreakpoint = false;
       state.interruptShadow = false;
       const isTrap = (state.eflagsSystem & EFLAGS.TF) !== 0;
-      const isSingle = isTrap || (isShadowed && this.attention) || this.breakpoints.size > 0;
+      const isDebugged = hasBreakpoints(state);
+      this.memory.watch = isDebugged ? this.watch : null;
+      this.isStepping = isTrap || isDebugged;
+      if (isDebugged && this.meetsCodeBreakpoint()) {
+        left--;
+        continue;
+      }
+      const isSingle = this.isStepping || (isShadowed && this.attention) || this.breakpoints.size > 0;
       left -= this.slice(isSingle ? 1 : Math.min(left, 1 << 30), isSingle, isTrap);
       this.updateMode();
     }
@@ -221,6 +251,20 @@ export class X86Cpu {
   }
   private get linearEip(): number {
     return (this.state.eip + this.state.segments[CS]!.base) >>> 0;
+  }
+
+  /** A breakpoint on the next instruction is a fault before it; RF lets that one instruction pass. */
+  private meetsCodeBreakpoint(): boolean {
+    const { state } = this;
+    if (state.eflagsSystem & EFLAGS.RF) {
+      state.set(FIELDS.eflagsSystem, state.eflagsSystem & ~EFLAGS.RF);
+      return false;
+    }
+    const met = matchBreakpoints(state, this.linearEip, 1, 'execute');
+    if (met === 0) return false;
+    recordDebugException(state, met);
+    this.ops.deliverException(VECTOR.DB, undefined);
+    return true;
   }
 
   /** One stay in generated code. Gives the number of instructions retired. */
@@ -232,6 +276,9 @@ export class X86Cpu {
     this.isRunning = true;
     this.memory.record = 0;
     this.isSystem = false;
+    this.isPartial = false;
+    this.watchHits = 0;
+    if (this.isStepping) state.set(FIELDS.trapInhibit, 0);
     let isFault = false;
     let next = 0;
     try {
@@ -249,7 +296,7 @@ export class X86Cpu {
     const done = budget - (state.i32[BUDGET]! + this.withheld);
     this.retired += done;
     if (isFault) this.deliverFault();
-    else if (isTrap && done > 0 && state.eflagsSystem & EFLAGS.TF) this.deliverSingleStep();
+    else if (this.isStepping) this.deliverDebugTrap(isTrap && (done > 0 || this.isPartial));
     // A fault counts as progress: a guest whose every instruction faults must not hold the loop.
     return isFault ? done + 1 : Math.max(done, 1);
   }
@@ -271,9 +318,12 @@ export class X86Cpu {
     const vector = state.low(FIELDS.exceptionVector);
     this.ops.deliverException(vector, code);
   }
-  private deliverSingleStep(): void {
+  /** After an instruction: data breakpoints that it met, and the single step. */
+  private deliverDebugTrap(isStep: boolean): void {
     const { state } = this;
-    state.set(FIELDS.dr, (state.low(FIELDS.dr, 6) | 0x4000) >>> 0, 6);
+    const step = isStep && state.low(FIELDS.trapInhibit) === 0 ? DR6.BS : 0;
+    if ((step | this.watchHits) === 0) return;
+    recordDebugException(state, step | this.watchHits);
     this.ops.deliverException(VECTOR.DB, undefined);
   }
   /** Reset lines, SMI, NMI, interrupts, in their order of priority. */
@@ -411,7 +461,13 @@ export class X86Cpu {
       get record() {
         return memory.record;
       },
-      pauseAtInstruction: () => this.rewind(),
+      pauseAtInstruction: () => {
+        this.isPartial = true;
+        this.rewind();
+      },
+      get isStepped() {
+        return cpu.isStepping;
+      },
       get attention() {
         return cpu.attention || cpu.state.i32[BUDGET]! <= 0;
       },

@@ -25,6 +25,14 @@ export interface CodeGuard {
   codeWritten(arenaOffset: number, length: number): void;
 }
 
+/** Data and I/O breakpoints, while any is set. */
+export interface Watch {
+  /** Accesses to this page must not use the TLB. */
+  touches(page: number): boolean;
+  access(linear: number, bytes: number, isWrite: boolean): void;
+  port(port: number, bytes: number): void;
+}
+
 export class GuestMemory implements LinearMemory {
   private readonly state: CpuState;
   private readonly bus: CpuBus;
@@ -32,6 +40,7 @@ export class GuestMemory implements LinearMemory {
   /** Set once the system half exists. */
   ops!: SystemOps;
   guard!: CodeGuard;
+  watch: Watch | null = null;
   /** Record whose instruction accesses memory through the slow path. */
   record = 0;
   readonly tlbOffset: number;
@@ -156,14 +165,20 @@ export class GuestMemory implements LinearMemory {
     place.arena = backing.offset + (linear & 0xfff);
     const entry = this.entryOf(linear, isUser ? 1 : 0);
     const tag = page >>> 0;
+    if (this.watch?.touches(tag)) {
+      if (access === ACCESS.write && backing.dirtyLogged) this.bus.memory.markDirty(backing.offset, 4096);
+      return place;
+    }
     const slot = entry / WORDS;
-    if (tlb[entry + TLB.read / 4] !== tag) {
+    const addend = (backing.offset - tag) >>> 0;
+    // A page that was mapped elsewhere meanwhile (without a flush: the guest's fault) must not get rights for the old place.
+    if (tlb[entry + TLB.read / 4] !== tag || tlb[entry + TLB.addend / 4] !== addend) {
       if (this.kind[slot] === 0) this.filled[this.filledCount++] = slot;
       const isLarge = translation.pageBytes > 4096;
       if (isLarge) this.hasLarge = true;
       this.kind[slot] = KIND.used | (translation.global ? KIND.global : 0) | (isLarge ? KIND.large : 0);
       tlb.fill(TLB.invalid, entry, entry + WORDS);
-      tlb[entry + TLB.addend / 4] = backing.offset - tag;
+      tlb[entry + TLB.addend / 4] = addend;
       tlb[entry + TLB.read / 4] = tag;
     }
     if (translation.executable) tlb[entry + TLB.execute / 4] = tag;
@@ -203,6 +218,7 @@ export class GuestMemory implements LinearMemory {
   slowRead(linear: number, record: number, size: number): number {
     this.record = record;
     const at = linear >>> 0;
+    this.watch?.access(at, size, false);
     const scratch = this.state.offset + FIELDS.scratch.offset;
     if ((at & 0xfff) + size > 4096) {
       this.gather(at, size, ACCESS.read);
@@ -249,6 +265,7 @@ export class GuestMemory implements LinearMemory {
   slowUpdate(linear: number, record: number, size: number): number {
     this.record = record;
     const at = linear >>> 0;
+    this.watch?.access(at, size, true);
     const scratch = this.state.offset + FIELDS.scratch.offset;
     if ((at & 0xfff) + size > 4096) {
       this.gather(at, size, ACCESS.write);
@@ -280,6 +297,7 @@ export class GuestMemory implements LinearMemory {
   }
   slowWrite(linear: number, value: number, size: number, record: number): void {
     this.record = record;
+    this.watch?.access(linear >>> 0, size, true);
     this.store(linear >>> 0, size, value, this.isUser);
   }
   private store(at: number, size: number, value: number, isUser: boolean): void {
@@ -309,6 +327,7 @@ export class GuestMemory implements LinearMemory {
 
   read(linear: number, size: 1 | 2 | 4, supervisor = false): number {
     const at = linear >>> 0;
+    if (!supervisor) this.watch?.access(at, size, false);
     const isUser = this.isUser && !supervisor;
     if ((at & 0xfff) + size > 4096) {
       let value = 0;
@@ -324,6 +343,7 @@ export class GuestMemory implements LinearMemory {
     return size === 4 ? view.getUint32(arena, true) : size === 2 ? view.getUint16(arena, true) : view.getUint8(arena);
   }
   write(linear: number, size: 1 | 2 | 4, value: number, supervisor = false): void {
+    if (!supervisor) this.watch?.access(linear >>> 0, size, true);
     this.store(linear >>> 0, size, value, this.isUser && !supervisor);
   }
   probeWrite(linear: number, bytes: number, supervisor = false): void {

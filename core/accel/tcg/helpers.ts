@@ -35,6 +35,8 @@ export interface HelperContext {
   readonly record: number;
   /** EIP of the instruction that called, and putting RIP there for a string instruction that pauses. */
   pauseAtInstruction(): void;
+  /** Single step or breakpoints: repeated instructions stop after every element. */
+  readonly isStepped: boolean;
   /** An interrupt or exit request waits: long instructions should pause. */
   readonly attention: boolean;
 }
@@ -545,11 +547,13 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     in: (port, size) => {
       checkPort(port, size);
       activity.portReads++;
+      memory.watch?.port(port & 0xffff, size);
       return bus.io.read(port & 0xffff, size as 1 | 2 | 4);
     },
     out: (port, size, value) => {
       checkPort(port, size);
       activity.portWrites++;
+      memory.watch?.port(port & 0xffff, size);
       const clipped = size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
       bus.io.write(port & 0xffff, size as 1 | 2 | 4, clipped);
       return 0;

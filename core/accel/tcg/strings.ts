@@ -43,6 +43,8 @@ export class StringOps {
   private isAddress16 = false;
   private isRepne = false;
   private step = 1;
+  /** Elements after which the interrupt line is looked at; one while every iteration is a step. */
+  private limit = SLICE;
 
   constructor(ctx: HelperContext) {
     this.ctx = ctx;
@@ -53,6 +55,7 @@ export class StringOps {
     this.isAddress16 = (shape & 0x100) !== 0;
     this.isRepne = (shape & 0x200) !== 0;
     this.step = (this.ctx.state.u32[FIELDS.direction.offset >>> 2]! | 0) * this.size;
+    this.limit = this.ctx.isStepped ? 1 : SLICE;
     this.ctx.activity.stringOps++;
   }
   private get(index: number): number {
@@ -71,6 +74,7 @@ export class StringOps {
   /** Elements from `offset` on that can be done in one go: inside the page, inside the segment without wrap, ascending. 0: none. */
   private run(segment: SegmentRegister, offset: number, isWrite: boolean, want: number): number {
     const { state } = this.ctx;
+    if (this.ctx.isStepped) return 0;
     if (this.step < 0) return this.runDown(segment, offset, isWrite, want);
     const end = isWrite ? endOf(state.u32, segment, state.segments, 24) : endOf(state.u32, segment, state.segments, 20);
     if (offset >= end) return 0;
@@ -99,7 +103,7 @@ export class StringOps {
     return 1;
   }
   private get shouldPause(): boolean {
-    return this.ctx.attention;
+    return this.ctx.isStepped || this.ctx.attention;
   }
 
   private movs(segment: number): number {
@@ -110,7 +114,7 @@ export class StringOps {
     for (let slice = 0; ; ) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= SLICE && this.shouldPause) return this.pause();
+      if (slice >= this.limit && this.shouldPause) return this.pause();
       const si = this.get(ESI);
       const di = this.get(EDI);
       const n = Math.min(this.run(from, si, false, count), this.run(to, di, true, count));
@@ -168,7 +172,7 @@ export class StringOps {
     for (let slice = 0; ; ) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= SLICE && this.shouldPause) return this.pause();
+      if (slice >= this.limit && this.shouldPause) return this.pause();
       const di = this.get(EDI);
       const n = this.run(to, di, true, count);
       const target = n > 1 ? memory.ramAt((to.base + di) >>> 0, ACCESS.write) : -1;
@@ -203,7 +207,7 @@ export class StringOps {
     for (let slice = 0; ; slice += 64) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= SLICE && this.shouldPause) return this.pause();
+      if (slice >= this.limit && this.shouldPause) return this.pause();
       const value = memory.read(this.address(segment, this.get(ESI), false), this.size);
       if (this.size === 1) state.setReg8(EAX, value);
       else if (this.size === 2) state.setReg16(EAX, value);
@@ -229,7 +233,7 @@ export class StringOps {
     for (let slice = 0; ; slice += 32) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= SLICE && this.shouldPause) return this.pause();
+      if (slice >= this.limit && this.shouldPause) return this.pause();
       const a = memory.read(this.address(segment, this.get(ESI), false), this.size);
       const b = memory.read(this.address(ES, this.get(EDI), false), this.size);
       this.move(ESI, 1);
@@ -245,7 +249,7 @@ export class StringOps {
     for (let slice = 0; ; slice += 32) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= SLICE && this.shouldPause) return this.pause();
+      if (slice >= this.limit && this.shouldPause) return this.pause();
       const b = memory.read(this.address(ES, this.get(EDI), false), this.size);
       this.move(EDI, 1);
       this.set(ECX, count - 1);
@@ -261,7 +265,7 @@ export class StringOps {
     for (let slice = 0; ; slice += 64) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= SLICE && this.shouldPause) return this.pause();
+      if (slice >= this.limit && this.shouldPause) return this.pause();
       const at = this.address(ES, this.get(EDI), true);
       memory.probeWrite(at, this.size);
       activity.portReads++;
@@ -277,7 +281,7 @@ export class StringOps {
     for (let slice = 0; ; slice += 64) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= SLICE && this.shouldPause) return this.pause();
+      if (slice >= this.limit && this.shouldPause) return this.pause();
       const value = memory.read(this.address(segment, this.get(ESI), false), this.size);
       this.move(ESI, 1);
       this.set(ECX, count - 1);

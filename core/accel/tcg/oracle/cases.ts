@@ -88,6 +88,41 @@ export function controlCases(perForm: number, is16: boolean, seed = 7): Snippet[
   return cases;
 }
 
+/** Sequences of instructions whose flags are all defined: flags of one are read by the next in whatever form they were left. */
+export function sequenceCases(count: number, seed = 3): Snippet[] {
+  const next = random(seed);
+  const material = generatedCases(6, false, seed).filter(
+    (s) =>
+      / (r)$/.test(s.what) &&
+      /^(add|adc|sub|sbb|cmp(?!s)|inc|dec|neg|and|or|xor|test|xadd|not|movzx|movsx|cmov|set|xchg|cmpxchg|cmc|clc|stc|cbw|cwd|sahf|lahf)/.test(
+        s.what,
+      ) &&
+      !s.what.startsWith('cmpxchg8b'),
+  );
+  return Array.from({ length: count }, () => {
+    const code: number[] = [];
+    const names: string[] = [];
+    for (;;) {
+      const { code: bytes, what } = material[next() % material.length]!;
+      if (code.length + bytes.length > 26) break;
+      code.push(...bytes);
+      names.push(what.split(' ')[0]!);
+      // Now and then a short jump over the next byte, which is an INC.
+      if (next() % 3 === 0) {
+        code.push(0x70 + (next() & 15), 1, 0x40 + (next() & 3));
+        names.push('jcc');
+      }
+    }
+    return {
+      what: `sequence ${names.join(' ')}`,
+      regs: Array.from({ length: 8 }, () => next() >>> 0),
+      eflags: next() & 0x8d5,
+      code: Uint8Array.from(code.slice(0, 32)),
+      data: new Uint8Array(128),
+    };
+  });
+}
+
 /** `perForm` random states for each form. */
 export function generatedCases(perForm: number, is16 = false, seed = 1): Snippet[] {
   const origin = is16 ? 0 : DATA;
