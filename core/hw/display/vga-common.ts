@@ -272,7 +272,7 @@ export class VgaCommon {
         break;
       case 0x3cf:
         s.gr[s.gr_index] = value & GR_MASK[s.gr_index]!;
-        this.#vbeKeepsGraphics();
+        if (this.isVbeEnabled) this.#programVbeCrtc();
         this.#updateChain4();
         break;
       case 0x3b4:
@@ -405,18 +405,13 @@ export class VgaCommon {
     s.vbe_start_addr = (regs[VBE.yOffset]! * lineBytes + bytesFor(regs[VBE.xOffset]!)) >>> 2;
   }
 
-  #vbeKeepsGraphics(): void {
-    const { s } = this;
-    if (this.isVbeEnabled) s.gr[GR.miscellaneous] = (s.gr[GR.miscellaneous]! & ~0x0c) | 0x05;
-  }
-
   /** A dispi mode is seen in the legacy registers too: guests and BIOSes look there. */
   #programVbeCrtc(): void {
     const { s } = this;
     const regs = s.vbe_regs;
     if (!this.isVbeEnabled) return;
-    this.#vbeKeepsGraphics();
-    const { cr, sr, gr } = s;
+    const { cr, gr } = s;
+    gr[GR.miscellaneous] = (gr[GR.miscellaneous]! & ~0x0c) | 0x05;
     cr[CR.mode]! |= 3; // no CGA addressing
     cr[CR.offset] = s.vbe_line_offset >> 3;
     cr[CR.horizontalEnd] = (regs[VBE.xres]! >> 3) - 1;
@@ -425,27 +420,30 @@ export class VgaCommon {
     cr[CR.overflow] = (cr[CR.overflow]! & ~0x42) | ((last >> 7) & 0x02) | ((last >> 3) & 0x40) | 0x10;
     cr[CR.lineCompare] = 0xff; // no split screen
     cr[CR.maxScan] = (cr[CR.maxScan]! & ~0x9f) | 0x40;
-    let shift = 0;
-    if (regs[VBE.bpp] === 4) {
-      sr[SR.clocking]! &= ~8;
-    } else {
-      shift = 2;
-      sr[SR.memoryMode]! |= CHAIN4;
-      sr[SR.planeMask]! |= 0x0f;
-    }
-    gr[GR.mode] = (gr[GR.mode]! & ~0x60) | (shift << 5);
+    gr[GR.mode] = (gr[GR.mode]! & ~0x60) | (regs[VBE.bpp] === 4 ? 0 : 0x40);
     this.#updateChain4();
   }
 
   // ---- memory
 
+  /** Packed VBE modes are chained with all planes on, whatever the sequencer says; its registers keep what the guest wrote. */
+  get #isVbePacked(): boolean {
+    return this.isVbeEnabled && this.s.vbe_regs[VBE.bpp] !== 4;
+  }
+  get #memoryMode(): number {
+    return this.#isVbePacked ? CHAIN4 | SEQUENTIAL : this.s.sr[SR.memoryMode]!;
+  }
+  get #planeMask(): number {
+    return this.#isVbePacked ? 0x0f : this.s.sr[SR.planeMask]!;
+  }
+
   /** Chained memory that nothing masks or alters is plain RAM for the processor. */
   #updateChain4(): void {
     const { s } = this;
-    const { gr, sr } = s;
+    const { gr } = s;
     const isPlain =
-      (sr[SR.memoryMode]! & CHAIN4) !== 0 &&
-      (sr[SR.planeMask]! & 0x0f) === 0x0f &&
+      (this.#memoryMode & CHAIN4) !== 0 &&
+      this.#planeMask === 0x0f &&
       (gr[GR.mode]! & 0x0b) === 0 &&
       gr[GR.enableSetReset] === 0 &&
       gr[GR.rotate] === 0 &&
@@ -490,7 +488,7 @@ export class VgaCommon {
     const address = this.#translate(offset);
     if (address < 0) return 0xff;
     const { words } = this;
-    if (s.sr[SR.memoryMode]! & CHAIN4) {
+    if (this.#memoryMode & CHAIN4) {
       const word = address >> 2;
       if (word >= words.length) return 0xff;
       s.latch = words[word]!;
@@ -511,11 +509,10 @@ export class VgaCommon {
   }
 
   writeMemory(offset: number, value: number): void {
-    const { s } = this;
     const address = this.#translate(offset);
     if (address < 0) return;
-    const mode = s.sr[SR.memoryMode]!;
-    let planes = s.sr[SR.planeMask]!;
+    const mode = this.#memoryMode;
+    let planes = this.#planeMask;
     let word: number;
     if (mode & CHAIN4) {
       planes &= 1 << (address & 3);

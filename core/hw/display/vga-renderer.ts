@@ -372,7 +372,7 @@ export class VgaRenderer implements GraphicHardware {
     const where = this.#addresses();
     const isVbe = this.#vga.isVbeEnabled; // 4 bits per pixel
     const clocks = cr[CR.horizontalEnd]! + 1;
-    const isDoubled = (sr[SR.clocking]! & 8) !== 0;
+    const isDoubled = !isVbe && (sr[SR.clocking]! & 8) !== 0;
     const width = isVbe ? vbe[VBE.xres]! : clocks * 8 * (isDoubled ? 2 : 1);
     const height = isVbe ? vbe[VBE.yres]! : this.#height();
     const before = console.surface;
