@@ -70,11 +70,3 @@ export function highlighted(rows: ScreenRow[]): string | undefined {
 export async function waitForPrompt(monitor: Monitor): Promise<ScreenRow[]> {
   return monitor.waitForScreen((rows) => rows.some(({ text }) => /^grub>\s*$/.test(text)));
 }
-
-/** GRUB's menu, then `c`: the command line, ready for input. */
-export async function openGrubPrompt(page: Page, monitor: Monitor): Promise<void> {
-  await monitor.waitForScreen(isGrubMenu);
-  await focusScreen(page);
-  await page.keyboard.press('c');
-  await waitForPrompt(monitor);
-}
