@@ -58,7 +58,7 @@ abstract class IdeDevice<P extends typeof CD_PROPS | typeof DISK_PROPS> extends 
     const unit = bus.place(props.unit);
     props.unit = unit.index;
     if (props.logical_block_size === 0) props.logical_block_size = SECTOR;
-    if (props.physical_block_size === 0) props.physical_block_size = props.logical_block_size;
+    if (props.physical_block_size === 0) props.physical_block_size = SECTOR;
     if (props.logical_block_size > props.physical_block_size)
       throw new UserError('logical_block_size > physical_block_size not supported');
     if (props.logical_block_size !== SECTOR) throw new UserError('logical_block_size must be 512 for IDE');
@@ -99,6 +99,8 @@ abstract class IdeDevice<P extends typeof CD_PROPS | typeof DISK_PROPS> extends 
   }
   private unplug(): void {
     const { unit } = this;
+    const { drive } = this.ideProps;
+    if (drive?.owner === this) drive.owner = null;
     if (!unit || unit.kind === 'none') return;
     unit.stopTransfers();
     unit.backend?.detach();
