@@ -37,5 +37,11 @@ describe('an error', () => {
       issues: [{ path: 'memoryMiB', severity: 'error', message: 'Too much' }],
     });
     expect(describeError(error, 'Saving').body).toBe('Refused.\nmemoryMiB: Too much');
+    const same = new ApiError({
+      code: 'invalid',
+      message: 'Gone.',
+      issues: [{ path: 'a', severity: 'error', message: 'Gone.' }],
+    });
+    expect(describeError(same, 'Saving').body).toBe('Gone.');
   });
 });

@@ -27,7 +27,9 @@ export function isAlive(state: MachineState): boolean {
 export function describeError(error: unknown, doing: string): { body: string; details: string } {
   if (!(error instanceof Error)) return { body: String(error), details: `${doing}\n${String(error)}` };
   const data = error instanceof ApiError ? error.data : undefined;
-  const issues = data?.issues?.map((issue) => `${issue.path || '·'}: ${issue.message}`) ?? [];
+  const issues = (data?.issues ?? [])
+    .filter((issue) => !error.message.includes(issue.message))
+    .map((issue) => `${issue.path || '·'}: ${issue.message}`);
   const lines = [doing, `${data?.code ?? error.name}: ${error.message}`, ...issues];
   if (data?.engineOutput) lines.push('', data.engineOutput);
   if (data?.machineId) lines.push('', `machine ${data.machineId}`);

@@ -1,7 +1,7 @@
 /** What this window knows of the manager: one store per kind of data, kept fresh by the manager's events. */
 import { useEffect, useSyncExternalStore } from 'react';
 import type { AppInfo, MachineDetails, MachineSummary, Settings } from '../../electron/api/contract.ts';
-import { api } from '../api/index.ts';
+import { ApiError, api } from '../api/index.ts';
 import { setLanguage } from '../i18n/index.ts';
 import { applyTheme } from '../theme/theme.ts';
 import { createStore, type Store } from '../ui/store.ts';
@@ -92,8 +92,9 @@ export function putDetails(machine: MachineDetails): void {
 export async function refreshDetails(id: string): Promise<void> {
   try {
     putDetails(await api().call('machines.get', { id }));
-  } catch {
-    details.update((map) => without(map, id));
+  } catch (error) {
+    // Anything else (a lost connection) leaves what is known.
+    if (error instanceof ApiError && error.data.code === 'not-found') details.update((map) => without(map, id));
   }
 }
 

@@ -1,5 +1,5 @@
 /** A command line as the engine gets it, an option per line; parts that a form has changed are marked. */
-import { type ReactElement, useState } from 'react';
+import { type ReactElement, useEffect, useRef, useState } from 'react';
 import type { CommandLine, CommandLinePart } from '../../../electron/api/contract.ts';
 import { t } from '../../i18n/index.ts';
 import { copyText } from '../../ui/clipboard.ts';
@@ -40,10 +40,16 @@ export function CommandLineView({
 }): ReactElement {
   const [copied, setCopied] = useState(false);
   const changed = changedOptions(before, commandLine);
+  const box = useRef<HTMLPreElement>(null);
+  const firstChange = changed.values().next().value;
+  useEffect(() => {
+    const mark = firstChange === undefined ? undefined : box.current?.querySelector<HTMLElement>('.cl-changed');
+    if (box.current && mark) box.current.scrollTop = mark.offsetTop - box.current.clientHeight / 3;
+  }, [firstChange]);
   const program = commandLine.program.split(/[\\/]/).pop() ?? commandLine.program;
   return (
     <div className={`command-line ${compact ? 'command-line-compact' : ''}`}>
-      <pre className="selectable" data-testid="command-line">
+      <pre className="selectable" data-testid="command-line" ref={box}>
         <span className="cl-program">{quoteWord(program)}</span>
         {commandLine.parts.map((part, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: parts have no other identity than their place

@@ -96,9 +96,7 @@ function Editor({
   const pageOf = (issue: Issue) =>
     PAGES.find(({ fields }) => fields.some((field) => issue.path === field || issue.path.startsWith(`${field}.`)))
       ?.id ?? 'general';
-  const refused = issues.some(
-    (issue) => issue.severity === 'error' && (own.includes(issue) || !issue.path.endsWith('.path')),
-  );
+  const refused = issues.some((issue) => issue.severity === 'error');
   const here = issues.filter((issue) => pageOf(issue) === page && !own.includes(issue));
 
   const change = (part: Partial<MachineDefinition>) => setDefinition((now) => ({ ...now, ...part }));
