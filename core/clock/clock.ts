@@ -15,6 +15,8 @@ export interface HostTime {
 export class Timer {
   /** -1 while not armed. */
   expireNs = -1;
+  /** Which arming of its clock this was. */
+  armedAs = 0;
   readonly callback: () => void;
   private readonly clock: Clock;
   constructor(clock: Clock, callback: () => void) {
@@ -37,13 +39,17 @@ export class Timer {
 export class Clock {
   readonly type: ClockType;
   private readonly read: () => number;
+  private readonly isStopped: () => boolean;
   private readonly timers: Timer[] = [];
+  private armings = 0;
   /** The earliest deadline has moved closer: whoever sleeps must look again. */
   onDeadlineChanged: () => void = () => {};
 
-  constructor(type: ClockType, read: () => number) {
+  /** @param isStopped while so, no timer fires */
+  constructor(type: ClockType, read: () => number, isStopped: () => boolean = () => false) {
     this.type = type;
     this.read = read;
+    this.isStopped = isStopped;
   }
   now(): number {
     return this.read();
@@ -59,6 +65,7 @@ export class Clock {
     assert(!Number.isNaN(expireNs), 'timer set to NaN');
     this.disarm(timer);
     timer.expireNs = Math.max(0, Math.floor(expireNs));
+    timer.armedAs = ++this.armings;
     let at = this.timers.length;
     while (at > 0 && this.timers[at - 1]!.expireNs > timer.expireNs) at--;
     this.timers.splice(at, 0, timer);
@@ -69,19 +76,23 @@ export class Clock {
     this.timers.splice(this.timers.indexOf(timer), 1);
     timer.expireNs = -1;
   }
-  /** Fires what is due, in order of expiry; a timer armed meanwhile for the past waits for the next call. Returns whether any fired. */
+  /** Fires what is due, in order of expiry; a timer armed meanwhile for the past waits for the next call, so that none starves the others. Returns whether any fired. */
   runTimers(): boolean {
+    if (this.isStopped()) return false;
     const now = this.now();
-    let budget = this.timers.length;
-    let hasFired = false;
-    while (budget-- > 0) {
-      const timer = this.timers[0];
-      if (!timer || timer.expireNs > now) break;
+    const first = this.timers[0];
+    if (!first || first.expireNs > now) return false;
+    const isLater = (timer: Timer) => timer.expireNs > now;
+    const end = this.timers.findIndex(isLater);
+    const due = this.timers.slice(0, end < 0 ? this.timers.length : end);
+    const before = this.armings;
+    for (const timer of due) {
+      // An earlier callback may have taken it back, or armed it anew.
+      if (!timer.isPending || timer.armedAs > before) continue;
       this.disarm(timer);
       timer.callback();
-      hasFired = true;
     }
-    return hasFired;
+    return true;
   }
 }
 
@@ -98,7 +109,11 @@ export class Clocks {
 
   constructor(time: HostTime) {
     this.time = time;
-    this.virtual = new Clock('virtual', () => this.virtualNow());
+    this.virtual = new Clock(
+      'virtual',
+      () => this.virtualNow(),
+      () => !this.isRunning,
+    );
     this.realtime = new Clock('realtime', () => Math.floor(time.monotonicNs()));
     this.host = new Clock('host', () => Math.floor(time.wallNs()));
   }
