@@ -225,8 +225,10 @@ export class X86Cpu {
     while (left > 0) {
       if (this.exitRequested) return 'exit';
       const isShadowed = state.interruptShadow;
-      if (!isShadowed) this.takeEvents();
-      else if (this.initRequest) this.takeEvents();
+      if ((!isShadowed && this.attention) || this.initRequest) {
+        this.takeEvents();
+        this.updateMode();
+      }
       if (this.exitRequested) return 'exit';
       if (state.halted) return 'halted';
       if (this.breakpoints.size > 0 && !this.resumeSkipsBreakpoint && this.breakpoints.has(this.linearEip)) {
