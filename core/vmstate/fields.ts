@@ -1,4 +1,5 @@
 /** Field kinds of a saved state. One declaration of fields gives a device its state object, its reset values, saving, loading and `-dump-vmstate`. */
+import { assert } from '../util/errors.ts';
 import type { StateReader, StateWriter } from './stream.ts';
 
 /** One kind of saved value. Integers are big-endian in the stream, as QEMU writes them. */
@@ -183,7 +184,10 @@ export function buffer(bytes: number, note?: string): FieldKind<Uint8Array> {
     kind: 'buffer',
     size: bytes,
     initial: () => new Uint8Array(bytes),
-    save: (w, v) => w.bytes(v),
+    save(w, v) {
+      assert(v.length === bytes, `a buffer of ${bytes} bytes holds ${v.length}`);
+      w.bytes(v);
+    },
     load: (r) => r.bytes(bytes),
     ...(note === undefined ? {} : { note }),
   };
@@ -208,6 +212,7 @@ export function array<T>(count: number, element: FieldKind<T>): FieldKind<T[]> {
     count,
     initial: () => Array.from({ length: count }, () => element.initial()),
     save: (w, v) => {
+      assert(v.length === count, `an array of ${count} elements holds ${v.length}`);
       for (const item of v) element.save(w, item);
     },
     load: (r, current) => current.map((item) => element.load(r, item)),
