@@ -1,8 +1,8 @@
 import { inflateSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { nodeCompression } from '../../node/compression.ts';
-import { toPng, toPpm } from './screenshot.ts';
-import { DisplaySurface } from './surface.ts';
+import { DisplaySurface } from '../backends/display/surface.ts';
+import { nodeCompression } from '../node/compression.ts';
+import { encodePng, encodePpm } from './screenshot.ts';
 
 const surface = new DisplaySurface(3, 2);
 surface.pixels.set([0x112233, 0xff0000, 0x00ff00, 0x0000ff, 0xffffff, 0]);
@@ -10,12 +10,12 @@ const PIXELS = [0x11, 0x22, 0x33, 255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255
 
 describe('screenshots', () => {
   it('PPM', () => {
-    const bytes = toPpm(surface);
+    const bytes = encodePpm(surface);
     expect(Buffer.from(bytes.subarray(0, 11)).toString()).toBe('P6\n3 2\n255\n');
     expect([...bytes.subarray(11)]).toEqual(PIXELS);
   });
   it('PNG', () => {
-    const bytes = Buffer.from(toPng(surface, nodeCompression));
+    const bytes = Buffer.from(encodePng(surface, nodeCompression));
     expect(bytes.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
     const chunks: Record<string, Buffer> = {};
     for (let at = 8; at < bytes.length; ) {
