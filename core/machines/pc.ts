@@ -3,6 +3,8 @@
  * Left out against QEMU until they exist: HPET, IOAPIC and local APIC, floppy controller, parallel port, vmport and vmmouse,
  * network card, ACPI and SMBIOS tables.
  */
+
+import type { ClockType } from '../clock/clock.ts';
 import type { Bus, Device } from '../hw/core/device.ts';
 import { busNew } from '../hw/core/device.ts';
 import { environment } from '../hw/core/environment.ts';
@@ -56,6 +58,9 @@ export interface PcSettings extends MachineSettings {
   readonly graphics: boolean;
   /** Character devices of the first serial ports, by id; null leaves a port out. */
   readonly serials: readonly (string | null)[];
+  /** `-rtc`: what drives the clock, and its time at the start in seconds since 1970. */
+  readonly rtcClock: ClockType;
+  readonly rtcStartSeconds: number;
   /** Sets the clock's properties. */
   readonly rtcProperties: Readonly<Record<string, unknown>>;
   readonly kernel: KernelBoot | null;
@@ -203,7 +208,9 @@ export class PcMachine extends Machine {
 
   private createIsaDevices(): void {
     const { isaBus, settings } = this;
-    this.rtc = part<Mc146818Rtc>('mc146818rtc', isaBus, { base_year: 2000, ...settings.rtcProperties });
+    this.rtc = part<Mc146818Rtc>('mc146818rtc', isaBus, { base_year: 0, ...settings.rtcProperties }, (rtc) => {
+      rtc.setTimeSource(settings.rtcClock, settings.rtcStartSeconds);
+    });
     connect(this.rtc, '', 0, isaBus.irq(8));
     const pit = part('isa-pit', isaBus, { iobase: 0x40 });
     connect(pit, '', 0, isaBus.irq(0));

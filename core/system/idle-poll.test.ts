@@ -36,7 +36,7 @@ describe('IdlePollDetector', () => {
     const { activity, poll } = detector();
     for (let ms = 1; ms <= 400; ms++) {
       activity.pauses += 50;
-      activity[kind] += 40;
+      activity[kind] += 400;
       poll.observe(100_000, ms * 1e6);
       expect(poll.restMs()).toBe(0);
     }

@@ -25,7 +25,9 @@ const QUIET_NS = 150_000_000;
 const REST_MS = 8;
 /** How long a burst may last: a poll loop needs a fraction of it to look at everything once. */
 const BURST_NS = 1_000_000;
-/** Blocks decoded and other accesses that a quiet period may hold: timer interrupts acknowledge the PIC, cursors blink. */
+/** GRUB patches the INT instruction of its BIOS calls, so that each poll decodes a block or two anew; more than that is new code. */
+const TOLERATED_BLOCKS = 4;
+/** Other accesses that a quiet period may hold: timer interrupts acknowledge the PIC, cursors blink. */
 const TOLERATED_PER_MS = 8;
 
 export class IdlePollDetector {
@@ -56,7 +58,8 @@ export class IdlePollDetector {
     const work = activity.otherPortAccesses + activity.mmioWrites;
     const isPolling = (polls - this.polls) * INSTRUCTIONS_PER_POLL >= this.instructions;
     const isWorking =
-      work - this.work > (elapsedNs / 1e6) * TOLERATED_PER_MS + 4 || activity.blocksDecoded - this.decoded > 4;
+      work - this.work > (elapsedNs / 1e6) * TOLERATED_PER_MS + 4 ||
+      activity.blocksDecoded - this.decoded > TOLERATED_BLOCKS + 2 * (polls - this.polls);
     this.polls = polls;
     this.work = work;
     this.decoded = activity.blocksDecoded;

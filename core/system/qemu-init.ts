@@ -159,6 +159,8 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
       uuid: uuidBytes(command.uuid),
       graphics: !command.nographic,
       serials: command.serials.map((serial) => serial.chardev),
+      rtcClock: ({ host: 'host', rt: 'realtime', vm: 'virtual' } as const)[command.rtc.clock],
+      rtcStartSeconds: rtcStart(command, host),
       rtcProperties: rtcProperties(command),
       kernel: command.kernel === undefined ? null : loadKernelFiles(command, host, ramBytes),
       isAmdCpu: definition.vendor === 'AuthenticAMD',
@@ -337,6 +339,13 @@ function loadKernelFiles(command: ParsedCommandLine, host: SystemHost, ramBytes:
 function uuidBytes(uuid: string | undefined): Uint8Array {
   const digits = (uuid ?? '').replaceAll('-', '');
   return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(digits.slice(i * 2, i * 2 + 2) || '0', 16));
+}
+
+/** Seconds since 1970 that the guest's clock shows at the start. */
+function rtcStart({ rtc }: ParsedCommandLine, host: SystemHost): number {
+  if (rtc.base.kind === 'datetime') return Math.floor(rtc.base.epochMs / 1000);
+  const now = Math.floor(host.time.wallNs() / 1e9);
+  return rtc.base.kind === 'utc' ? now : now - new Date(now * 1000).getTimezoneOffset() * 60;
 }
 
 function rtcProperties(command: ParsedCommandLine): Readonly<Record<string, unknown>> {
