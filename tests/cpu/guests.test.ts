@@ -58,6 +58,7 @@ const CASES: { readonly name: string; readonly cpu?: string; readonly departures
   { name: 'paging', departures: [] },
   { name: 'vm86', departures: [] },
   { name: 'tasks', departures: [] },
+  { name: 'debug', departures: [] },
 ];
 
 function run(program: string, args: string[]): void {

@@ -46,6 +46,7 @@ export function writeDr(ctx: CpuContext, index: number, value: number): void {
   if (real === 6) stored = (value & DR6_WRITABLE) | DR6_ONES;
   else if (real === 7) stored = (value & ~DR7_ZEROS) | DR7_ONE;
   state.set(FIELDS.dr, stored >>> 0, real);
+  if (real !== 6) ctx.flushTlb(); // watched pages bypass the TLB
 }
 
 /** What a breakpoint waits for: R/W field of DR7. */
@@ -80,6 +81,17 @@ export function matchBreakpoints(
     if (linear < at + length && at < linear + bytes) met |= 1 << i;
   }
   return met;
+}
+
+/** Whether a data breakpoint lies in the 4 KiB page at `page`: its accesses have to be looked at one by one. */
+export function watchesPage(state: CpuState, page: number): boolean {
+  const dr7 = state.low(FIELDS.dr, 7);
+  for (let i = 0; i < 4; i++) {
+    const watch = (dr7 >>> (16 + i * 4)) & 3;
+    const isData = watch === WATCH.write || watch === WATCH.access;
+    if (isData && (dr7 >>> (i * 2)) & 3 && state.low(FIELDS.dr, i) >>> 12 === page >>> 12) return true;
+  }
+  return false;
 }
 
 /** Records a debug exception in DR6; the engine then delivers vector 1. `bits`: breakpoints met, DR6.BS for a single step. */

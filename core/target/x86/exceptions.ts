@@ -140,6 +140,7 @@ export function softwareInterrupt(ctx: CpuContext, vector: number, kind: 'int' |
   ctx.activity.softInts[vector]!++;
   if (kind === 'int' && state.vm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
   deliver(ctx, { vector, kind: kind === 'int1' ? 'int1' : 'software' });
+  state.set(FIELDS.trapInhibit, 1); // TF is that of the handler now
 }
 
 function deliver(ctx: CpuContext, event: Event): void {

@@ -22,7 +22,7 @@ import {
   usesDescriptors,
 } from './context.ts';
 import { raise, VECTOR } from './fault.ts';
-import { CS, DESC, ES, GS, LDTR, SS, TR } from './state.ts';
+import { CS, DESC, ES, FIELDS, GS, LDTR, SS, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
 /** Busy bit of a TSS descriptor's second word. */
@@ -32,6 +32,7 @@ export const TSS_BUSY = 1 << 9;
 export function loadSegment(ctx: CpuContext, index: number, selector: number): void {
   const { state } = ctx;
   const register = state.segments[index]!;
+  if (index === SS) state.set(FIELDS.trapInhibit, 1);
   if (!usesDescriptors(state)) {
     setRealSegment(register, selector);
     return;

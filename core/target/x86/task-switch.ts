@@ -73,7 +73,8 @@ function readImage(ctx: CpuContext, base: number, is32: boolean): TaskImage {
     cr3: null,
     eip: read(TSS16.ip, 2),
     eflags: read(TSS16.flags, 2),
-    gpr: Array.from({ length: 8 }, (_, i) => (read(TSS16.gpr + i * 2, 2) | 0xffff_0000) >>> 0),
+    // The upper halves are the old task's.
+    gpr: Array.from({ length: 8 }, (_, i) => ((ctx.state.reg32(i) & 0xffff_0000) | read(TSS16.gpr + i * 2, 2)) >>> 0),
     segments: Array.from({ length: 6 }, (_, i) => (i < 4 ? read(TSS16.segments + i * 2, 2) : 0)),
     ldt: read(TSS16.ldt, 2),
     isTrapped: false,

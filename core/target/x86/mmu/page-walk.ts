@@ -47,8 +47,8 @@ export class PageWalker {
   private isNoExecute = false;
   private leafAddress = 0;
   private leafLow = 0;
-  /** Entries above the leaf whose A bit is still clear. */
-  private readonly unaccessed: number[] = [];
+  /** Whether the walk sets A above the leaf; it does so even if it fails further down, as hardware may. */
+  private setsAccessed = false;
 
   constructor(state: CpuState, memory: PhysicalWords, features: PagingFeatures) {
     this.state = state;
@@ -66,7 +66,7 @@ export class PageWalker {
       result.pageBytes = 4096;
       return result;
     }
-    const failure = this.walk(linear);
+    const failure = this.walk(linear, true);
     if (failure >= 0) this.fault(linear, access, user, failure);
     const { cr0, cr4 } = state;
     let executable = !this.isNoExecute;
@@ -98,7 +98,7 @@ export class PageWalker {
   /** Physical address or null; sets no bits and raises nothing. */
   translateDebug(linear: number): number | null {
     if (!this.state.paging) return this.a20(linear);
-    return this.walk(linear) >= 0 ? null : this.a20(this.page + (linear % this.pageBytes));
+    return this.walk(linear, false) >= 0 ? null : this.a20(this.page + (linear % this.pageBytes));
   }
 
   /** A20 acts on bit 20 of every address that leaves the CPU. */
@@ -124,9 +124,8 @@ export class PageWalker {
     raise(state, VECTOR.PF, error);
   }
 
-  /** Sets A on the way and D at the leaf; entries are read again so that nothing written meanwhile is lost. */
+  /** Sets A and D at the leaf. */
   private updateAccessed(isWrite: boolean): void {
-    for (const addr of this.unaccessed) this.setBits(addr, PTE.A);
     const wanted = isWrite ? PTE.A | PTE.D : PTE.A;
     if ((this.leafLow & wanted) !== wanted) {
       this.setBits(this.leafAddress, wanted);
@@ -134,6 +133,7 @@ export class PageWalker {
     }
   }
 
+  /** The entry is read again so that nothing written meanwhile is lost. */
   private setBits(addr: number, bits: number): void {
     const at = this.a20(addr);
     const old = this.memory.readPhysical(at, 4);
@@ -141,8 +141,8 @@ export class PageWalker {
   }
 
   /** Fills the outcome fields. Returns -1, or the error code bits of a failed walk. */
-  private walk(linear: number): number {
-    this.unaccessed.length = 0;
+  private walk(linear: number, setsAccessed: boolean): number {
+    this.setsAccessed = setsAccessed;
     this.isNoExecute = false;
     return this.state.cr4 & CR4.PAE ? this.walk64(linear) : this.walk32(linear);
   }
@@ -162,10 +162,10 @@ export class PageWalker {
       this.isUser = (pde & PTE.US) !== 0;
       return -1;
     }
+    if (this.setsAccessed && !(pde & PTE.A)) this.setBits(pdeAddress >>> 0, PTE.A);
     const pteAddress = ((pde & 0xffff_f000) + ((linear >>> 12) & 0x3ff) * 4) >>> 0;
     const pte = this.read32(pteAddress);
     if (!(pte & PTE.P)) return NOT_PRESENT;
-    if (!(pde & PTE.A)) this.unaccessed.push(pdeAddress >>> 0);
     this.leaf(pteAddress, pte, (pte & 0xffff_f000) >>> 0, 4096);
     this.isWritable = (pde & pte & PTE.RW) !== 0;
     this.isUser = (pde & pte & PTE.US) !== 0;
@@ -213,7 +213,7 @@ export class PageWalker {
         this.isUser = (rights & PTE.US) !== 0;
         return -1;
       }
-      if (!isRootOfPae && !(low & PTE.A)) this.unaccessed.push(address);
+      if (!isRootOfPae && this.setsAccessed && !(low & PTE.A)) this.setBits(address, PTE.A);
       table = page;
     }
   }
