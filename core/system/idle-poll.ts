@@ -24,7 +24,7 @@ const QUIET_NS = 150_000_000;
 /** Rest between bursts: below the 10 ms that a key press may be delayed by; a kick ends it early anyway. */
 const REST_MS = 8;
 /** How long a burst may last: a poll loop needs a fraction of it to look at everything once. */
-const BURST_NS = 1_000_000;
+const BURST_NS = 400_000;
 /** GRUB patches the INT instruction of its BIOS calls, so that each poll decodes a block or two anew; more than that is new code. */
 const TOLERATED_BLOCKS = 4;
 /** Other accesses that a quiet period may hold: timer interrupts acknowledge the PIC, cursors blink. */
@@ -72,6 +72,11 @@ export class IdlePollDetector {
     }
     if (this.quietSinceNs < 0) this.quietSinceNs = nowNs;
     this.isDue = nowNs - this.quietSinceNs >= QUIET_NS;
+  }
+
+  /** It has done nothing but poll for a while. */
+  get isQuiet(): boolean {
+    return this.quietSinceNs >= 0 && this.lastNs - this.quietSinceNs >= QUIET_NS;
   }
 
   /** How long to rest now, in ms; 0 for not at all. */

@@ -26,6 +26,8 @@ const BREATH_NS = 2_000_000;
 const IO_BREATH_NS = 100_000;
 /** A slice is never shorter than this many instructions, so that a timer in the past cannot starve the guest. */
 const SHORTEST_SLICE = 500;
+/** A guest that seems to be polling is looked at more often. */
+const POLLING_BREATH_NS = 400_000;
 const LONGEST_SLICE = 2_000_000;
 
 export interface LoopStatistics {
@@ -121,7 +123,7 @@ export class MainLoop {
           return;
         }
         wantsMore = this.isRunning && this.runSlice();
-      } while (wantsMore && !this.idlePoll.isDue && this.host.monotonicNs() - start < this.breathNs);
+      } while (wantsMore && !this.idlePoll.isDue && this.host.monotonicNs() - start < this.breath);
     } finally {
       this.isInside = false;
     }
@@ -146,10 +148,13 @@ export class MainLoop {
     return outcome !== 'breakpoint';
   }
 
+  private get breath(): number {
+    return this.idlePoll.isQuiet ? Math.min(this.breathNs, POLLING_BREATH_NS) : this.breathNs;
+  }
   private budget(): number {
     const deadline = this.nextDeadlineNs();
-    if (deadline === Number.POSITIVE_INFINITY) return Math.min(LONGEST_SLICE, this.breathNs * this.speed) | 0;
-    return Math.min(LONGEST_SLICE, Math.max(SHORTEST_SLICE, Math.min(deadline, this.breathNs) * this.speed)) | 0;
+    if (deadline === Number.POSITIVE_INFINITY) return Math.min(LONGEST_SLICE, this.breath * this.speed) | 0;
+    return Math.min(LONGEST_SLICE, Math.max(SHORTEST_SLICE, Math.min(deadline, this.breath) * this.speed)) | 0;
   }
 
   /** Nanoseconds to the next timer of any clock that runs. */
