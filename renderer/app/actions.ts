@@ -4,7 +4,7 @@ import { api } from '../api/index.ts';
 import { t } from '../i18n/index.ts';
 import { showToast } from '../ui/toasts.tsx';
 import { describeError, type Verb } from './orders.ts';
-import { details, putDetails, session } from './session.ts';
+import { details, machines, putDetails, session } from './session.ts';
 import { open, showTab } from './view.ts';
 
 /** Runs it; a failure becomes a message that stays until it is closed. Answers whether it went well. */
@@ -18,11 +18,27 @@ export async function attempt(doing: string, work: () => Promise<unknown>): Prom
   }
 }
 
+async function start(id: string, name: string): Promise<boolean> {
+  const doing = t('failed.start', { name });
+  const failedAt = () => machines.get().find((machine) => machine.id === id)?.failure?.at;
+  const before = failedAt();
+  try {
+    putDetails(await api().call('machines.start', { id }));
+    return true;
+  } catch (error) {
+    // A failure that the machine itself remembers stands on its page, with more to do about it than a message has.
+    const after = failedAt();
+    if (after === undefined || after === before)
+      showToast({ tone: 'danger', title: doing, ...describeError(error, doing) });
+    return false;
+  }
+}
+
 export async function order(verb: Verb, machine: Pick<MachineSummary, 'id' | 'name'>): Promise<boolean> {
   const { id, name } = machine;
   if (verb === 'start') {
     showTab(id, 'screen');
-    return attempt(t('failed.start', { name }), async () => putDetails(await api().call('machines.start', { id })));
+    return start(id, name);
   }
   const titles = {
     pause: t('failed.pause', { name }),
