@@ -8,6 +8,8 @@ import { QmpConnection } from './qmp-connection.ts';
 
 export const projectRoot = resolve(fileURLToPath(new URL('../..', import.meta.url)));
 export const terrarium = join(projectRoot, 'build/bin/terrarium-x86_64');
+/** What is tested: ours, unless TERRARIUM_EMULATOR names another (the tests can so be held to QEMU itself). */
+export const engine = process.env.TERRARIUM_EMULATOR ?? terrarium;
 export const qemu = '/usr/bin/qemu-system-x86_64';
 export const hasQemu = existsSync(qemu);
 /** Debian's grub-rescue-pc. */
@@ -40,7 +42,7 @@ export class RunningMachine {
   }
 
   /** Starts with `-display none` and a QMP socket. */
-  static async start({ program = terrarium, args }: MachineOptions): Promise<RunningMachine> {
+  static async start({ program = engine, args }: MachineOptions): Promise<RunningMachine> {
     const folder = mkdtempSync(join(tmpdir(), 'terrarium-test-'));
     const socket = join(folder, 'qmp');
     const child = spawn(program, ['-display', 'none', '-qmp', `unix:${socket},server=on,wait=off`, ...args], {
