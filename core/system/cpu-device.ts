@@ -2,7 +2,7 @@
 import { Device, deviceType } from '../hw/core/device.ts';
 import { typeRegister } from '../qom/type.ts';
 import type { CpuDefinition } from '../target/x86/cpu-definition.ts';
-import { featureNames } from '../target/x86/features.ts';
+import { recognizedFlags } from '../target/x86/features.ts';
 import { CPU_MODEL_ALIASES, CPU_MODELS, cpuHelpLines, cpuTypeName } from '../target/x86/models.ts';
 
 export class CpuDevice extends Device {
@@ -29,10 +29,10 @@ export function registerCpuTypes(): void {
 /** `-cpu help`, in QEMU's layout. */
 export function cpuHelp(): string {
   const lines = ['Available CPUs:'];
-  for (const { name, note } of cpuHelpLines()) lines.push(`x86 ${name.padEnd(20)}  ${note.padEnd(30)}`);
+  for (const { name, note } of cpuHelpLines()) lines.push(`x86 ${name.padEnd(20)}  ${note}`);
   lines.push('', 'Recognized CPUID flags:');
   let line = ' ';
-  for (const name of featureNames()) {
+  for (const name of recognizedFlags()) {
     if (line.length + name.length + 1 > 76) {
       lines.push(line);
       line = ' ';

@@ -1,7 +1,7 @@
 /** From `-cpu model,+feat,-feat,prop=value` to the CPU that the guest sees: model, properties, and features filtered by what
  *  is implemented, with QEMU's warnings and error texts. */
 import { UserError } from '../../util/errors.ts';
-import { FEATURE_WORDS, FeatureSet, featureDescription, findFeature } from './features.ts';
+import { FEATURE_WORDS, FeatureSet, featureDescription, findFeature, isFlagWithoutBit } from './features.ts';
 import { type CpuModel, cpuTypeName, findCpuModel } from './models.ts';
 
 /** What this CPU can do. x87, MMX, SSE and long mode join when their instructions do. */
@@ -148,11 +148,11 @@ export function defineCpu(
       if (value.length !== 12) refuse(`Property '.vendor' doesn't take value '${value}'`);
       vendor = value;
     } else if (key === 'model-id') modelId = value;
-    else if (!(key.startsWith('hv-') || key.startsWith('vmx-') || key.startsWith('kvm')))
-      refuse(`Property '${cpuTypeName(request.name)}.${key}' not found`);
+    else if (isFlagWithoutBit(key)) parseSwitch(key, value, refuse);
+    else if (!key.startsWith('hv-')) refuse(`Property '${cpuTypeName(request.name)}.${key}' not found`);
   }
   for (const [name, on] of request.plusMinus)
-    if (!features.set(name, on) && !(name in SWITCHES))
+    if (!features.set(name, on) && !(name in SWITCHES) && !isFlagWithoutBit(name))
       throw new UserError(`Property '${cpuTypeName(request.name)}.${name}' not found`);
 
   const { kept, filtered, warnings } = filterFeatures(features, available);

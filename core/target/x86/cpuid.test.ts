@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../../util/errors.ts';
 import { cpuSignature, defineCpu, IMPLEMENTED_FEATURES, ONE_CPU, parseCpuOption } from './cpu-definition.ts';
 import { cpuid } from './cpuid.ts';
-import { FEATURE_WORDS, FeatureSet, featureNames, findFeature } from './features.ts';
+import { FEATURE_WORDS, FeatureSet, featureNames, findFeature, recognizedFlags } from './features.ts';
 import { CPU_MODEL_ALIASES, CPU_MODELS, cpuHelpLines, findCpuModel } from './models.ts';
 import { QEMU_CPUID, QEMU_TCG_FEATURES } from './testing/cpuid-golden.ts';
 
@@ -118,11 +118,16 @@ describe('the tables', () => {
     expect(new Set(featureNames()).size).toBe(featureNames().length);
   });
 
+  it('list as many flags as QEMU and take them all', () => {
+    expect(recognizedFlags()).toHaveLength(321);
+    for (const flag of recognizedFlags()) expect(() => defineCpu(parseCpuOption(`qemu64,+${flag}`))).not.toThrow();
+  });
+
   it('models only ask for features that exist and aliases lead to models', () => {
     for (const model of CPU_MODELS.values())
       expect(() => FeatureSet.of(model.features.split(' ').filter(Boolean))).not.toThrow();
     for (const alias of Object.keys(CPU_MODEL_ALIASES)) expect(findCpuModel(alias)).toBeDefined();
-    expect(cpuHelpLines()).toHaveLength(131);
+    expect(cpuHelpLines()).toHaveLength(132);
     expect(findCpuModel('Haswell-noTSX')!.features.split(' ')).not.toContain('hle');
     expect(findCpuModel('Haswell-noTSX')!.stepping).toBe(1);
   });

@@ -136,6 +136,41 @@ export function featureNames(): string[] {
   return [...BY_NAME.keys()].sort();
 }
 
+/** Flags that `-cpu` knows and that show in no CPUID bit of ours: capabilities of VMX and SGX, KVM's own, and ARCH_CAPABILITIES bits. */
+const FLAGS_WITHOUT_BIT: readonly string[] = (
+  'full-width-write ibrs-all intel-pt-lip kvm-asyncpf kvm-asyncpf-int kvm-hint-dedicated kvm-mmu ' +
+  'kvm-msi-ext-dest-id kvm-nopiodelay kvm-poll-control kvm-pv-eoi kvm-pv-ipi kvm-pv-sched-yield ' +
+  'kvm-pv-tlb-flush kvm-pv-unhalt kvm-steal-time kvmclock kvmclock kvmclock-stable-bit mds-no pschange-mc-no ' +
+  'rdctl-no rsba sgx-debug sgx-exinfo sgx-kss sgx-mode64 sgx-provisionkey sgx-tokenkey sgx1 sgx2 ' +
+  'skip-l1dfl-vmentry split-lock-detect ssb-no taa-no tsx-ctrl vmx-activity-hlt vmx-activity-shutdown ' +
+  'vmx-activity-wait-sipi vmx-apicv-register vmx-apicv-vid vmx-apicv-x2apic vmx-apicv-xapic ' +
+  'vmx-cr3-load-noexit vmx-cr3-store-noexit vmx-cr8-load-exit vmx-cr8-store-exit vmx-desc-exit vmx-encls-exit ' +
+  'vmx-entry-ia32e-mode vmx-entry-load-bndcfgs vmx-entry-load-efer vmx-entry-load-pat ' +
+  'vmx-entry-load-perf-global-ctrl vmx-entry-load-pkrs vmx-entry-load-rtit-ctl vmx-entry-noload-debugctl ' +
+  'vmx-ept vmx-ept-1gb vmx-ept-2mb vmx-ept-advanced-exitinfo vmx-ept-execonly vmx-eptad vmx-eptp-switching ' +
+  'vmx-exit-ack-intr vmx-exit-clear-bndcfgs vmx-exit-clear-rtit-ctl vmx-exit-load-efer vmx-exit-load-pat ' +
+  'vmx-exit-load-perf-global-ctrl vmx-exit-load-pkrs vmx-exit-nosave-debugctl vmx-exit-save-efer ' +
+  'vmx-exit-save-pat vmx-exit-save-preemption-timer vmx-flexpriority vmx-hlt-exit vmx-ins-outs vmx-intr-exit ' +
+  'vmx-invept vmx-invept-all-context vmx-invept-single-context vmx-invept-single-context ' +
+  'vmx-invept-single-context-noglobals vmx-invlpg-exit vmx-invpcid-exit vmx-invvpid vmx-invvpid-all-context ' +
+  'vmx-invvpid-single-addr vmx-io-bitmap vmx-io-exit vmx-monitor-exit vmx-movdr-exit vmx-msr-bitmap vmx-mtf ' +
+  'vmx-mwait-exit vmx-nmi-exit vmx-page-walk-4 vmx-page-walk-5 vmx-pause-exit vmx-ple vmx-pml vmx-posted-intr ' +
+  'vmx-preemption-timer vmx-rdpmc-exit vmx-rdrand-exit vmx-rdseed-exit vmx-rdtsc-exit vmx-rdtscp-exit ' +
+  'vmx-secondary-ctls vmx-shadow-vmcs vmx-store-lma vmx-true-ctls vmx-tsc-offset vmx-tsc-scaling ' +
+  'vmx-unrestricted-guest vmx-vintr-pending vmx-vmfunc vmx-vmwrite-vmexit-fields vmx-vnmi vmx-vnmi-pending ' +
+  'vmx-vpid vmx-wbinvd-exit vmx-xsaves vmx-zero-len-inject'
+).split(' ');
+
+/** Whether `-cpu` takes the name as a switch although it changes nothing here. */
+export function isFlagWithoutBit(name: string): boolean {
+  return FLAGS_WITHOUT_BIT.includes(name.replaceAll('_', '-'));
+}
+
+/** The flags that `-cpu help` lists, sorted; two stand there twice, as they do in two words. */
+export function recognizedFlags(): string[] {
+  return [...BY_NAME.keys(), ...FLAGS_WITHOUT_BIT].sort();
+}
+
 /** A set of feature bits: one unsigned 32-bit number per word. */
 export class FeatureSet {
   private readonly words = new Map<FeatureWordName, number>();

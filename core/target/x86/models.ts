@@ -236,7 +236,10 @@ export function cpuTypeName(model: string): string {
   return `${model}-x86_64-cpu`;
 }
 
-/** Every name that `-cpu` takes, with the text that `-cpu help` shows beside it, in its order. */
+/** Listed, but refused without a hypervisor of the host. */
+const HOST = { name: 'host', note: 'processor with all supported host features ' };
+
+/** Every name that `-cpu` knows, with the text that `-cpu help` shows beside it, in its order. */
 export function cpuHelpLines(): { readonly name: string; readonly note: string }[] {
   const aliases = Object.entries(CPU_MODEL_ALIASES).map(([name, target]) => ({
     name,
@@ -246,5 +249,6 @@ export function cpuHelpLines(): { readonly name: string; readonly note: string }
     .filter((model) => model !== BASE && model !== MAX)
     .map(({ name, note }) => ({ name, note }));
   const sorted = [...aliases, ...models].sort((a, b) => (a.name < b.name ? -1 : 1));
-  return [...sorted, { name: BASE.name, note: BASE.note }, { name: MAX.name, note: MAX.note }];
+  const last = [BASE, HOST, MAX].map(({ name, note }) => ({ name, note }));
+  return [...sorted, ...last];
 }
