@@ -62,7 +62,7 @@ describe('i8257', () => {
     c.board.memory.readBytes(0x21000, memory);
     expect(memory).toEqual(data);
     expect([c.inb(0x08), c.inb(0x08)]).toEqual([0x04, 0x00]);
-    expect(c.inb(0x0f)).toBe(0x0f);
+    expect(c.inb(0x09)).toBe(0xff);
     expect([c.inb(0x05), c.inb(0x05)]).toEqual([0xff, 0xff]); // one past the end
     expect([c.inb(0x04), c.inb(0x04)]).toEqual([0x10, 0x10]);
   });
@@ -112,7 +112,7 @@ describe('i8257', () => {
     c.out(0x08, 0x00);
     c.board.advance(1000);
     expect(c.board.memory.read(0x4000, 1)).toBe(0);
-    expect(c.inb(0x0f)).toBe(0);
+    expect(c.inb(0x09)).toBe(0);
     expect(c.inb(0x08) & 8).toBe(8);
   });
   it('keeps page registers, and loses masks and flip-flop at a master clear', () => {
@@ -123,7 +123,7 @@ describe('i8257', () => {
     c.out(0x00, 0xaa);
     c.out(0x0e, 0);
     c.out(0x0d, 0);
-    expect(c.low.state).toMatchObject({ mask: 0x0f, flip_flop: 0, command: 0 });
+    expect(c.low.state).toMatchObject({ mask: 0xff, flip_flop: 0, command: 0 });
     c.out(0x00, 0x34, 0x12);
     expect([c.inb(0x00), c.inb(0x00)]).toEqual([0x34, 0x12]);
   });

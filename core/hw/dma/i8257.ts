@@ -25,7 +25,8 @@ const COMMAND = { memoryToMemory: 0x01, disabled: 0x04, compressed: 0x08, rotati
 const MODE = { channel: 0x03, transfer: 0x0c, autoInit: 0x10, decrement: 0x20 } as const;
 /** Kinds of transfer, in the mode register's bits 2 and 3. */
 export const DMA_TRANSFER = { verify: 0, write: 1, read: 2, illegal: 3 } as const;
-const ALL_MASKED = 0x0f;
+const ALL_MASKED = 0xff;
+const MASK_BITS = 0x0f;
 /** Which channel a page register belongs to, by offset from the first one (81h or 89h is offset 1). */
 const PAGE_CHANNEL: Readonly<Record<number, number>> = { 1: 2, 2: 3, 3: 1, 7: 0 };
 
@@ -233,7 +234,7 @@ export class I8257 extends IsaDevice<typeof PROPS, typeof STATE.fields> {
         this.schedule();
         break;
       case CONTROL.allMask:
-        state.mask = value & ALL_MASKED;
+        state.mask = value & MASK_BITS;
         this.schedule();
         break;
     }
@@ -246,8 +247,8 @@ export class I8257 extends IsaDevice<typeof PROPS, typeof STATE.fields> {
         this.reached = 0;
         return status;
       }
-      case CONTROL.allMask:
-        return state.mask;
+      case CONTROL.request:
+        return state.mask; // where QEMU shows it
       default:
         guestError(this.typeName, `read of write-only register ${port}`);
         return 0;
