@@ -33,7 +33,7 @@ export function cpuHelp(): string {
   lines.push('', 'Recognized CPUID flags:');
   let line = ' ';
   for (const name of recognizedFlags()) {
-    if (line.length + name.length + 1 > 76) {
+    if (line.length + name.length + 1 > 75) {
       lines.push(line);
       line = ' ';
     }
