@@ -72,7 +72,8 @@ function writeCr0(ctx: CpuContext, value: number): void {
   } else if (next < CR0.PG) state.efer &= ~EFER.LMA;
   const changed = (state.cr0 ^ next) >>> 0;
   state.cr0 = next;
-  if (changed & (CR0.PE | CR0.WP) || changed >= CR0.PG) ctx.flushTlb();
+  // Without paging a linear address means the same in every mode: firmware changes PE thousands of times.
+  if (changed >= CR0.PG || (changed & CR0.WP && next >= CR0.PG)) ctx.flushTlb();
   if (changed & CR0.PE || changed >= CR0.PG) ctx.activity.modeSwitches++;
 }
 
