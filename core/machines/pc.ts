@@ -5,6 +5,8 @@
  */
 
 import type { ClockType } from '../clock/clock.ts';
+import type { Piix4Pm } from '../hw/acpi/piix4-pm.ts';
+import { addEeproms } from '../hw/acpi/smbus.ts';
 import type { Bus, Device } from '../hw/core/device.ts';
 import { busNew } from '../hw/core/device.ts';
 import { environment } from '../hw/core/environment.ts';
@@ -261,11 +263,15 @@ export class PcMachine extends Machine {
       ide.connectIrq(channel, isaBus.irq(line));
     });
     this.settings.attachIdeDrives(ide.childBuses);
-    const power = part('PIIX4_PM', pciBus, { addr: '01.3', smb_io_base: 0xb100, 'smm-enabled': this.smmEnabled });
+    const power = part<Piix4Pm>('PIIX4_PM', pciBus, {
+      addr: '01.3',
+      smb_io_base: 0xb100,
+      'smm-enabled': this.smmEnabled,
+    });
+    addEeproms(power.i2cBus);
     connect(power, '', 0, isaBus.irq(IRQ.sci));
     connect(power, 'smi-irq', 0, { set: (level) => this.cpuWires.get('smi')?.set(level) });
-    const button = power as Device & { pressPowerButton?(): void };
-    this.pressPowerButton = () => button.pressPowerButton?.();
+    this.pressPowerButton = () => power.pressPowerButton();
   }
 
   private createFwCfg(): void {

@@ -8,7 +8,7 @@ import { type DriveOptions, DriveTable } from '../options/drive-options.ts';
 import { type Location, withLocation } from '../options/location.ts';
 import type { QemuOpts } from '../options/qemu-opts.ts';
 import { objectSet } from '../qom/object.ts';
-import { assert } from '../util/errors.ts';
+import { assert, UserError } from '../util/errors.ts';
 import type { SystemHost } from './host.ts';
 
 /** A drive of the command line and what became of it. */
@@ -110,27 +110,28 @@ export class BlockSystem {
     return backend;
   }
 
-  /** Makes `ide-hd` and `ide-cd` of the drives with `if=ide`; a default CD drive is the caller's business. */
+  /** Makes `ide-hd` and `ide-cd` of the drives with `if=ide`; a default CD drive is the caller's business. What goes wrong here is the board's, without a location, as in QEMU. */
   attachIdeDrives(buses: readonly Bus[]): void {
     this.ideBuses = buses;
-    for (const { options, backend, location } of this.drives) {
+    for (const { options, backend } of this.drives) {
       if (options.interface !== 'ide') continue;
       const bus = buses[options.bus];
       if (!bus) continue;
-      withLocation(location, () => {
-        const device = deviceNew(Device, options.media === 'cdrom' ? 'ide-cd' : 'ide-hd');
-        objectSet(device, 'drive', backend.id);
-        objectSet(device, 'unit', options.unit);
-        deviceRealize(device, bus);
-      });
+      const device = deviceNew(Device, options.media === 'cdrom' ? 'ide-cd' : 'ide-hd');
+      objectSet(device, 'drive', backend.id);
+      objectSet(device, 'unit', options.unit);
+      deviceRealize(device, bus);
     }
   }
 
-  /** Drives that nothing took: QEMU warns of those it was to place itself. */
-  checkOrphans(warn: (text: string, location?: Location) => void): void {
+  /** Drives that the board was to place and did not. @throws UserError located at the first one's option */
+  checkOrphans(): void {
     for (const { options, backend, location } of this.drives)
       if (!backend.device && options.interface !== 'none')
-        warn(`machine type does not support if=${options.interface},bus=${options.bus},unit=${options.unit}`, location);
+        withLocation(location, () => {
+          const { interface: kind, bus, unit } = options;
+          throw new UserError(`machine type does not support if=${kind},bus=${bus},unit=${unit}`);
+        });
   }
 
   /** What CMOS says of the IDE disks. */

@@ -178,7 +178,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
 
   for (const device of command.devices)
     withLocation(device.location, () => deviceAdd(toDeviceRequest(device), globals));
-  block.checkOrphans(warn);
+  block.checkOrphans();
   for (const text of globals.warnings()) warn(text);
   pc?.ready();
 
