@@ -16,6 +16,12 @@ function pieceSize(ops: MemoryRegionOps, offset: number, size: number): number {
   return piece;
 }
 
+/** The low bytes of a value, unsigned: what a device or a CPU has beyond its access is noise. */
+function clip(value: number, size: number): number {
+  if (size === 4) return value >>> 0;
+  return size === 8 ? (value < 0 ? value + 2 ** 64 : value) : value & MASK[size as 1 | 2];
+}
+
 function swap(value: number, size: number): number {
   if (size === 2) return ((value & 0xff) << 8) | ((value >>> 8) & 0xff);
   if (size === 4)
@@ -43,17 +49,14 @@ function readPiece(region: MemoryRegion, ops: MemoryRegionOps, offset: number, s
   const max = ops.impl?.max ?? 4;
   const isBig = ops.endianness === 'big';
   if (size >= min && size <= max) {
-    const value = ops.read(region.device, offset, size);
+    const value = clip(ops.read(region.device, offset, size), size);
     return isBig ? swap(value, size) : value;
   }
-  if (size < min) {
-    const value = ops.read(region.device, offset, min);
-    return size === 4 ? value >>> 0 : value & MASK[size as 1 | 2 | 4];
-  }
+  if (size < min) return clip(ops.read(region.device, offset, min), size);
   let value = 0;
   let scale = 1;
   for (let i = 0; i < size; i += max) {
-    const part = ops.read(region.device, offset + i, max);
+    const part = clip(ops.read(region.device, offset + i, max), max);
     if (isBig) value = value * 2 ** (8 * max) + part;
     else {
       value += part * scale;
@@ -64,8 +67,9 @@ function readPiece(region: MemoryRegion, ops: MemoryRegionOps, offset: number, s
 }
 
 /** Returns false when the region does not take such an access. */
-export function regionWrite(region: MemoryRegion, offset: number, value: number, size: number): boolean {
+export function regionWrite(region: MemoryRegion, offset: number, given: number, size: number): boolean {
   const ops = region.ops!;
+  const value = clip(given, size);
   const piece = pieceSize(ops, offset, size);
   if (piece === size) return writePiece(region, ops, offset, value, size);
   const radix = 2 ** (8 * piece);

@@ -185,7 +185,8 @@ export class AddressSpace {
     return value;
   }
   private writeBytewise(address: number, size: number, value: number): void {
-    for (let i = 0; i < size; i++) this.write(address + i, 1, Math.floor(value / 2 ** (8 * i)) % 256);
+    const unsigned = value < 0 ? value + 2 ** (8 * size) : value;
+    for (let i = 0; i < size; i++) this.write(address + i, 1, Math.floor(unsigned / 2 ** (8 * i)) % 256);
   }
 
   private ramWritten(arenaOffset: number, length: number): void {

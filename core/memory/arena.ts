@@ -103,7 +103,7 @@ export class RamArena {
 
   setLogged(offset: number, length: number, client: DirtyClient, isOn: boolean): void {
     const mask = DIRTY_CLIENT[client];
-    for (let page = offset >>> PAGE_BITS, end = (offset + length) >>> PAGE_BITS; page < end; page++)
+    for (let page = offset >>> PAGE_BITS, last = (offset + Math.max(length, 1) - 1) >>> PAGE_BITS; page <= last; page++)
       this.logged[page] = isOn ? this.logged[page]! | mask : this.logged[page]! & ~mask;
   }
 

@@ -64,7 +64,10 @@ describe('address space', () => {
     const { space, root } = board();
     const log: string[] = [];
     const ops = {
-      read: (_: unknown, o: number, s: number) => (log.push(`r${o}.${s}`), s === 1 ? o : 0x04030201),
+      read(_: unknown, o: number, s: number) {
+        log.push(`r${o}.${s}`);
+        return s === 1 ? o : 0x04030201;
+      },
       write: (_: unknown, o: number, v: number, s: number) => void log.push(`w${o}.${s}=${v.toString(16)}`),
     };
     root.addSubregion(0x2000, region().initIo(null, { ...ops, impl: { max: 1 } }, null, 'bytes', 16), 1);
