@@ -5,8 +5,9 @@ import { type BlockNode, openNode } from '../backends/block/node.ts';
 import { type Bus, Device, deviceNew, deviceRealize } from '../hw/core/device.ts';
 import type { DiskGeometry } from '../machines/pc-cmos.ts';
 import { type DriveOptions, DriveTable } from '../options/drive-options.ts';
-import { type Location, withLocation } from '../options/location.ts';
-import type { QemuOpts } from '../options/qemu-opts.ts';
+import { type Location, NO_LOCATION, withLocation } from '../options/location.ts';
+import { GROUPS } from '../options/option-groups.ts';
+import { QemuOpts } from '../options/qemu-opts.ts';
 import { objectSet } from '../qom/object.ts';
 import { assert, UserError } from '../util/errors.ts';
 import type { SystemHost } from './host.ts';
@@ -18,11 +19,20 @@ export interface Drive {
   readonly location: Location;
 }
 
+/** `-drive index=2,media=cdrom`. */
+function defaultCdromOptions(): QemuOpts {
+  const opts = new QemuOpts(GROUPS.drive, undefined, NO_LOCATION);
+  opts.set('index', '2');
+  opts.set('media', 'cdrom');
+  return opts;
+}
+
 /** IDE devices that were attached, by position: channel * 2 + unit. */
 const IDE_POSITIONS = 4;
 
 export class BlockSystem {
   readonly drives: Drive[] = [];
+  private readonly unnamed: BlockBackend[] = [];
   readonly blockHost: BlockHost;
   /** Told how many requests are under way, all drives together. */
   requestsChanged: (pending: number) => void = () => {};
@@ -49,8 +59,34 @@ export class BlockSystem {
     return this.drives.find((drive) => drive.backend.id === id)?.backend ?? null;
   }
 
+  /** Named drives, then those that devices without one made for themselves. */
   get backends(): BlockBackend[] {
-    return this.drives.map((drive) => drive.backend);
+    return [...this.drives.map((drive) => drive.backend), ...this.unnamed];
+  }
+  newEmptyDrive(media: 'disk' | 'cdrom'): BlockBackend {
+    const backend: BlockBackend = new BlockBackend(
+      '',
+      this.hostFor(() => backend),
+      null,
+      {
+        media,
+        isReadonly: media === 'cdrom',
+      },
+    );
+    this.unnamed.push(backend);
+    return backend;
+  }
+  /** The host as one drive sees it: its requests count towards the sum. */
+  private hostFor(backend: () => BlockBackend): BlockHost {
+    return {
+      ...this.blockHost,
+      requestsChanged: (pending) => {
+        this.pendingBy.set(backend(), pending);
+        let sum = 0;
+        for (const count of this.pendingBy.values()) sum += count;
+        this.requestsChanged(sum);
+      },
+    };
   }
   /** A medium for a drive that is already there. @throws UserError in QEMU's words */
   openMedium(backend: BlockBackend, filename: string, format: string | undefined, isReadonly: boolean): BlockNode {
@@ -76,6 +112,15 @@ export class BlockSystem {
         this.drives.push({ options, backend: this.open(options), location: opts.location });
       });
   }
+  /** The empty CD drive that a PC has unless something is in its place: secondary master, `ide1-cd0`. */
+  addDefaultCdrom(): void {
+    const isTaken = this.drives.some(
+      ({ options }) => options.interface === 'ide' && options.bus === 1 && options.unit === 0,
+    );
+    if (isTaken) return;
+    const options = new DriveTable('ide').resolve(defaultCdromOptions());
+    this.drives.push({ options, backend: this.open(options), location: NO_LOCATION });
+  }
   private open(options: DriveOptions): BlockBackend {
     const opened =
       options.file === undefined
@@ -90,23 +135,19 @@ export class BlockSystem {
             rest: options.rest,
           });
     for (const warning of opened?.warnings ?? []) this.host.stderr(`${warning}\n`);
-    const host: BlockHost = {
-      ...this.blockHost,
-      requestsChanged: (pending) => {
-        this.pendingBy.set(backend, pending);
-        let sum = 0;
-        for (const count of this.pendingBy.values()) sum += count;
-        this.requestsChanged(sum);
+    const backend: BlockBackend = new BlockBackend(
+      options.id,
+      this.hostFor(() => backend),
+      opened?.node ?? null,
+      {
+        readError: options.readError,
+        writeError: options.writeError,
+        writeThrough: !options.cache.writeback,
+        noFlush: options.cache.noFlush,
+        media: options.media,
+        isReadonly: options.readOnly,
       },
-    };
-    const backend: BlockBackend = new BlockBackend(options.id, host, opened?.node ?? null, {
-      readError: options.readError,
-      writeError: options.writeError,
-      writeThrough: !options.cache.writeback,
-      noFlush: options.cache.noFlush,
-      media: options.media,
-      isReadonly: options.readOnly,
-    });
+    );
     return backend;
   }
 
@@ -151,10 +192,10 @@ export class BlockSystem {
 
   /** The machine goes on: requests that stopped it are tried again. */
   resume(): void {
-    for (const { backend } of this.drives) backend.resume();
+    for (const backend of this.backends) backend.resume();
   }
   async close(): Promise<void> {
-    await Promise.all(this.drives.map(({ backend }) => backend.drain()));
-    for (const { backend } of this.drives) backend.close();
+    await Promise.all(this.backends.map((backend) => backend.drain()));
+    for (const backend of this.backends) backend.close();
   }
 }

@@ -117,6 +117,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
     emit,
     (kind, id) => (kind === 'drive' ? block.find(id) : kind === 'chardev' ? chardevs.find(id) : null),
     (name) => host.findFirmware(name, folders),
+    (media) => block.newEmptyDrive(media),
   );
   setEnvironment(env);
   phases.advance('machine-created');
@@ -126,6 +127,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
 
   await chardevs.create(command.chardevs);
   block.openDrives(command.drives);
+  if (command.defaults.cdrom && machine instanceof PcMachine) block.addDefaultCdrom();
 
   const globals = new GlobalProperties(command.globals, setFromText);
   const { definition, warnings } = defineCpu(cpuRequest, {
@@ -256,6 +258,7 @@ function createEnvironment(
   emit: MachineEnvironment['emit'],
   findBackend: MachineEnvironment['findBackend'],
   findFirmware: MachineEnvironment['findFirmware'],
+  newEmptyDrive: NonNullable<MachineEnvironment['newEmptyDrive']>,
 ): MachineEnvironment {
   const arena = new RamArena(host.newMemory(), RESERVED_BYTES);
   const unattached = containerGet('/machine/unattached');
@@ -277,6 +280,7 @@ function createEnvironment(
     emit,
     findFirmware,
     findBackend,
+    newEmptyDrive,
     displays: new DisplayRegistry(),
     input: new InputCore({
       after: (ms, task) => clocks.virtual.newTimer(task).modify(clocks.virtual.now() + ms * 1e6),

@@ -232,8 +232,9 @@ export class BlockBackend {
   get isRemovable(): boolean {
     return this.device ? this.device.isRemovable : true;
   }
-  /** Puts another medium in (or none); the old one is closed when its requests are done. */
+  /** Puts another medium in (or none); the old one is closed when its requests are done. @throws UserError when someone else has the file; nothing has changed then */
   setNode(node: BlockNode | null): void {
+    if (this.device) node?.source.lock?.();
     const old = this.node;
     this.node = node;
     if (old) void this.drain().then(() => old.close());

@@ -41,6 +41,8 @@ export interface MachineEnvironment {
   findFirmware(name: string): Uint8Array | null;
   /** `-drive`, `-chardev`, `-netdev` by id. */
   findBackend(kind: 'drive' | 'chardev' | 'netdev', id: string): object | null;
+  /** A drive without a name and without a medium, for a device that was given none; absent on a bare board. */
+  newEmptyDrive?(media: 'disk' | 'cdrom'): object;
   /** Where graphic hardware shows its consoles. */
   readonly displays: DisplayRegistry;
   /** Where keyboards and pointers hear of input. */

@@ -172,11 +172,15 @@ export class IdeCd extends IdeDevice<typeof CD_PROPS> {
   drive!: CdDrive;
   override realize(): void {
     const { props } = this;
-    const backend = props.drive ?? BlockBackend.empty();
+    const backend = props.drive ?? this.emptyDrive();
     const unit = this.plug(backend, 'cd', 'QEMU DVD-ROM', 0);
     this.drive = new CdDrive(unit);
     unit.commands = this.drive;
     unit.reset();
+  }
+  private emptyDrive(): BlockBackend {
+    const made = this.env.newEmptyDrive?.('cdrom');
+    return made instanceof BlockBackend ? made : BlockBackend.empty();
   }
   protected override blockOps(): BlockDeviceOps {
     const ops: Omit<BlockDeviceOps, 'qdevId' | 'qomPath'> = {
