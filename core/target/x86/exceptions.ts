@@ -19,7 +19,7 @@ import {
   setSegment,
 } from './context.ts';
 import { GUEST_FAULT, raise, VECTOR } from './fault.ts';
-import { infoRegisters } from './registers-text.ts';
+import { logRegisters } from './registers-text.ts';
 import { checkStackSegment, setCodeSegment } from './segmentation.ts';
 import { type CpuState, CR0, CS, DESC, DS, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
@@ -88,22 +88,27 @@ export function deliverNmi(ctx: CpuContext): void {
 function deliverChain(ctx: CpuContext, first: Event): void {
   const { state, bus } = ctx;
   let event = first;
+  if (first.kind === 'exception') bus.log('int', () => describeCheck(0xffff_ffff, first.vector));
   for (;;) {
     try {
       const current = event;
-      bus.log('int', () => describe(ctx, current));
+      if (state.protectedMode || isExternal(event)) bus.log('int', () => describe(ctx, current));
       deliver(ctx, event);
       state.set(FIELDS.exceptionVector, 0xffff_ffff);
       return;
     } catch (error) {
       if (error !== GUEST_FAULT) throw error;
     }
+    const failed = event;
+    bus.log('int', () =>
+      describeCheck(failed.kind === 'exception' ? failed.vector : 0xffff_ffff, state.low(FIELDS.exceptionVector)),
+    );
     const next = followUp(state, event);
     if (!next) break;
     event = next;
   }
   state.set(FIELDS.exceptionVector, 0xffff_ffff);
-  bus.log('cpu_reset', () => `Triple fault\n${infoRegisters(state)}`);
+  bus.log('cpu_reset', () => 'Triple fault');
   bus.tripleFault();
 }
 
@@ -119,18 +124,34 @@ function followUp(state: CpuState, event: Event): Event | null {
   return { vector: second, errorCode, kind: 'exception' };
 }
 
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
+}
+
+function describeCheck(oldVector: number, newVector: number): string {
+  return `check_exception old: 0x${hex(oldVector, 1)} new 0x${hex(newVector, 1)}`;
+}
+
+function isExternal(event: Event): boolean {
+  return event.kind === 'interrupt' && event.vector !== VECTOR.NMI;
+}
+
 let eventCount = 0;
-function describe(ctx: CpuContext, event: Event): string {
+/** A line as QEMU's `-d int` has it, and the registers; real mode has no such line. */
+function describe(ctx: CpuContext, event: Event, instructionBytes = 0): string {
   const { state } = ctx;
+  const servicing = isExternal(event) ? `Servicing hardware INT=0x${hex(event.vector, 2)}` : '';
+  if (!state.protectedMode) return servicing;
   const count = String(eventCount++).padStart(6);
-  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
   const cs = state.segments[CS]!;
+  const eip = (state.eip - instructionBytes) >>> 0;
   const last =
     event.vector === VECTOR.PF ? ` CR2=${hex(state.cr2, 16)}` : ` env->regs[R_EAX]=${hex(state.reg32(0), 16)}`;
   return (
+    (servicing ? `${servicing}\n` : '') +
     `${count}: v=${hex(event.vector, 2)} e=${hex(event.errorCode ?? 0, 4)} i=${event.kind === 'software' ? 1 : 0} cpl=${state.cpl} ` +
-    `IP=${hex(cs.selector, 4)}:${hex(state.eip, 16)} pc=${hex((cs.base + state.eip) >>> 0, 16)} ` +
-    `SP=${hex(state.segments[SS]!.selector, 4)}:${hex(state.reg32(ESP), 16)}${last}\n${infoRegisters(state)}`
+    `IP=${hex(cs.selector, 4)}:${hex(eip, 16)} pc=${hex((cs.base + eip) >>> 0, 16)} ` +
+    `SP=${hex(state.segments[SS]!.selector, 4)}:${hex(state.reg32(ESP), 16)}${last}\n${logRegisters(state, eip)}`
   );
 }
 
@@ -139,7 +160,9 @@ export function softwareInterrupt(ctx: CpuContext, vector: number, kind: 'int' |
   const { state } = ctx;
   ctx.activity.softInts[vector]!++;
   if (kind === 'int' && state.vm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
-  deliver(ctx, { vector, kind: kind === 'int1' ? 'int1' : 'software' });
+  const event: Event = { vector, kind: kind === 'int1' ? 'int1' : 'software' };
+  if (state.protectedMode) ctx.bus.log('int', () => describe(ctx, event, kind === 'int' ? 2 : 1));
+  deliver(ctx, event);
   state.set(FIELDS.trapInhibit, 1); // TF is that of the handler now
 }
 
@@ -235,7 +258,7 @@ function deliverProtected(ctx: CpuContext, event: Event): void {
   if (event.errorCode !== undefined) stack.push(size, event.errorCode);
 
   const newSs = ss && markAccessed(ctx, ss.descriptor);
-  setCodeSegment(ctx, (selector & 0xfffc) | newCpl, code); // its accessed bit is the last thing that can fault
+  setCodeSegment(ctx, (selector & 0xfffc) | newCpl, code);
   if (ss && newSs) setSegment(state.segments[SS]!, ss.selector, newSs);
   setStackPointer(ctx, stack.sp);
   if (wasVm86) for (const index of [GS, FS, DS, ES]) state.segments[index]!.set(0, 0, 0, 0);

@@ -131,7 +131,7 @@ export function rdmsr(ctx: CpuContext, cpu: CpuDefinition): void {
       putField(FIELDS.efer);
       return;
     default:
-      ctx.bus.log('unimp', () => `RDMSR 0x${number.toString(16)}: reads as 0\n`);
+      ctx.bus.log('unimp', () => `RDMSR 0x${number.toString(16)}: reads as 0`);
       put(0);
       return;
   }
@@ -180,7 +180,7 @@ export function wrmsr(ctx: CpuContext, cpu: CpuDefinition): void {
       writeEfer(ctx, cpu, low);
       return;
     default:
-      ctx.bus.log('unimp', () => `WRMSR 0x${number.toString(16)}: ignored\n`);
+      ctx.bus.log('unimp', () => `WRMSR 0x${number.toString(16)}: ignored`);
   }
 }
 

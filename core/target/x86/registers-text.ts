@@ -1,5 +1,5 @@
 /** The text of HMP `info registers` (and of `-d cpu`), as QEMU 7.2 prints it. Control and debug registers, FPU and SSE included. */
-import { type CpuState, CS, DESC, EFER, EFLAGS, FIELDS } from './state.ts';
+import { type CpuState, CS, DESC, EFER, EFLAGS, EFLAGS_ARITHMETIC, FIELDS } from './state.ts';
 
 function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, '0');
@@ -125,14 +125,32 @@ function vectorLines(state: CpuState, count: number): string[] {
 /** Every line of `info registers`, ending in a newline. */
 export function infoRegisters(state: CpuState): string {
   const isLong = (state.efer & EFER.LMA) !== 0 && (state.segments[CS]!.flags & DESC.long) !== 0;
+  const lines = [...systemLines(state), efer(state), ...fpuLines(state), ...vectorLines(state, isLong ? 16 : 8)];
+  return `${lines.join('\n')}\n`;
+}
+
+/** What `-d int` and `-d cpu_reset` show of a CPU: no FPU, but the condition codes' state. No newline at the end.
+ *  `eip`: the instruction that is the cause, where EIP has moved on already. */
+export function logRegisters(state: CpuState, eip = state.eip): string {
+  const flags = hex(state.getEflags() & EFLAGS_ARITHMETIC, 8);
+  return [...systemLines(state, eip), `CCS=00000000 CCD=${flags} CCO=EFLAGS`, efer(state)].join('\n');
+}
+
+function efer(state: CpuState): string {
+  return `EFER=${hex64(state, FIELDS.efer)}`;
+}
+
+/** Everything up to the debug registers. */
+function systemLines(state: CpuState, eip = state.eip): string[] {
+  const isLong = (state.efer & EFER.LMA) !== 0 && (state.segments[CS]!.flags & DESC.long) !== 0;
   const wide = (state.efer & EFER.LMA) !== 0;
   const flags = state.getEflags();
   const address = (low: number, high: number) => (wide ? hex(high, 8) : '') + hex(low, 8);
-  const ip = isLong ? `RIP=${hex64(state, FIELDS.rip)}` : `EIP=${hex(state.eip, 8)}`;
+  const ip = isLong ? `RIP=${hex64(state, FIELDS.rip)}` : `EIP=${hex(eip, 8)}`;
   const cr = (name: string, field: typeof FIELDS.cr2) => `${name}=${address(state.low(field), state.high(field))}`;
   const dr = [0, 1, 2, 3].map((i) => `DR${i}=${hex64(state, FIELDS.dr, i)} `).join('');
   const inhibit = state.interruptShadow ? 1 : 0;
-  const lines = [
+  return [
     ...generalLines(state, isLong),
     `${ip} ${isLong ? 'RFL' : 'EFL'}=${hex(flags, 8)} [${flagLetters(flags)}] CPL=${state.cpl} II=${inhibit} ` +
       `A20=${(state.a20Mask >>> 20) & 1} SMM=${state.inSmm ? 1 : 0} HLT=${state.halted ? 1 : 0}`,
@@ -142,9 +160,5 @@ export function infoRegisters(state: CpuState): string {
     `CR0=${hex(state.cr0, 8)} ${cr('CR2', FIELDS.cr2)} ${cr('CR3', FIELDS.cr3)} CR4=${hex(state.cr4, 8)}`,
     dr,
     `DR6=${hex64(state, FIELDS.dr, 6)} DR7=${hex64(state, FIELDS.dr, 7)}`,
-    `EFER=${hex64(state, FIELDS.efer)}`,
-    ...fpuLines(state),
-    ...vectorLines(state, isLong ? 16 : 8),
   ];
-  return `${lines.join('\n')}\n`;
 }

@@ -73,9 +73,9 @@ export function checkStackSegment(ctx: CpuContext, selector: number, cpl: number
   return d;
 }
 
-/** Loads CS. The accessed bit is set in memory; the hidden part keeps the descriptor as it was read, as QEMU shows it. */
+/** Loads CS. Like QEMU and unlike hardware it leaves the accessed bit of code descriptors alone: the registers of a
+ *  running guest then read the same under both. */
 export function setCodeSegment(ctx: CpuContext, selector: number, d: Descriptor): void {
-  markAccessed(ctx, d);
   setSegment(ctx.state.segments[CS]!, selector, d);
 }
 

@@ -1,6 +1,7 @@
 /** System management mode: entry, RSM and the save area in AMD64's layout (AMD APM volume 2, table 10-1), revision 0x20064:
  *  SMBASE can be moved. Not modelled: I/O instruction restart. */
 import { raise, VECTOR } from './fault.ts';
+import { logRegisters } from './registers-text.ts';
 import { CR0, CS, DESC, EFLAGS, FIELDS, LDTR, type StateField, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
@@ -78,7 +79,7 @@ class SaveArea {
 export function enterSmm(ctx: CpuContext): void {
   const { state, bus } = ctx;
   const wasHalted = state.halted;
-  bus.log('int', () => `SMM: enter\n`);
+  bus.log('int', () => `SMM: enter\n${logRegisters(state)}`);
   state.set(FIELDS.inSmm, state.nmiBlocked ? 1 | INSIDE_NMI : 1);
   state.nmiBlocked = true;
   state.halted = false;
@@ -148,7 +149,7 @@ export function rsm(ctx: CpuContext): void {
   state.nmiBlocked = (state.low(FIELDS.inSmm) & INSIDE_NMI) !== 0;
   state.inSmm = false;
   state.smbase = smbase;
-  bus.log('int', () => `SMM: after RSM\n`);
+  bus.log('int', () => `SMM: after RSM\n${logRegisters(state)}`);
   bus.smiAcknowledged?.(false);
   ctx.flushTlb();
   ctx.activity.modeSwitches++;
