@@ -5,8 +5,9 @@ import {
   objectAddChild,
   objectAddLink,
   objectAddProperty,
+  objectCanonicalPath,
   objectClassAddProperty,
-  objectFindProperty,
+  objectDeleteProperty,
   objectNewAs,
   objectUnparent,
   objectUnref,
@@ -144,8 +145,18 @@ export class Device<P extends PropertyTable = any, F extends Fields = any> exten
       throw new UserError(
         `Attempt to set property '${name}' on device '${this.id ?? ''}' (type '${this.typeName}') after it was realized`,
       );
-    (this.props as Record<string, unknown>)[name] = value({ device: this, name });
+    const next = value({ device: this, name });
+    const values = this.props as Record<string, unknown>;
+    if (values[name] !== next) this.kindOf(name)?.release?.(values[name], { device: this, name });
+    values[name] = next;
     this.explicit.add(name);
+  }
+  /** How a property was declared, by the nearest type that did. */
+  kindOf(name: string): PropertyTable[string] | undefined {
+    return this.deviceClass.propertyTables?.find((table) => table[name])?.[name];
+  }
+  override finalize(): void {
+    for (const name of this.explicit) this.kindOf(name)?.release?.(this.propertyValue(name), { device: this, name });
   }
 
   /** Joins the machine: map regions, connect to the bus, arm nothing that reset arms. @throws UserError: the device is then as if never made */
@@ -276,6 +287,7 @@ export function deviceNew<T extends Device>(instance: abstract new () => T, type
 export function deviceRealize(device: Device, bus: Bus | null = null): void {
   assert(!device.isRealized, `${device.typeName} realized twice`);
   const hadParent = device.parent !== null;
+  let link: string | null = null;
   if (!device.parent) {
     objectAddChild(device.env.unattached, 'device[*]', device);
     objectUnref(device);
@@ -284,13 +296,17 @@ export function deviceRealize(device: Device, bus: Bus | null = null): void {
     if (bus) {
       bus.attach(device);
       device.parentBus = bus;
-      const name = `child[${bus.children.length - 1}]`;
-      if (!objectFindProperty(bus, name))
-        objectAddProperty(bus, { name, type: `link<${device.typeName}>`, resolve: () => device });
+      link = objectAddProperty(bus, {
+        name: 'child[*]',
+        type: `link<${device.typeName}>`,
+        get: () => objectCanonicalPath(device),
+        resolve: () => device,
+      });
     }
     device.realize();
   } catch (error) {
     bus?.detach(device);
+    if (bus && link) objectDeleteProperty(bus, link);
     device.parentBus = null;
     if (!hadParent) objectUnparent(device);
     throw error;

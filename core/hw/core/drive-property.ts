@@ -27,6 +27,9 @@ const drive: PropertyKind<BlockBackend | null> = backend<BlockBackend>(
         throw new UserError(`Drive '${found.id}' is already in use by another device`);
       found.owner = device;
     },
+    detach(found, { device }) {
+      if (found.owner === device) found.owner = null;
+    },
   },
 );
 

@@ -24,6 +24,8 @@ export interface PropertyKind<T> {
   print(value: T): string;
   /** As `qom-get` gives it. */
   toJson(value: T): unknown;
+  /** The device lets go of the value: it has got another, or is no more. */
+  release?(value: T, context: PropertyContext): void;
   /** Not in `info qtree`: QOM-only properties such as `bootindex`. */
   readonly isHidden?: boolean;
 }
@@ -67,7 +69,8 @@ function integerKind(typeName: string, minimum: number, maximum: number) {
     parse(text, context) {
       const value = parseInteger(text);
       if (Number.isNaN(value)) throw new UserError(`Parameter '${context.name}' expects integer`);
-      return check(value < 0 && minimum === 0 ? value + maximum + 1 : value, context);
+      // Unsigned numbers are read as 64-bit ones, where a sign wraps; the range of the property comes after.
+      return check(value < 0 && minimum === 0 ? value + 2 ** 64 : value, context);
     },
     accept(value, context) {
       if (typeof value !== 'number' || !Number.isInteger(value)) throw wrongType(context.name, 'integer');
@@ -181,7 +184,8 @@ export function size(
       return Math.floor(value);
     },
     accept(value, context) {
-      if (typeof value !== 'number' || !Number.isInteger(value) || value < 0) throw wrongType(context.name, 'integer');
+      if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value >= 2 ** 64)
+        throw wrongType(context.name, 'integer');
       check(value, context);
       return value;
     },
@@ -200,7 +204,11 @@ export function hidden<T>(kind: PropertyKind<T>): PropertyKind<T> {
 /** A backend named by id and resolved when the property is set: a drive, a character device, a network device. */
 export function backend<T extends { readonly id: string }>(
   description: string,
-  access: { find(id: string, context: PropertyContext): T | null; attach?(backend: T, context: PropertyContext): void },
+  access: {
+    find(id: string, context: PropertyContext): T | null;
+    attach?(backend: T, context: PropertyContext): void;
+    detach?(backend: T, context: PropertyContext): void;
+  },
 ): PropertyKind<T | null> {
   const take = (id: string, context: PropertyContext): T => {
     const found = access.find(id, context);
@@ -216,6 +224,9 @@ export function backend<T extends { readonly id: string }>(
     accept(value, context) {
       if (typeof value !== 'string') throw wrongType(context.name, 'string');
       return take(value, context);
+    },
+    release(value, context) {
+      if (value) access.detach?.(value, context);
     },
     print: (value) => `"${value?.id ?? ''}"`,
     toJson: (value) => value?.id ?? '',
