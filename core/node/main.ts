@@ -9,7 +9,7 @@ import { MonitorHub } from '../monitor/monitor-hub.ts';
 import { type CommandLineResult, type ParsedCommandLine, parseCommandLine } from '../options/command-line.ts';
 import { errorText as userErrorText } from '../options/location.ts';
 import { createBlockControl } from '../system/block-control.ts';
-import { answerHelp } from '../system/help.ts';
+import { answerHelp, vmstateDump } from '../system/help.ts';
 import { createMonitorContext } from '../system/monitor-context.ts';
 import { attachMonitors } from '../system/monitors-init.ts';
 import { qemuInit } from '../system/qemu-init.ts';
@@ -125,6 +125,15 @@ function reportReady(): void {
   closeSync(Number(fd));
 }
 
+async function writeDump(command: ParsedCommandLine, path: string): Promise<void> {
+  try {
+    await nodeHost.writeFile(path, new TextEncoder().encode(vmstateDump(command.machine.type ?? null)));
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`open ${path}: ${error.message}`);
+    throw error;
+  }
+}
+
 async function run(argv: readonly string[]): Promise<void> {
   const command = parse(argv);
   if (command.kind === 'answer') {
@@ -133,6 +142,10 @@ async function run(argv: readonly string[]): Promise<void> {
   }
   if (command.kind === 'help') {
     nodeHost.stdout(answerHelp(command, nodeHost));
+    process.exit(0);
+  }
+  if (command.dumpVmstate !== undefined) {
+    await writeDump(command, command.dumpVmstate);
     process.exit(0);
   }
   if (command.daemonize && process.env[DAEMON_VARIABLE] === undefined) {

@@ -154,8 +154,10 @@ export function devicePropertiesHelp(driver: string): string {
     for (const [name, kind] of Object.entries(table)) {
       if (lines.has(name)) continue;
       const left = `  ${name}=<${kind.typeName}>`;
-      const isPlain = kind.helpDefault === undefined && kind.description === '';
-      const suffix = kind.helpDefault === undefined ? '' : ` (default: ${kind.helpDefault})`;
+      // QEMU adds QOM-only properties by hand and tells neither default nor description of them.
+      const helpDefault = kind.isHidden ? undefined : kind.helpDefault;
+      const isPlain = helpDefault === undefined && kind.description === '';
+      const suffix = helpDefault === undefined ? '' : ` (default: ${helpDefault})`;
       lines.set(name, isPlain ? left : `${left.padEnd(24)} - ${kind.description}${suffix}`);
     }
   if (lines.size === 0) return `There are no options for ${driver}.\n`;

@@ -1,10 +1,12 @@
 /** Help that needs the type registry: machines, CPUs, devices and their properties. */
+import type { DeviceClass } from '../hw/core/device.ts';
 import { findMachineClass, machineHelp } from '../machines/machine.ts';
 import type { HelpRequest } from '../options/command-line.ts';
 import { withLocation } from '../options/location.ts';
 import { classProperties } from '../qom/object.ts';
 import { objectClassGetList } from '../qom/type.ts';
 import { traceEvents } from '../util/trace.ts';
+import { dumpVmstate } from '../vmstate/dump.ts';
 import { cpuHelp } from './cpu-device.ts';
 import { deviceHelp, devicePropertiesHelp } from './device-add.ts';
 import type { SystemHost } from './host.ts';
@@ -38,6 +40,15 @@ export function answerHelp(request: HelpRequest, host: SystemHost): string {
           .join('');
     }
   });
+}
+
+/** The text of `-dump-vmstate`. */
+export function vmstateDump(machine: string | null): string {
+  registerAllTypes();
+  const types = (objectClassGetList('device') as DeviceClass[]).flatMap((c) =>
+    c.vmstate ? [[c.typeName, c.vmstate] as const] : [],
+  );
+  return dumpVmstate(findMachineClass(machine).machineName ?? '', types);
 }
 
 function machinePropertiesHelp(name: string | null): string {
