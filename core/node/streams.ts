@@ -40,19 +40,12 @@ class NodeStream implements HostStream {
   private readonly dataListeners = new Set<(bytes: Uint8Array) => void>();
   private readonly drainListeners = new Set<() => void>();
   private readonly closeListeners = new Set<() => void>();
-  /** Input that came before anyone listened. */
-  private early: Uint8Array[] = [];
   isClosed = false;
 
   constructor(input: Readable | null, output: Writable | null, end: () => void) {
     this.input = input;
     this.output = output;
     this.end = end;
-    input?.on('data', (chunk: Buffer) => {
-      const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
-      if (this.dataListeners.size === 0) this.early.push(bytes);
-      else for (const listener of [...this.dataListeners]) listener(bytes);
-    });
     output?.on('drain', () => {
       for (const listener of [...this.drainListeners]) listener();
     });
@@ -75,8 +68,13 @@ class NodeStream implements HostStream {
     return this.output?.writableLength ?? 0;
   }
   onData(listener: (bytes: Uint8Array) => void): Unsubscribe {
+    // Nothing is read before someone listens: what waits, waits in the system.
+    if (this.dataListeners.size === 0 && this.input?.listenerCount('data') === 0)
+      this.input.on('data', (chunk: Buffer) => {
+        const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length);
+        for (const each of [...this.dataListeners]) each(bytes);
+      });
     this.dataListeners.add(listener);
-    for (const bytes of this.early.splice(0)) listener(bytes);
     return () => this.dataListeners.delete(listener);
   }
   onDrain(listener: () => void): Unsubscribe {

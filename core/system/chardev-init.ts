@@ -12,8 +12,12 @@ import type { ChardevOptions, SocketAddress, SocketBackend } from '../options/ch
 import type { Placed } from '../options/command-line.ts';
 import { located } from '../options/location.ts';
 import { containerGet, objectAddChild, objectNewAs, objectUnref } from '../qom/object.ts';
+import type { ByteStream } from '../util/byte-stream.ts';
 import { UserError } from '../util/errors.ts';
 import type { BoundListener, ListenAddress, SystemHost } from './host.ts';
+
+/** Clients that may wait in line for a socket that serves one. */
+const MAX_WAITING = 8;
 
 export class Chardevs {
   private readonly byId = new Map<string, Chardev>();
@@ -119,34 +123,38 @@ export class Chardevs {
       listener.family === 'unix'
         ? `unix:${listener.service},server=on`
         : `${backend.telnet ? 'telnet' : 'tcp'}:${listener.host}:${listener.service},server=on`;
-    socket.filename = backend.wait || listener.family === 'unix' ? shown : `disconnected:${shown}`;
-    if (listener.family === 'unix') socket.filename = `${shown}`;
+    socket.setAddress(shown);
     await new Promise<void>((resolve) => {
       // One client at a time, as QEMU has it; others wait in line until it goes.
-      const waiting: Parameters<Parameters<BoundListener['onConnection']>[0]>[0][] = [];
+      const waiting: { readonly stream: ByteStream; readonly peer: string }[] = [];
       socket.disconnected = () => {
         const next = waiting.shift();
-        if (next) socket.connect(next);
+        if (next) socket.connect(next.stream, next.peer);
       };
-      listener.onConnection((stream) => {
-        if (!socket.connect(stream)) {
-          waiting.push(stream);
+      listener.onConnection((stream, peer) => {
+        if (!socket.connect(stream, peer)) {
+          if (waiting.length >= MAX_WAITING) {
+            stream.close();
+            return;
+          }
+          const client = { stream, peer };
+          waiting.push(client);
           stream.onClose(() => {
-            const at = waiting.indexOf(stream);
+            const at = waiting.indexOf(client);
             if (at >= 0) waiting.splice(at, 1);
           });
         }
         resolve();
       });
       if (!backend.wait) resolve();
-      else this.host.stderr(`${this.host.program}: info: QEMU waiting for connection on: ${shown}\n`);
+      else this.host.stderr(`${this.host.program}: info: QEMU waiting for connection on: ${socket.filename}\n`);
     });
     return socket;
   }
 
   private async connectClient(socket: SocketChardev, address: ListenAddress, backend: SocketBackend): Promise<void> {
     const shown = address.kind === 'unix' ? `unix:${address.path}` : `tcp:${address.host}:${address.port}`;
-    socket.filename = shown;
+    socket.setAddress(shown);
     const tryAgain = () => {
       if (backend.reconnect > 0) this.host.after(backend.reconnect * 1000, () => void attempt());
     };

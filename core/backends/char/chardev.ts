@@ -64,6 +64,10 @@ export class Chardev extends QomObject {
   /** A break condition towards the outside; most media have none. */
   sendBreak(): void {}
 
+  /** How much input waits for the front end. */
+  protected get heldBytes(): number {
+    return this.backlog.reduce((sum, bytes) => sum + bytes.length, 0);
+  }
   /** The front end has room again. */
   acceptInput(): void {
     while (this.frontend && this.backlog.length > 0) {
@@ -174,6 +178,7 @@ export class StreamChardev extends Chardev {
     stream.onClose(() => {
       if (this.stream !== stream) return;
       this.stream = null;
+      this.closed();
       this.setOpen(false);
       this.disconnected();
     });
@@ -183,6 +188,7 @@ export class StreamChardev extends Chardev {
   protected received(bytes: Uint8Array): void {
     this.deliver(bytes);
   }
+  protected closed(): void {}
   /** The other end has gone: clients may try again. */
   disconnected: () => void = () => {};
   protected override send(bytes: Uint8Array): void {
@@ -209,10 +215,19 @@ const TELNET_OPTION = { binary: 0, echo: 1, suppressGoAhead: 3 } as const;
 /** A socket; with telnet it negotiates character mode and filters the protocol's own bytes. */
 export class SocketChardev extends StreamChardev {
   isTelnet = false;
+  private address = '';
   private telnetState: 'data' | 'iac' | 'option' | 'sub' | 'subIac' = 'data';
 
-  override connect(stream: HostStream): boolean {
-    if (!super.connect(stream)) return false;
+  /** Where it listens or connects to, in QEMU's notation (`unix:PATH,server=on`). */
+  setAddress(address: string): void {
+    this.address = address;
+    this.filename = `disconnected:${address}`;
+  }
+  /** `peer`: `HOST:PORT` of the other end, where it has one. */
+  override connect(stream: HostStream, peer = ''): boolean {
+    if (this.isConnected) return false;
+    this.filename = peer === '' ? this.address : `${this.address} <-> ${peer}`;
+    super.connect(stream);
     this.telnetState = 'data';
     if (this.isTelnet) {
       const { iac, will, doIt } = TELNET;
@@ -222,6 +237,9 @@ export class SocketChardev extends StreamChardev {
       );
     }
     return true;
+  }
+  protected override closed(): void {
+    this.filename = `disconnected:${this.address}`;
   }
   protected override send(bytes: Uint8Array): void {
     if (this.isTelnet && bytes.includes(TELNET.iac))

@@ -4,6 +4,8 @@ import { Chardev, type CharEvent, type CharFrontend } from './chardev.ts';
 
 const MAX_FRONTENDS = 4;
 const ESCAPE = 0x01;
+/** Input for a front end that does not take it; while there is less, Ctrl-a still works. */
+const HELD_LIMIT = 4096;
 const NEWLINE = 0x0a;
 
 /** What the keys after Ctrl-a ask of the machine. */
@@ -31,7 +33,7 @@ export class MuxChardev extends Chardev {
     this.isOpen = below.isOpen;
     this.startedMs = this.nowMs();
     below.attach({
-      canReceive: () => 64,
+      canReceive: () => (this.heldBytes < HELD_LIMIT ? 64 : 0),
       receive: (bytes) => this.take(bytes),
       event: (event) => this.fromBelow(event),
     });
@@ -48,6 +50,10 @@ export class MuxChardev extends Chardev {
     this.users.push(frontend);
     if (this.isOpen) frontend.event?.('opened');
     this.setFocus(this.users.length - 1);
+  }
+  override acceptInput(): void {
+    super.acceptInput();
+    this.below?.acceptInput();
   }
   private setFocus(index: number): void {
     this.users[this.focus]?.event?.('mux-out');

@@ -6,6 +6,8 @@ import { deviceType } from '../core/device.ts';
 import { properties, u32 } from '../core/properties.ts';
 import { IsaDevice } from '../isa/isa-bus.ts';
 
+const OUTPUT_LIMIT = 1 << 20;
+
 const PROPS = properties({ iobase: u32(0xe9), chardev: chardev(), readback: u32(0xe9) });
 
 export class DebugConsole extends IsaDevice<typeof PROPS> {
@@ -15,6 +17,11 @@ export class DebugConsole extends IsaDevice<typeof PROPS> {
     output.attach({ canReceive: () => 0, receive() {} });
     this.mapPorts(iobase, 1, OPS, this.typeName);
   }
+  /** The port cannot say "later": what the host does not take in time is lost. */
+  write(value: number): void {
+    const { chardev: output } = this.props;
+    if (output && output.queuedBytes < OUTPUT_LIMIT) output.write(Uint8Array.of(value));
+  }
   override unrealize(): void {
     this.props.chardev?.detach();
   }
@@ -23,7 +30,7 @@ export class DebugConsole extends IsaDevice<typeof PROPS> {
 const OPS: MemoryRegionOps<DebugConsole> = {
   valid: { min: 1, max: 1 },
   read: (device) => device.props.readback & 0xff,
-  write: (device, _, value) => void device.props.chardev?.write(Uint8Array.of(value)),
+  write: (device, _, value) => device.write(value),
 };
 
 export const debugconType = deviceType({

@@ -480,5 +480,4 @@ export const mc146818RtcType = deviceType({
   class: Mc146818Rtc,
   properties: PROPS,
   vmstate: STATE,
-  userCreatable: false,
 });
