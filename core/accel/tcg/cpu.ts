@@ -36,6 +36,9 @@ const EMPTY = 0xffff_ffff;
 /** A mode that the CPU is never in. */
 const NO_MODE = 0xffff_ffff;
 const BUDGET = FIELDS.budget.offset >>> 2;
+const ATTEND = FIELDS.attend.offset >>> 2;
+/** Helpers of system instructions after which the mode is what it was. */
+const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'clts', 'wbinvd', 'invd']);
 const MODE_WORD = FIELDS.mode.offset >>> 2;
 
 export class X86Cpu {
@@ -378,6 +381,19 @@ export class X86Cpu {
 
   // -- called from generated code ------------------------------------------------------------------------------------
 
+  /** After a system instruction: does the engine have to look before the next block? */
+  private settleSystem(isLight: boolean): void {
+    const { state } = this;
+    const { u32 } = state;
+    let attend = false;
+    if (!isLight) {
+      const mode = u32[MODE_WORD]!;
+      this.updateMode();
+      attend = u32[MODE_WORD]! !== mode;
+    }
+    attend ||= this.attention || state.interruptShadow || (state.eflagsSystem & EFLAGS.TF) !== 0;
+    u32[ATTEND] = attend ? 1 : 0;
+  }
   /** Next block's first record, or 0 to leave. RIP says where; paid for already. */
   private lookup(): number {
     this.memory.record = 0;
@@ -475,8 +491,10 @@ export class X86Cpu {
       },
     };
     const named = createHelpers(context);
-    const names = Object.keys(named);
-    const helpers: Helper[] = Object.values(named);
+    // Light ones first: they change neither segments nor privilege.
+    const names = Object.keys(named).sort((x, y) => Number(LIGHT.has(y)) - Number(LIGHT.has(x)));
+    const helpers: Helper[] = names.map((name) => named[name]!);
+    const lightCount = LIGHT.size;
     const index = new Map(names.map((name, i) => [name, i]));
     Emitter.helperIndex = (name) => {
       const found = index.get(name);
@@ -511,6 +529,7 @@ export class X86Cpu {
           const result = helpers[id]!(a, b, c);
           this.isSystem = false;
           memory.record = 0;
+          this.settleSystem(id < lightCount);
           return result;
         },
         lookup: () => this.lookup(),

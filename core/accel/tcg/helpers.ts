@@ -145,17 +145,14 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
 
     // Flags.
-    readFlags: (size) => {
-      if (size > 1 && state.vm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
-      return state.getEflags() & ~(EFLAGS.RF | EFLAGS.VM);
-    },
-    popf: (size) => {
-      if (state.vm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
-      const sp = state.reg32(ESP);
-      const value = memory.read(stackLinear(sp, size), size24(size));
+    denied: () => raise(state, VECTOR.GP, 0),
+    popf: (value, size) => {
       const mask = changeableFlags(size);
-      setSp(sp + size);
-      state.setEflags((state.getEflags() & ~(mask | EFLAGS.RF)) | (value & mask));
+      const system = mask & ~EFLAGS_ARITHMETIC;
+      const old = state.eflagsSystem;
+      const fresh = ((old & ~(system | EFLAGS.RF)) | (value & system)) >>> 0;
+      if (fresh !== old) state.setSystemFlags(fresh);
+      arithmetic(value);
       return 0;
     },
     sahf: (value) => {

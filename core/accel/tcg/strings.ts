@@ -260,13 +260,30 @@ export class StringOps {
 
   private ins(): number {
     const { memory, bus, state, activity } = this.ctx;
+    const { size, step } = this;
+    const to = state.segments[ES]!;
     const port = state.reg16(EDX);
     this.checkPort(port);
     for (let slice = 0; ; slice += 64) {
       const count = this.get(ECX);
       if (count === 0) return 0;
       if (slice >= this.limit && this.shouldPause) return this.pause();
-      const at = this.address(ES, this.get(EDI), true);
+      const di = this.get(EDI);
+      const n = step > 0 && bus.io.readString ? this.run(to, di, true, count) : 1;
+      if (n > 1) {
+        const target = memory.ramAt((to.base + di) >>> 0, ACCESS.write);
+        if (target >= 0) {
+          memory.noteWrite(target, n * size);
+          const done = bus.io.readString!(port, size, memory.arenaBytes.subarray(target, target + n * size));
+          if (done > 0) {
+            this.move(EDI, done);
+            this.set(ECX, count - done);
+            slice += done;
+            continue;
+          }
+        }
+      }
+      const at = this.address(ES, di, true);
       memory.probeWrite(at, this.size);
       activity.portReads++;
       memory.write(at, this.size, bus.io.read(port, this.size));

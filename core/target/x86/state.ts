@@ -69,6 +69,8 @@ export const FIELDS = {
   tlbBase: field('u32'),
   /** 0xffff or 0xffffffff: the part of ESP that the stack uses. */
   stackMask: field('u32'),
+  /** 1 when a system instruction left something for the engine to look at before the next block. */
+  attend: field('u32'),
   /** What a decoded block depends on besides its address (see decode/mode.ts). */
   mode: field('u32'),
   scratch: field('bytes', 64, 64),
@@ -369,6 +371,11 @@ export class CpuState {
     this.u32[FIELDS.eflagsSystem.offset >>> 2] = flags & ~(EFLAGS_ARITHMETIC | 2) & 0x003f_7fd5;
     this.u32[FIELDS.direction.offset >>> 2] = flags & EFLAGS.DF ? -1 : 1;
     this.setArithmeticFlags(flags);
+  }
+  /** Sets the bits that `eflagsSystem` shows; the others stay. */
+  setSystemFlags(flags: number): void {
+    this.u32[FIELDS.eflagsSystem.offset >>> 2] = flags;
+    this.u32[FIELDS.direction.offset >>> 2] = flags & EFLAGS.DF ? -1 : 1;
   }
   /** Sets O S Z A C P only. */
   setArithmeticFlags(flags: number): void {

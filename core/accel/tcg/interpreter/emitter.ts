@@ -966,26 +966,28 @@ export class Emitter implements Ops<Node> {
       this.frame.scratch.give(I32, entry);
     });
   }
-  /** End of a block after a system instruction: the engine decides anew (mode, interrupts). */
+  /** End of a block after a system instruction: the engine decides anew (mode, interrupts) if it said so. */
   endSystem(): void {
-    this.isEnded = true;
     this.pay();
-    const next = this.callImport(this.imports.lookup, [], true);
-    this.use(next);
-    this.statements.push(() => {
-      this.value(next);
-      const { w } = this;
-      if (this.frame.loopDepth < 0) w.op(OP.return);
-      else {
-        w.tee(this.frame.ip);
-        w.i32(0);
-        w.memory(OP.i32Load, this.layout.state + FIELDS.tlbBase.offset);
-        if (this.frame.tlb >= 0) w.set(this.frame.tlb);
-        else w.op(OP.drop);
-        w.br(OP.brIf, this.frame.loopDepth + this.depth);
-        w.op(OP.return);
-      }
-    });
+    const attend = this.field('attend');
+    this.when(
+      attend,
+      () => {
+        const next = this.callImport(this.imports.lookup, [], true);
+        this.use(next);
+        this.statements.push(() => {
+          const { w } = this;
+          w.i32(0);
+          w.memory(OP.i32Load, this.layout.state + FIELDS.tlbBase.offset);
+          w.set(this.frame.tlb);
+          this.value(next);
+          w.tee(this.frame.ip);
+          w.br(OP.brIf, this.frame.loopDepth + this.depth);
+          w.op(OP.return);
+        });
+      },
+    );
+    this.findBlock();
   }
   /** Stub behind a direct branch: the engine finds the target and patches the branch. */
   link(): void {

@@ -1,6 +1,6 @@
 /** Data movement, exchange, stack. */
-import { EAX, EBP, EBX, ESP } from '../state.ts';
-import { instruction, type Operand, type Ops, type Width } from './ops.ts';
+import { EAX, EBP, EBX, EFLAGS, ESP } from '../state.ts';
+import { type FlagName, instruction, type Operand, type Ops, type Width } from './ops.ts';
 
 const CONDITIONS = ['o', 'no', 'b', 'nb', 'z', 'nz', 'be', 'nbe', 's', 'ns', 'p', 'np', 'l', 'nl', 'le', 'nle'];
 const hex = (n: number) => n.toString(16).padStart(2, '0');
@@ -14,6 +14,28 @@ function pop<V>(o: Ops<V>, dst: Operand<V>): void {
     dst.store(value);
     o.dropStack(dst.width / 8);
   }
+}
+
+/** EFLAGS as PUSHF and LAHF show it: RF and VM read as 0. */
+function flagsImage<V>(o: Ops<V>): V {
+  const system = o.and(o.field('eflagsSystem'), o.const(~(EFLAGS.RF | EFLAGS.VM)));
+  let image = o.or(system, o.const(2));
+  const places: readonly (readonly [FlagName, number])[] = [
+    ['C', 0],
+    ['P', 2],
+    ['A', 4],
+    ['Z', 6],
+    ['S', 7],
+    ['O', 11],
+  ];
+  for (const [name, bit] of places) image = o.or(image, o.shl(o.flag(name), bit));
+  return image;
+}
+/** PUSHF and POPF in virtual-8086 mode need IOPL 3. */
+function requireFlagRights<V>(o: Ops<V>): void {
+  const bits = o.and(o.field('eflagsSystem'), o.const(EFLAGS.VM | EFLAGS.IOPL));
+  const isDenied = o.and(o.ne(o.and(bits, o.const(EFLAGS.VM)), o.const(0)), o.ne(bits, o.const(EFLAGS.VM | EFLAGS.IOPL)));
+  o.when(isDenied, () => void o.call('denied'));
 }
 
 export const MOVE = [
@@ -153,19 +175,27 @@ export const MOVE = [
     name: 'pushf',
     encodings: ['9c'],
     variants: ['opSize', 'stack'],
-    semantics: (o) => o.push(o.call('readFlags', o.const(o.form.opSize / 8)), o.form.opSize),
+    semantics: (o) => {
+      requireFlagRights(o);
+      o.push(flagsImage(o), o.form.opSize);
+    },
   }),
   instruction({
     name: 'popf',
     encodings: ['9d'],
-    variants: ['opSize'],
+    variants: ['opSize', 'stack'],
     ends: 'system',
-    semantics: (o) => void o.call('popf', o.const(o.form.opSize / 8)),
+    semantics: (o) => {
+      requireFlagRights(o);
+      const value = o.stackTop(o.form.opSize);
+      o.call('popf', value, o.const(o.form.opSize / 8));
+      o.dropStack(o.form.opSize / 8);
+    },
   }),
   instruction({
     name: 'lahf',
     encodings: ['9f'],
-    semantics: (o) => o.reg(4, 8).store(o.call('readFlags', o.const(1))),
+    semantics: (o) => o.reg(4, 8).store(flagsImage(o)),
   }),
   instruction({
     name: 'sahf',
