@@ -139,6 +139,14 @@ export class AddressSpace {
     return value;
   }
 
+  /** A run of reads from one register, as string input makes them. Returns how many elements were read; 0: read singly. */
+  readString(address: number, size: AccessSize, target: Uint8Array): number {
+    const range = this.find(address);
+    const ops = range?.region.ops;
+    if (!range || !ops?.readString) return 0;
+    return ops.readString(range.region.device, address - range.start + range.offset, size, target);
+  }
+
   write(address: number, size: AccessSize, value: number): void {
     const range = this.find(address);
     if (!range) return;

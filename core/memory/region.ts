@@ -17,6 +17,8 @@ export interface AccessRules {
 export interface MemoryRegionOps<T = unknown> {
   read(device: T, offset: number, size: number): number;
   write(device: T, offset: number, value: number, size: number): void;
+  /** The same as reading `size` bytes at `offset` again and again, until `target` is full or the device would do more than hand out bytes. Returns how many reads that were; 0: read singly. */
+  readString?(device: T, offset: number, size: number, target: Uint8Array): number;
   readonly valid?: AccessRules & { accepts?(device: T, offset: number, size: number, isWrite: boolean): boolean };
   readonly impl?: AccessRules;
   /** Default little. */

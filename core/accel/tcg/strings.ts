@@ -73,10 +73,9 @@ export class StringOps {
 
   /** Elements from `offset` on that can be done in one go: inside the page, inside the segment without wrap, ascending. 0: none. */
   private run(segment: SegmentRegister, offset: number, isWrite: boolean, want: number): number {
-    const { state } = this.ctx;
     if (this.ctx.isStepped) return 0;
     if (this.step < 0) return this.runDown(segment, offset, isWrite, want);
-    const end = isWrite ? endOf(state.u32, segment, state.segments, 24) : endOf(state.u32, segment, state.segments, 20);
+    const end = isWrite ? segment.writeEnd : segment.readEnd;
     if (offset >= end) return 0;
     const linear = (segment.base + offset) >>> 0;
     const inPage = 4096 - (linear & 0xfff);
@@ -86,8 +85,7 @@ export class StringOps {
   }
   /** Descending: only what surely lies inside page and segment. */
   private runDown(segment: SegmentRegister, offset: number, isWrite: boolean, want: number): number {
-    const { state } = this.ctx;
-    const end = isWrite ? endOf(state.u32, segment, state.segments, 24) : endOf(state.u32, segment, state.segments, 20);
+    const end = isWrite ? segment.writeEnd : segment.readEnd;
     if (offset >= end) return 0;
     const linear = (segment.base + offset) >>> 0;
     if ((linear & 0xfff) + this.size > 4096) return 0;
@@ -120,8 +118,17 @@ export class StringOps {
       const n = Math.min(this.run(from, si, false, count), this.run(to, di, true, count));
       if (n > 1) {
         const source = memory.ramAt((from.base + si) >>> 0, ACCESS.read);
-        const target = source < 0 ? -1 : memory.ramAt((to.base + di) >>> 0, ACCESS.write);
-        if (target >= 0) {
+        const sourcePhys = memory.devicePhys;
+        const target = memory.ramAt((to.base + di) >>> 0, ACCESS.write);
+        if (source < 0 || target < 0) {
+          this.moveByBus(source, sourcePhys, target, memory.devicePhys, n);
+          this.move(ESI, n);
+          this.move(EDI, n);
+          this.set(ECX, count - n);
+          slice += 8 * n;
+          continue;
+        }
+        {
           const bytes = n * size;
           const low = step > 0 ? 0 : size - bytes;
           const s = source + low;
@@ -145,6 +152,19 @@ export class StringOps {
       this.move(EDI, 1);
       this.set(ECX, count - 1);
       slice += 64;
+    }
+  }
+  /** `n` elements inside a page each, at least one side behind the bus. */
+  private moveByBus(source: number, sourcePhys: number, target: number, targetPhys: number, n: number): void {
+    const { memory, bus, activity } = this.ctx;
+    const { size, step } = this;
+    activity.mmioAccesses += n;
+    if (target >= 0) memory.noteWrite(step > 0 ? target : target + size - n * size, n * size);
+    const view = memory.arenaView;
+    for (let i = 0, at = 0; i < n; i++, at += step) {
+      const value = source >= 0 ? load(view, source + at, size) : bus.memory.read(sourcePhys + at, size);
+      if (target >= 0) store(memory.arenaView, target + at, size, value);
+      else bus.memory.write(targetPhys + at, size, value);
     }
   }
   private propagate(all: Uint8Array, s: number, t: number, bytes: number, distance: number, isUp: boolean): void {
@@ -176,6 +196,15 @@ export class StringOps {
       const di = this.get(EDI);
       const n = this.run(to, di, true, count);
       const target = n > 1 ? memory.ramAt((to.base + di) >>> 0, ACCESS.write) : -1;
+      if (n > 1 && target < 0) {
+        const phys = memory.devicePhys;
+        this.ctx.activity.mmioAccesses += n;
+        for (let i = 0, at = phys; i < n; i++, at += step) this.ctx.bus.memory.write(at, size, clip(value, size));
+        this.move(EDI, n);
+        this.set(ECX, count - n);
+        slice += 8 * n;
+        continue;
+      }
       if (target >= 0) {
         const bytes = n * size;
         const t = step > 0 ? target : target + size - bytes;
@@ -347,7 +376,11 @@ export class StringOps {
 function clip(value: number, size: Size): number {
   return size === 4 ? value >>> 0 : size === 2 ? value & 0xffff : value & 0xff;
 }
-/** The fast-check word of a segment register (see state.ts). */
-function endOf(u32: Uint32Array, segment: SegmentRegister, all: readonly SegmentRegister[], word: number): number {
-  return u32[(FIELDS.segments.offset + all.indexOf(segment) * FIELDS.segments.stride + word) >>> 2]!;
+function load(view: DataView, at: number, size: Size): number {
+  return size === 4 ? view.getUint32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at);
+}
+function store(view: DataView, at: number, size: Size, value: number): void {
+  if (size === 4) view.setUint32(at, value, true);
+  else if (size === 2) view.setUint16(at, value, true);
+  else view.setUint8(at, value);
 }

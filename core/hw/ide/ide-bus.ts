@@ -146,6 +146,9 @@ export class IdeBus extends Bus {
   readData(size: number): number {
     return this.selected.readData(size);
   }
+  readDataString(size: number, target: Uint8Array): number {
+    return this.selected.readDataString(size, target);
+  }
   writeData(value: number, size: number): void {
     this.selected.writeData(value, size);
   }

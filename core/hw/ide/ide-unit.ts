@@ -177,6 +177,18 @@ export class IdeUnit {
     if (transfer.position >= transfer.bytes.length) this.endTransfer();
     return value;
   }
+  /** Several reads of the data register at once. Returns how many. */
+  readDataString(size: number, target: Uint8Array): number {
+    const { transfer } = this;
+    if (!transfer?.isToHost) return 0;
+    const count = Math.floor(Math.min(target.length, transfer.bytes.length - transfer.position) / size);
+    if (count <= 0) return 0;
+    const end = transfer.position + count * size;
+    target.set(transfer.bytes.subarray(transfer.position, end));
+    transfer.position = end;
+    if (end >= transfer.bytes.length) this.endTransfer();
+    return count;
+  }
   writeData(value: number, size: number): void {
     const { transfer } = this;
     if (!transfer || transfer.isToHost) return;

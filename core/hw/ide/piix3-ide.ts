@@ -94,6 +94,7 @@ export class Piix3Ide extends PciDevice<PropertyTable, typeof STATE.fields> {
 }
 
 const TASK_FILE: MemoryRegionOps<IdeBus> = {
+  readString: (bus, offset, size, target) => (offset === 0 ? bus.readDataString(size, target) : 0),
   read(bus, offset, size) {
     if (offset === 0) return bus.readData(size);
     let value = 0;

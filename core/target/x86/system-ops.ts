@@ -31,6 +31,8 @@ export interface PageBacking {
 export interface AddressSpace {
   read(addr: number, size: 1 | 2 | 4 | 8): number;
   write(addr: number, size: 1 | 2 | 4 | 8, value: number): void;
+  /** A run of reads from one register; how many were made, 0: read singly. */
+  readString?(addr: number, size: 1 | 2 | 4 | 8, target: Uint8Array): number;
   lookupPage(addr: number): PageBacking | null;
   markDirty(arenaOffset: number, length: number): void;
   subscribe(listener: {
