@@ -17,7 +17,7 @@ import { BlockCache, type HandlerSource, MODE } from './blocks.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
 import { Emitter, type EngineLayout } from './interpreter/emitter.ts';
-import { hotForms, parseForm } from './interpreter/forms.ts';
+import { hotForms, parseForm, WARM_FORMS } from './interpreter/forms.ts';
 import { generateCold, generateInterpreter, SPECIAL } from './interpreter/generate.ts';
 import { RECORD, TLB } from './interpreter/layout.ts';
 import { segmentAddress } from './strings.ts';
@@ -542,21 +542,26 @@ export class X86Cpu {
     const forms = hot.slice();
     let tableNext = 0;
     this.formOf = (handler) => forms[handler - SPECIAL.length];
+    const makeCold = (keys: readonly string[]) => {
+      const made = keys.map(parseForm);
+      const module = new WebAssembly.Module(generateCold(made, this.layout));
+      const { exports } = new WebAssembly.Instance(module, imports);
+      made.forEach((form, i) => {
+        if (tableNext === table.length) table.grow(table.length);
+        table.set(tableNext, exports[String(i)]);
+        numbers.set(form.key, hotCount + tableNext++);
+        forms.push(form);
+      });
+    };
+    makeCold(WARM_FORMS);
     const handlers: HandlerSource = {
       hot: (key) => {
         const known = numbers.get(key);
         return known !== undefined && known < hotCount ? known : -1;
       },
       handler: (key) => {
-        const known = numbers.get(key);
-        if (known !== undefined) return known;
-        const form = parseForm(key);
-        const instance = new WebAssembly.Instance(new WebAssembly.Module(generateCold([form], this.layout)), imports);
-        if (tableNext === table.length) table.grow(table.length);
-        table.set(tableNext, instance.exports['0']);
-        numbers.set(key, hotCount + tableNext);
-        forms.push(form);
-        return hotCount + tableNext++;
+        if (!numbers.has(key)) makeCold([key]);
+        return numbers.get(key)!;
       },
     };
     return { run: main.exports.run as (record: number) => void, handlers };

@@ -14,8 +14,9 @@ import {
 import { TLB } from './interpreter/layout.ts';
 
 const BANK_BYTES = TLB.entries * TLB.entryBytes;
-/** What a slot holds; `used` also while its tags are invalid but it stands in the list. */
-const KIND = { used: 1, global: 2, large: 4 } as const;
+/** What a slot holds; `used` also while its tags are invalid but it stands in the list. `guarded`: the page may be written, but
+ *  holds decoded code. */
+const KIND = { used: 1, global: 2, large: 4, guarded: 8 } as const;
 const CPL = FIELDS.cpl.offset >>> 2;
 const WORDS = TLB.entryBytes / 4;
 
@@ -50,6 +51,7 @@ export class GuestMemory implements LinearMemory {
   private filledCount = 0;
   private readonly kind = new Uint8Array(2 * TLB.entries);
   private hasLarge = false;
+  private readonly codePages: Uint8Array;
   private readonly scratch: DataView;
   private bytes!: Uint8Array;
   private view!: DataView;
@@ -61,6 +63,7 @@ export class GuestMemory implements LinearMemory {
     this.state = state;
     this.bus = bus;
     this.activity = activity;
+    this.codePages = bus.arena.codePages;
     this.tlbOffset = bus.arena.allocate('cpu-tlb', 2 * BANK_BYTES).offset;
     this.tlb = new Uint32Array(bus.arena.memory.buffer, this.tlbOffset, (2 * BANK_BYTES) / 4);
     this.scratch = new DataView(bus.arena.memory.buffer, state.offset + FIELDS.scratch.offset, 64);
@@ -141,11 +144,15 @@ export class GuestMemory implements LinearMemory {
     const { tlb } = this;
     const first = (offset & ~0xfff) >>> 0;
     const end = offset + length;
-    for (let i = 0; i < tlb.length; i += WORDS) {
-      const tag = tlb[i + TLB.write / 4]!;
+    for (let k = 0; k < this.filledCount; k++) {
+      const slot = this.filled[k]!;
+      const i = slot * WORDS;
+      const tag = tlb[i + TLB.read / 4]!;
       if (tag & 0xfff) continue;
       const at = (tag + tlb[i + TLB.addend / 4]!) >>> 0;
-      if (at >= first && at < end) tlb[i + TLB.write / 4] = TLB.invalid;
+      if (at < first || at >= end) continue;
+      tlb[i + TLB.write / 4] = TLB.invalid;
+      this.kind[slot] = this.kind[slot]! & ~KIND.guarded;
     }
   }
 
@@ -184,7 +191,8 @@ export class GuestMemory implements LinearMemory {
     if (translation.executable) tlb[entry + TLB.execute / 4] = tag;
     if (access === ACCESS.write) {
       if (backing.dirtyLogged) this.bus.memory.markDirty(backing.offset, 4096);
-      if (!this.bus.arena.codePages[backing.offset >>> 12]) tlb[entry + TLB.write / 4] = tag;
+      if (this.codePages[backing.offset >>> 12]) this.kind[slot] = this.kind[slot]! | KIND.guarded;
+      else tlb[entry + TLB.write / 4] = tag;
     }
     return place;
   }
@@ -194,7 +202,17 @@ export class GuestMemory implements LinearMemory {
     const entry = this.entryOf(linear, isUser ? 1 : 0);
     const right = access === ACCESS.read ? TLB.read : access === ACCESS.write ? TLB.write : TLB.execute;
     const tag = this.tlb[entry + right / 4]!;
-    if (tag === (linear & ~0xfff) >>> 0) return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
+    const page = (linear & ~0xfff) >>> 0;
+    if (tag === page) return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
+    if (
+      access === ACCESS.write &&
+      (this.kind[entry / WORDS]! & KIND.guarded) !== 0 &&
+      this.tlb[entry + TLB.read / 4] === page
+    ) {
+      const arena = (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
+      // When the last block of the page is gone, a fill gives the write right back.
+      if (this.codePages[arena >>> 12]) return arena;
+    }
     return this.fill(linear, access, isUser).arena;
   }
   /** Arena offset of code, or -1 (then `physOfLast`). */
@@ -210,7 +228,7 @@ export class GuestMemory implements LinearMemory {
 
   /** Announces a write to RAM that may hold code. */
   private guardCode(arena: number, length: number): void {
-    if (this.bus.arena.codePages[arena >>> 12]) this.guard.codeWritten(arena, length);
+    if (this.codePages[arena >>> 12]) this.guard.codeWritten(arena, length);
   }
 
   // -- slow path of generated code -----------------------------------------------------------------------------------
@@ -377,6 +395,10 @@ export class GuestMemory implements LinearMemory {
   }
   get arenaView(): DataView {
     return this.refresh();
+  }
+  /** Physical address of the last place that was not RAM. */
+  get devicePhys(): number {
+    return this.place.phys;
   }
   noteWrite(arena: number, length: number): void {
     this.guardCode(arena, length);

@@ -274,6 +274,13 @@ export class SegmentRegister {
     this.u32[this.at + 5] = plain && up && (!isCode || flags & DESC.writable) ? top : 0;
     this.u32[this.at + 6] = plain && up && !isCode && flags & DESC.writable ? top : 0;
   }
+  /** Offsets below may be accessed with up to 16 bytes without further checks; 0: always check. */
+  get readEnd(): number {
+    return this.u32[this.at + 5]!;
+  }
+  get writeEnd(): number {
+    return this.u32[this.at + 6]!;
+  }
   /** Any offset may be read and written and is its own linear address. */
   get flat(): boolean {
     return this.base === 0 && this.u32[this.at + 6] === 0xffff_ffff;

@@ -970,23 +970,20 @@ export class Emitter implements Ops<Node> {
   endSystem(): void {
     this.pay();
     const attend = this.field('attend');
-    this.when(
-      attend,
-      () => {
-        const next = this.callImport(this.imports.lookup, [], true);
-        this.use(next);
-        this.statements.push(() => {
-          const { w } = this;
-          w.i32(0);
-          w.memory(OP.i32Load, this.layout.state + FIELDS.tlbBase.offset);
-          w.set(this.frame.tlb);
-          this.value(next);
-          w.tee(this.frame.ip);
-          w.br(OP.brIf, this.frame.loopDepth + this.depth);
-          w.op(OP.return);
-        });
-      },
-    );
+    this.when(attend, () => {
+      const next = this.callImport(this.imports.lookup, [], true);
+      this.use(next);
+      this.statements.push(() => {
+        const { w } = this;
+        w.i32(0);
+        w.memory(OP.i32Load, this.layout.state + FIELDS.tlbBase.offset);
+        w.set(this.frame.tlb);
+        this.value(next);
+        w.tee(this.frame.ip);
+        w.br(OP.brIf, this.frame.loopDepth + this.depth);
+        w.op(OP.return);
+      });
+    });
     this.findBlock();
   }
   /** Stub behind a direct branch: the engine finds the target and patches the branch. */

@@ -131,3 +131,17 @@ export function hotForms(): string[] {
   keys.push('loop', 'loop;o16;a16');
   return [...new Set(keys)];
 }
+
+/** Cold forms that firmware and boot loaders use: made together at the start, compiled when first executed. */
+export const WARM_FORMS: readonly string[] = (
+  'jmpFar:i16,i16;o16 movToSeg:i16,r16 cli cld outI:i8,r8 inI:r8,i8 lidt:m16;o16 lgdt:m16;o16 movFromCr:r32,i32 movToCr:i32,r32 ' +
+  'jmpFar:i32,i16 outDx:r16,r8 pushf popf bt:r32,i8 cpuid outDx:r16,r32 inDx:r16,r16 inDx:r32,r16 inDx:r8,r16 movs:i8;rf3 ' +
+  'outDx:r16,r16 ins:i8;rf3 bswap:r32 rol:r16,i8 div:r32 adc:r32,m32 sbb:r32,m32 imul3:r32,m32,i32 movs:i32;rf3 xchg:r8,r8 or:m16,i16 ' +
+  'sbb:m32,i32 shld:r32,r32,i8 movFromSeg:r16,i16 rsm wbinvd rdmsr wrmsr lgdt:m32 callE:r32;s sti pause sgdt:m32 or:m16,r16 ' +
+  'shrd:r32,r32,r8 shrd:r32,r32,i8 setnz:m8 pushSeg3;o16;s pop:m32;s pop:m16;s movFromSeg:m16,i16 pushSeg1;o16;s push:i16;s ' +
+  'push:m16;s push:m32;s movToSeg:i16,m16 iret;o16 int:i8 retf;o16 pushf;o16;s pushSeg0;o16;s popf;o16;s retI:i16;o16;s idiv:r32 ' +
+  'movs:i8;a16;rf3 imul:r16,r16 callFarE:m16;o16 pushf;s movFromSeg:r32,i16 popSeg3;o16;s popSeg0;o16;s div:r16 stos:i16;a16;rf3 ' +
+  'inc:m16 inc:m8 stos:i32;rf3 ins:i16;rf3 outs:i16;rf3 adc:m32,r32 and:m16,i16 add:m16,r16 sidt:m32 lidt:m32 lods:i8 clc stc ' +
+  'shl:m32,i8 stos:i8 shl:m8,i8 xchg:m32,r32 pop:m32 shr:m32,i8 stos:i8;rf3 rdtsc bt:r32,r32 div:m32 movs:i8 mul:m32 ' +
+  'shld:r32,r32,r8 sbb:m32,r32 adc:m32,i32 bt:m32,i8 setz:m8 seto:r8 add:r16,m16 popf;s'
+).split(' ');
