@@ -14,6 +14,7 @@ import type { Pin } from '../hw/core/pin.ts';
 import { bool, onOffAuto, properties, str } from '../hw/core/properties.ts';
 import { SystemBus } from '../hw/core/system-bus.ts';
 import { PIIX3_IDE_IRQS, type Piix3Ide } from '../hw/ide/piix3-ide.ts';
+import type { I8042 } from '../hw/input/i8042.ts';
 import type { I8259 } from '../hw/intc/i8259.ts';
 import type { IsaBus } from '../hw/isa/isa-bus.ts';
 import { FW_CFG, type FwCfg } from '../hw/nvram/fw-cfg.ts';
@@ -22,7 +23,14 @@ import type { PciBus } from '../hw/pci/pci-bus.ts';
 import type { Piix3 } from '../hw/pci/piix3.ts';
 import type { Mc146818Rtc } from '../hw/rtc/mc146818rtc.ts';
 import { FULL_SIZE, MemoryRegion, type MemoryRegionOps } from '../memory/region.ts';
-import { objectAddChild, objectAddLink, objectNewAs, objectUnref, type QomObject } from '../qom/object.ts';
+import {
+  containerGet,
+  objectAddChild,
+  objectAddLink,
+  objectNewAs,
+  objectUnref,
+  type QomObject,
+} from '../qom/object.ts';
 import { UserError } from '../util/errors.ts';
 import { GiB, KiB } from '../util/units.ts';
 import type { KernelBoot } from './kernel-loader.ts';
@@ -124,12 +132,12 @@ export class PcMachine extends Machine {
     objectAddChild(env.unattached, 'sysbus', this.mainBus);
     for (let i = 0; i < settings.cpus; i++) this.looseDevices.push(this.settings.createCpu(i));
     const { pciMemory } = this.createMemory(env.systemMemory);
+    this.createFwCfg(); // before the bridges, where QEMU's `info qtree` and saved state have it
     this.createBridges(pciMemory.pci, pciMemory.ram);
     this.createInterruptControllers();
     if (this.settings.vga === 'std') part('VGA', this.pciBus);
     this.createIsaDevices();
     this.createIdeAndPower();
-    this.createFwCfg();
   }
 
   private get smmEnabled(): boolean {
@@ -148,7 +156,7 @@ export class PcMachine extends Machine {
   private createMemory(system: MemoryRegion): { pciMemory: { pci: MemoryRegion; ram: MemoryRegion } } {
     const env = environment();
     const region = () => objectNewAs(MemoryRegion, 'memory-region');
-    const ram = region().initRam(this, env.arena, 'pc.ram', this.settings.ramBytes);
+    const ram = region().initRam(containerGet('/objects'), env.arena, 'pc.ram', this.settings.ramBytes);
     const alias = (name: string, offset: number, size: number) =>
       region().initAlias(env.unattached, name, ram, offset, size);
     system.addSubregion(0, alias('ram-below-4g', 0, this.below4gBytes));
@@ -223,7 +231,9 @@ export class PcMachine extends Machine {
       if (chardev !== null && index < SERIAL_PORTS.length) part('isa-serial', isaBus, { index, chardev });
     });
     if (this.values.i8042 !== false) {
-      const keyboard = part('i8042', isaBus);
+      const keyboard = part<I8042>('i8042', isaBus);
+      this.mainBus.adopt(keyboard.kbd);
+      this.mainBus.adopt(keyboard.mouse);
       connect(keyboard, '', 0, isaBus.irq(IRQ.keyboard));
       connect(keyboard, '', 1, isaBus.irq(12));
       connect(keyboard, 'a20', 0, this.a20Gate());

@@ -6,7 +6,7 @@ function printDevice(device: Device, indent: number, lines: string[]): void {
   const pad = ' '.repeat(indent);
   lines.push(`${pad}dev: ${device.typeName}, id "${device.id ?? ''}"`);
   const inner = `${pad}  `;
-  for (const [name, pins] of device.inPins) lines.push(`${inner}gpio-in "${name}" ${pins.length}`);
+  for (const [name, pins] of [...device.inPins].reverse()) lines.push(`${inner}gpio-in "${name}" ${pins.length}`);
   for (const [name, pins] of device.outPins) lines.push(`${inner}gpio-out "${name}" ${pins.length}`);
   for (const table of (device.deviceClass.propertyTables ?? []) as readonly PropertyTable[])
     for (const [name, kind] of Object.entries(table))
