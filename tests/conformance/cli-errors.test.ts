@@ -66,7 +66,7 @@ async function run(args: readonly string[]): Promise<Outcome> {
     const exit = await Promise.race([ended, answers.catch(() => ended)]); // it may end before it listens
     return {
       exit,
-      stderr: stderr.replaceAll(`${basename(engine)}: `, 'PROGRAM: ').replaceAll(`${engine}: `, 'PROGRAM: '),
+      stderr: stderr.replace(new RegExp(`^(${engine}|${basename(engine)}):`, 'gm'), 'PROGRAM:'),
     };
   } finally {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
