@@ -160,6 +160,7 @@ async function run(argv: readonly string[]): Promise<void> {
   const vnc = new VncServers(system);
   const hub = new MonitorHub(createMonitorContext(system, createBlockControl(system.block), vnc));
   attachMonitors(hub, command.monitors, chardevs);
+  chardevs.setMuxActions({ quit: () => running.parts.requests.requestShutdown('host-qmp-quit') });
   await vnc.start(command.vnc);
   running.onExit((code) => {
     vnc.close();

@@ -7,7 +7,7 @@ import {
   SocketChardev,
   StreamChardev,
 } from '../backends/char/chardev.ts';
-import { MuxChardev } from '../backends/char/mux.ts';
+import { type MuxActions, MuxChardev } from '../backends/char/mux.ts';
 import type { ChardevOptions, SocketAddress, SocketBackend } from '../options/chardev-options.ts';
 import type { Placed } from '../options/command-line.ts';
 import { located } from '../options/location.ts';
@@ -33,6 +33,10 @@ export class Chardevs {
   }
   get all(): Chardev[] {
     return [...this.byId.values()];
+  }
+  /** What Ctrl-a x and the like do. */
+  setMuxActions(actions: MuxActions): void {
+    for (const chardev of this.byId.values()) if (chardev instanceof MuxChardev) chardev.actions = actions;
   }
   close(): void {
     for (const listener of this.listeners) listener.close();

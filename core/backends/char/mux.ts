@@ -49,7 +49,8 @@ export class MuxChardev extends Chardev {
     }
     this.users.push(frontend);
     if (this.isOpen) frontend.event?.('opened');
-    this.setFocus(this.users.length - 1);
+    // The guest's serial port comes before the monitors, and has the terminal first.
+    if (this.users.length === 1) this.setFocus(0);
   }
   override acceptInput(): void {
     super.acceptInput();
