@@ -48,6 +48,8 @@ export class MainLoop {
   private breathNs = BREATH_NS;
   private isScheduled = false;
   private isInside = false;
+  /** Someone kicked after the requests of this turn were looked at. */
+  private wasKicked = false;
   private cancelSleep: (() => void) | null = null;
   /** Guest instructions per nanosecond, smoothed. */
   private speed = 0.1;
@@ -93,7 +95,10 @@ export class MainLoop {
 
   /** Something happened that the loop should look at: an interrupt, a request, an earlier deadline. */
   kick(): void {
-    if (this.isInside) this.cpu.requestExit();
+    if (this.isInside) {
+      this.wasKicked = true;
+      this.cpu.requestExit();
+    }
     this.idlePoll.wake();
     this.schedule();
   }
@@ -118,6 +123,7 @@ export class MainLoop {
         this.clocks.virtual.runTimers();
         this.clocks.realtime.runTimers();
         this.clocks.host.runTimers();
+        this.wasKicked = false;
         if (!this.handleRequests()) {
           this.hasEnded = true;
           return;
@@ -127,7 +133,8 @@ export class MainLoop {
     } finally {
       this.isInside = false;
     }
-    if (wantsMore) {
+    if (this.wasKicked) this.schedule();
+    else if (wantsMore) {
       const restMs = this.idlePoll.restMs();
       if (restMs > 0) this.sleepUntilDeadline(restMs);
       else this.schedule();

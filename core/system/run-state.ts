@@ -12,13 +12,13 @@ export type RunState =
   | 'io-error'
   | 'debug';
 
-/** From each state, where to. A stop inside `shutdown` or `prelaunch` changes nothing. */
+/** From each state, where to. */
 const TRANSITIONS: Record<RunState, readonly RunState[]> = {
   prelaunch: ['running', 'paused', 'shutdown', 'internal-error'],
   running: ['paused', 'shutdown', 'suspended', 'guest-panicked', 'internal-error', 'io-error', 'debug'],
   paused: ['running', 'prelaunch', 'shutdown', 'internal-error'],
   shutdown: ['paused', 'running', 'prelaunch'],
-  suspended: ['running', 'paused', 'shutdown', 'internal-error'],
+  suspended: ['running', 'paused', 'prelaunch', 'shutdown', 'internal-error'],
   'guest-panicked': ['running', 'paused', 'shutdown', 'prelaunch'],
   'internal-error': ['paused', 'prelaunch', 'shutdown'],
   'io-error': ['running', 'paused', 'prelaunch', 'shutdown'],

@@ -3,6 +3,7 @@ import type { Clocks } from '../clock/clock.ts';
 import { type Bus, type Device, resetBus } from '../hw/core/device.ts';
 import type { MachineEnvironment, ShutdownCause } from '../hw/core/environment.ts';
 import type { Machine } from '../machines/machine.ts';
+import { UserError } from '../util/errors.ts';
 import { guestError } from '../util/log.ts';
 import { type LoopCpu, type LoopHost, MainLoop } from './main-loop.ts';
 import { isGuestCause, type Requests } from './requests.ts';
@@ -72,10 +73,10 @@ export class RunningMachine {
     parts.cpu.reset();
   }
 
-  /** `cont`. */
+  /** `cont`. @throws UserError when only a reset helps */
   resume(): void {
-    if (this.runState.isRunning) return;
-    if (this.runState.needsReset) this.systemReset('host-qmp-system-reset');
+    if (this.runState.isRunning || this.runState.state === 'suspended') return;
+    if (this.runState.needsReset) throw new UserError('Resetting the Virtual Machine is required');
     this.hasStarted = true;
     this.runState.set('running');
     this.mainLoop.resume();
@@ -83,18 +84,17 @@ export class RunningMachine {
   }
   /** `stop`. */
   stop(state: 'paused' | 'shutdown' | 'suspended' | 'internal-error' | 'io-error' | 'debug' = 'paused'): void {
-    const wasRunning = this.runState.isRunning;
-    if (wasRunning) this.mainLoop.pause();
-    if (this.runState.state === 'prelaunch' && state === 'paused') return;
-    if (this.runState.canBecome(state)) this.runState.set(state);
-    if (wasRunning) this.parts.emit('STOP', {});
+    // As in QEMU, a machine that stands still stays in the state that it stopped in.
+    if (!this.runState.isRunning) return;
+    this.mainLoop.pause();
+    this.runState.set(state);
+    this.parts.emit('STOP', {});
   }
 
   systemReset(cause: ShutdownCause): void {
     this.resetAll();
-    this.parts.emit('RESET', { guest: isGuestCause(cause), reason: cause });
-    if (this.runState.state !== 'running' && this.runState.state !== 'paused' && this.runState.canBecome('prelaunch'))
-      this.runState.set('prelaunch');
+    if (cause !== 'subsystem-reset') this.parts.emit('RESET', { guest: isGuestCause(cause), reason: cause });
+    if (this.runState.canBecome('prelaunch')) this.runState.set('prelaunch');
   }
 
   /** Grants what was asked for, in QEMU's order. Returns false when the program is to end. */
@@ -107,8 +107,11 @@ export class RunningMachine {
     }
     if (requests.suspend) {
       requests.suspend = false;
-      this.stop('suspended');
-      this.parts.emit('SUSPEND', {});
+      if (this.runState.isRunning) {
+        this.mainLoop.pause();
+        this.runState.set('suspended');
+        this.parts.emit('SUSPEND', {});
+      }
     }
     if (requests.shutdown) {
       const cause = requests.shutdown;
@@ -121,7 +124,7 @@ export class RunningMachine {
     if (requests.reset) {
       const cause = requests.reset;
       requests.reset = null;
-      if (this.actions.reboot === 'shutdown' && cause !== 'host-qmp-system-reset') {
+      if (this.actions.reboot === 'shutdown' && cause !== 'subsystem-reset') {
         requests.requestShutdown(cause);
         return this.handleRequests();
       }
@@ -130,9 +133,10 @@ export class RunningMachine {
     if (requests.wakeup) {
       requests.wakeup = false;
       if (this.runState.state === 'suspended') {
-        this.systemReset('host-qmp-system-reset');
+        this.resetAll();
+        this.runState.set('running');
+        this.mainLoop.resume();
         this.parts.emit('WAKEUP', {});
-        this.resume();
       }
     }
     if (requests.powerdown) {
