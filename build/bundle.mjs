@@ -58,7 +58,7 @@ async function bundleForNode(entries, outDir) {
       sourcemap: true,
       rolldownOptions: {
         input: Object.fromEntries(Object.entries(entries).map(([key, file]) => [key, join(root, file)])),
-        output: { format: 'es', entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name]-[hash].mjs' },
+        output: { format: 'es', entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name].mjs' },
       },
     },
     define: { __TERRARIUM_VERSION__: JSON.stringify(packages.version) },

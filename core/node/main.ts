@@ -1,6 +1,5 @@
 /** The program `terrarium-x86_64`: QEMU's command line in, a running machine out. */
 
-import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -99,7 +98,8 @@ function writePidFile(path: string): void {
 }
 
 /** The parent's part of `-daemonize`: starts the same program apart from the terminal and waits until it is ready or has failed. */
-function daemonize(argv: readonly string[]): void {
+async function daemonize(argv: readonly string[]): Promise<void> {
+  const { spawn } = await import('node:child_process');
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...argv], {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
@@ -149,7 +149,7 @@ async function run(argv: readonly string[]): Promise<void> {
     process.exit(0);
   }
   if (command.daemonize && process.env[DAEMON_VARIABLE] === undefined) {
-    daemonize(argv);
+    await daemonize(argv);
     return;
   }
   if (command.processName !== undefined) process.title = command.processName;
@@ -180,11 +180,14 @@ async function run(argv: readonly string[]): Promise<void> {
   setInterval(() => {}, 2 ** 30);
 }
 
-setFlagsFromString(`--wasm-tiering-budget=${WASM_TIERING_BUDGET}`);
-run(process.argv.slice(2)).catch((error: unknown) => {
-  if (error instanceof UserError) fail(error);
-  nodeHost.stderr(
-    `${PROGRAM}: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
-  process.exit(70);
-});
+/** Runs the program with the words of its command line. */
+export function main(argv: readonly string[]): void {
+  setFlagsFromString(`--wasm-tiering-budget=${WASM_TIERING_BUDGET}`);
+  run(argv).catch((error: unknown) => {
+    if (error instanceof UserError) fail(error);
+    nodeHost.stderr(
+      `${PROGRAM}: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    );
+    process.exit(70);
+  });
+}
