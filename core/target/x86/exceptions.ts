@@ -85,11 +85,15 @@ export function deliverNmi(ctx: CpuContext): void {
   deliverInterrupt(ctx, VECTOR.NMI);
 }
 
+/** Deliveries in a row without an instruction between them. */
+const MAX_ROUNDS = 64;
+
 function deliverChain(ctx: CpuContext, first: Event): void {
   const { state, bus } = ctx;
   let event = first;
   if (first.kind === 'exception') bus.log('int', () => describeCheck(0xffff_ffff, first.vector));
-  for (;;) {
+  // A guest may build tables in which every delivery clears the way for the next one: such a machine shuts down.
+  for (let round = 0; round < MAX_ROUNDS; round++) {
     try {
       const current = event;
       if (state.protectedMode || isExternal(event)) bus.log('int', () => describe(ctx, current));
@@ -108,8 +112,8 @@ function deliverChain(ctx: CpuContext, first: Event): void {
     event = next;
   }
   state.set(FIELDS.exceptionVector, 0xffff_ffff);
-  bus.log('cpu_reset', () => 'Triple fault');
   bus.tripleFault();
+  ctx.requestExit();
 }
 
 /** What comes after a fault during delivery; null: shutdown. Ends: a benign event is followed by a fault, a contributory one

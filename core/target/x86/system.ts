@@ -53,7 +53,8 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
     writeDr: (index, value) => writeDr(ctx, index, value),
     readDr: (index) => readDr(ctx, index),
     cpuid: () => {
-      const apicBase = ctx.bus.readApicBase?.() ?? 0x800;
+      // A board without a local APIC must not promise one.
+      const apicBase = ctx.bus.readApicBase?.() ?? 0;
       const [eax, ebx, ecx, edx] = cpuid(cpu, state.reg32(EAX), state.reg32(ECX), {
         osxsave: (state.cr4 & CR4.OSXSAVE) !== 0,
         ospke: false,

@@ -34,7 +34,10 @@ function flagsImage<V>(o: Ops<V>): V {
 /** PUSHF and POPF in virtual-8086 mode need IOPL 3. */
 function requireFlagRights<V>(o: Ops<V>): void {
   const bits = o.and(o.field('eflagsSystem'), o.const(EFLAGS.VM | EFLAGS.IOPL));
-  const isDenied = o.and(o.ne(o.and(bits, o.const(EFLAGS.VM)), o.const(0)), o.ne(bits, o.const(EFLAGS.VM | EFLAGS.IOPL)));
+  const isDenied = o.and(
+    o.ne(o.and(bits, o.const(EFLAGS.VM)), o.const(0)),
+    o.ne(bits, o.const(EFLAGS.VM | EFLAGS.IOPL)),
+  );
   o.when(isDenied, () => void o.call('denied'));
 }
 
