@@ -50,10 +50,12 @@ const SECOND = 1e9;
 const FIFO = vmstate('Fifo8', 1, { data: since(1, buffer(FIFO_BYTES)), head: u32Field(), num: u32Field() });
 const thrIpending = vmstate('serial/thr_ipending', 1, { thr_ipending: i32() });
 const transmitter = vmstate('serial/tsr', 1, { tsr_retry: u32Field(), thr: u8Field(), tsr: u8Field() });
-const receiveFifo = vmstate('serial/recv_fifo', 1, { recv_fifo: struct(FIFO) });
-const transmitFifo = vmstate('serial/xmit_fifo', 1, { xmit_fifo: struct(FIFO) });
+const receiveFifo = vmstate('serial/recv_fifo', 1, { recv_fifo: since(1, struct(FIFO)) });
+const transmitFifo = vmstate('serial/xmit_fifo', 1, { xmit_fifo: since(1, struct(FIFO)) });
 const timeoutTimer = vmstate('serial/fifo_timeout_timer', 1, { fifo_timeout_timer: timerField() });
 const timeoutPending = vmstate('serial/timeout_ipending', 1, { timeout_ipending: i32() });
+/** For modem lines of a host's serial port, which there is none of: never saved. */
+const poll = vmstate('serial/poll', 1, { poll_msl: i32(-1), modem_status_poll: timerField() });
 
 type Fifo = ReturnType<typeof FIFO.create>;
 type Parts = ReturnType<typeof thrIpending.create> &
@@ -61,7 +63,8 @@ type Parts = ReturnType<typeof thrIpending.create> &
   ReturnType<typeof receiveFifo.create> &
   ReturnType<typeof transmitFifo.create> &
   ReturnType<typeof timeoutTimer.create> &
-  ReturnType<typeof timeoutPending.create>;
+  ReturnType<typeof timeoutPending.create> &
+  ReturnType<typeof poll.create>;
 /** What the optional parts of the state ask the device that owns it. */
 interface Owner {
   readonly uart: { readonly parts: Parts; readonly s: { readonly iir: number } };
@@ -97,6 +100,7 @@ export const UART_STATE = vmstate(
       part(transmitFifo, (u) => u.parts.xmit_fifo.num > 0),
       part(timeoutTimer, (u) => u.parts.fifo_timeout_timer >= 0),
       part(timeoutPending, (u) => u.parts.timeout_ipending !== 0),
+      part(poll, (u) => u.parts.poll_msl >= 0),
     ],
   },
 );
@@ -114,6 +118,7 @@ export class Uart16550 extends Device<typeof UART_PROPS> {
     ...transmitFifo.create(),
     ...timeoutTimer.create(),
     ...timeoutPending.create(),
+    ...poll.create(),
   };
   private readonly timeout = this.env.clocks.virtual.newTimer(() => this.receiveTimeout());
   private stopWaiting: () => void = () => {};

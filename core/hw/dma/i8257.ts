@@ -5,7 +5,15 @@
  */
 import type { MemoryRegionOps } from '../../memory/region.ts';
 import { guestError, unimplemented } from '../../util/log.ts';
-import { array, i32 as i32Field, struct, u8 as u8Field, u16 as u16Field, vmstate } from '../../vmstate/fields.ts';
+import {
+  array,
+  i32 as i32Field,
+  since,
+  struct,
+  u8 as u8Field,
+  u16 as u16Field,
+  vmstate,
+} from '../../vmstate/fields.ts';
 import { deviceType } from '../core/device.ts';
 import { i32, properties } from '../core/properties.ts';
 import { IsaDevice, mapPortList } from '../isa/isa-bus.ts';
@@ -45,7 +53,7 @@ const STATE = vmstate('dma', 1, {
   mask: u8Field(ALL_MASKED),
   flip_flop: u8Field(),
   dshift: i32Field(),
-  regs: array(4, struct(CHANNEL)),
+  regs: since(1, array(4, struct(CHANNEL))),
 });
 const ADDRESS = 0;
 const COUNT = 1;

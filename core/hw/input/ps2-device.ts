@@ -1,6 +1,6 @@
 /** What PS/2 keyboard and mouse have in common: a queue towards the controller and a line that says that there is something in it. */
 import type { FieldKind, Fields } from '../../vmstate/fields.ts';
-import { i32, vmstate } from '../../vmstate/fields.ts';
+import { i32, named, vmstate } from '../../vmstate/fields.ts';
 import { Device, deviceType } from '../core/device.ts';
 import { type Ps2Common, QUEUE_LIMIT, queueCheck, queueClear, queuePop, queueReply, REPLY_ROOM } from './ps2-queue.ts';
 
@@ -10,7 +10,9 @@ export const SELF_TEST_PASSED = 0xaa;
 export const NO_COMMAND = -1;
 
 /** Where in the queue the replies end that overtook the rest; -1 without any. */
-export const REPLY_QUEUE = vmstate('ps2kbd/command_reply_queue', 0, { cwptr: i32(-1) });
+export const REPLY_QUEUE = vmstate('ps2kbd/command_reply_queue', 0, {
+  cwptr: named('parent_obj.queue.cwptr', i32(-1)),
+});
 
 export interface Ps2Fields extends Fields {
   readonly parent_obj: FieldKind<Ps2Common>;

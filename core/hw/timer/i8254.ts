@@ -59,7 +59,7 @@ const STATE = vmstate(
   3,
   {
     irq_disabled: named('channels[0].irq_disabled', since(3, u32Field())),
-    channels: array(3, struct(COUNTER)),
+    channels: since(2, array(3, struct(COUNTER))),
     next_transition_time: named('channels[0].next_transition_time', i64(-1)),
   },
   { minimumVersion: 2 },
