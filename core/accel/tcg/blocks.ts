@@ -1,8 +1,9 @@
 /** Decoded blocks: records in linear memory, found by where the code is in the arena and the CPU mode. */
 import { type Decoded, decode, MAX_LENGTH } from '../../target/x86/decode/decoder.ts';
+import { INSTRUCTIONS } from '../../target/x86/semantics/index.ts';
 import { DS, ES, FIELDS, SEGMENT, SS } from '../../target/x86/state.ts';
 import type { RamArena } from '../../target/x86/system-ops.ts';
-import { formKey } from './interpreter/forms.ts';
+import { formCode, formKey } from './interpreter/forms.ts';
 import { SPECIAL, type SpecialName } from './interpreter/generate.ts';
 import { RECORD } from './interpreter/layout.ts';
 
@@ -34,7 +35,18 @@ export interface HandlerSource {
   /** Number of a form in the big loop, or -1. */
   hot(key: string): number;
 }
+const RELATIVE = new Set(INSTRUCTIONS.filter((i) => i.encodings.some((e) => / J[bz]$/.test(e))));
+const BIT_TESTS = new Set(INSTRUCTIONS.filter((i) => /^bt[src]?$/.test(i.name)));
 const special = Object.fromEntries(SPECIAL.map((name, i) => [name, i])) as Record<SpecialName, number>;
+/** Effective-address handlers by address size, whether checked, and index (0: none, else scale + 1). */
+const EA = Object.fromEntries(
+  [16, 32].map((size) => [
+    size,
+    ['', 's'].map((checked) =>
+      ['', 'x0', 'x1', 'x2', 'x3'].map((i) => special[`ea${size}${checked}${i}` as SpecialName]),
+    ),
+  ]),
+) as Record<16 | 32, number[][]>;
 /** Bit mask of the 128-byte parts of a page that a range touches. */
 function partsOf(offset: number, length: number): number {
   const first = offset >>> 7;
@@ -200,7 +212,7 @@ export class BlockCache {
         ((mode & MODE.flatData) !== 0 && (memory.segment === DS || memory.segment === SS || memory.segment === ES));
       if (isFlat && memory.addrSize === 32 && !instruction.addressOnly) {
         fused = memory.index < 0 ? 'f' : 'g';
-        handler = this.handlers.hot(formKey(d, fused, flatStack));
+        handler = this.fusedHandler(d, fused, flatStack);
       }
       if (handler >= 0) {
         b = memory.base < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + memory.base * 8;
@@ -211,7 +223,7 @@ export class BlockCache {
         this.effectiveAddress(d, pc, index, isFlat);
       }
     }
-    if (handler < 0) handler = this.handlers.handler(formKey(d, 'm', flatStack));
+    if (handler < 0) handler = this.plainHandler(d, flatStack);
     const registers = [0, b];
     let registerCount = 0;
     let immediates = 0;
@@ -230,16 +242,35 @@ export class BlockCache {
     if (third >= 0) imm = third;
     this.put(handler, pc, index, registers[0]!, registers[1]!, imm, imm2);
   }
+  /** Handler numbers by form: keys are strings and slow. -1: no fused handler. */
+  private readonly known = new Map<number, number>();
+  private fusedHandler(d: Decoded, kind: 'f' | 'g', flatStack: boolean): number {
+    const code = formCode(d, kind, flatStack);
+    let handler = this.known.get(code);
+    if (handler === undefined) {
+      handler = this.handlers.hot(formKey(d, kind, flatStack));
+      this.known.set(code, handler);
+    }
+    return handler;
+  }
+  private plainHandler(d: Decoded, flatStack: boolean): number {
+    const code = formCode(d, 'm', flatStack);
+    let handler = this.known.get(code);
+    if (handler === undefined) {
+      handler = this.handlers.handler(formKey(d, 'm', flatStack));
+      this.known.set(code, handler);
+    }
+    return handler;
+  }
   private effectiveAddress(d: Decoded, pc: number, index: number, isFlat: boolean): void {
     const memory = d.memory!;
     const { addrSize, base, scale } = memory;
-    const name = `ea${addrSize}${isFlat ? '' : 's'}${memory.index < 0 ? '' : `x${scale}`}` as SpecialName;
-    const position = d.operands.findIndex((o) => o.kind === 'm');
-    const isWrite = position === 0 && d.instruction.dst !== 'r';
+    const handler = EA[addrSize][isFlat ? 0 : 1]![memory.index < 0 ? 0 : scale + 1]!;
+    const isWrite = d.operands[0]!.kind === 'm' && d.instruction.dst !== 'r';
     const pointer = segmentPointer(memory.segment);
     const end = pointer + (isWrite ? SEGMENT.writeEnd : SEGMENT.readEnd);
     this.put(
-      special[name],
+      handler,
       pc,
       index,
       base < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + base * 8,
@@ -249,7 +280,7 @@ export class BlockCache {
     );
     // Bit tests with a register index reach beyond the operand.
     const bitIndex = d.operands[1];
-    if (/^bt[src]?$/.test(d.instruction.name) && bitIndex?.kind === 'r')
+    if (bitIndex?.kind === 'r' && BIT_TESTS.has(d.instruction))
       this.put(special[d.opSize === 16 ? 'eaBits16' : 'eaBits32'], pc, index, bitIndex.value, 0, 0, 0);
   }
   /** The records behind an instruction that ends the block. */
@@ -261,8 +292,7 @@ export class BlockCache {
     }
     const record = this.next - RECORD.bytes;
     const { name } = d.instruction;
-    const isRelative = d.instruction.encodings.some((e) => / J[bz]$/.test(e));
-    if (!isRelative) {
+    if (!RELATIVE.has(d.instruction)) {
       this.put(special.find, end, last, 0, 0, 0, 0);
       return;
     }

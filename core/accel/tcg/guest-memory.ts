@@ -334,8 +334,15 @@ export class GuestMemory implements LinearMemory {
       this.bus.memory.write(this.place.phys, size as 1 | 2 | 4, clipped);
       return;
     }
-    this.guardCode(arena, size);
     const view = this.refresh();
+    if (this.codePages[arena >>> 12]) {
+      // Programs that patch themselves often write what is there already.
+      const mask = size === 4 ? 0xffff_ffff : size === 2 ? 0xffff : 0xff;
+      const old =
+        size === 4 ? view.getUint32(arena, true) : size === 2 ? view.getUint16(arena, true) : view.getUint8(arena);
+      if (old === (value & mask) >>> 0) return;
+      this.guard.codeWritten(arena, size);
+    }
     if (size === 4) view.setUint32(arena, value, true);
     else if (size === 2) view.setUint16(arena, value, true);
     else view.setUint8(arena, value);

@@ -32,6 +32,29 @@ export function parseForm(key: string): HandlerForm {
   return { key, instruction, operands, form };
 }
 
+const NUMBER = new Map(INSTRUCTIONS.map((instruction, i) => [instruction, i]));
+const KIND_CODE: Record<OperandKind, number> = { r: 1, m: 2, f: 3, g: 4, i: 5 };
+/** The same as a number: instruction, five bits for each operand, variants. Distinct where keys are distinct. */
+export function formCode(d: Decoded, memoryKind: 'm' | 'f' | 'g', flatStack: boolean): number {
+  let code = NUMBER.get(d.instruction)!;
+  for (let i = 0; i < 3; i++) {
+    const o = d.operands[i];
+    code <<= 5;
+    if (o)
+      code |=
+        KIND_CODE[o.kind === 'm' ? memoryKind : o.kind] * 4 +
+        (o.width === 8 ? 0 : o.width === 16 ? 1 : o.width === 32 ? 2 : 3);
+  }
+  let variants = 0;
+  for (const variant of d.instruction.variants ?? []) {
+    if (variant === 'opSize' && d.opSize === 16) variants |= 1;
+    if (variant === 'addrSize' && d.addrSize === 16) variants |= 2;
+    if (variant === 'rep' && d.rep) variants |= d.rep === 0xf2 ? 4 : 8;
+    if (variant === 'stack' && !flatStack) variants |= 16;
+  }
+  return code * 32 + variants;
+}
+
 /** The key of a decoded instruction's handler. `memoryKind`: how its memory operand is reached. */
 export function formKey(d: Decoded, memoryKind: 'm' | 'f' | 'g', flatStack: boolean): string {
   const { instruction } = d;
