@@ -190,9 +190,11 @@ describe('a running machine', () => {
     expect(m.outcome).toEqual({ events: [], state: 'shutdown', exits: [] });
     expect(() => m.running.resume()).toThrow('Resetting the Virtual Machine is required');
     m.requests.requestReset('host-qmp-system-reset');
-    expect(m.outcome.state).toBe('prelaunch');
-    m.running.resume();
-    expect(m.outcome.state).toBe('running');
+    m.running.resume(); // at once
+    expect(m.outcome).toMatchObject({
+      events: ['RESET {"guest":false,"reason":"host-qmp-system-reset"}', 'RESUME'],
+      state: 'running',
+    });
     m.requests.requestShutdown('host-qmp-quit'); // quit means quit
     expect(m.outcome.exits).toEqual([0]);
   });
