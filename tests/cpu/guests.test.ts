@@ -59,6 +59,7 @@ const CASES: { readonly name: string; readonly cpu?: string; readonly departures
   { name: 'vm86', departures: [] },
   { name: 'tasks', departures: [] },
   { name: 'debug', departures: [] },
+  { name: 'fastcalls', departures: [] },
 ];
 
 function run(program: string, args: string[]): void {

@@ -1,6 +1,7 @@
 /** Helpers that generated code calls by number: what is rare or heavy. Each takes up to three numbers and gives one.
  *  In an instruction that ends its block (`system`) EIP already stands behind it; a fault puts it back. */
 import { raise, VECTOR } from '../../target/x86/fault.ts';
+import { readTsc } from '../../target/x86/msr.ts';
 import {
   type CpuState,
   CR0,
@@ -82,7 +83,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
   };
   const tsc = () => {
     if (state.cr4 & CR4.TSD && state.cpl !== 0 && state.protectedMode) raise(state, VECTOR.GP, 0);
-    const now = bus.tscNow();
+    const now = readTsc(ctx);
     state.setReg32(EAX, now % 2 ** 32);
     state.setReg32(EDX, Math.floor(now / 2 ** 32));
   };

@@ -12,6 +12,7 @@ export const MSR = {
   SMI_COUNT: 0x34,
   CORE_THREAD_COUNT: 0x35,
   UCODE_REV: 0x8b,
+  SYSENTER_CS: 0x174,
   MTRR_CAP: 0xfe,
   MCG_CAP: 0x179,
   MCG_STATUS: 0x17a,
@@ -59,7 +60,7 @@ export function hasMachineCheck(cpu: CpuDefinition): boolean {
 const TWO32 = 0x1_0000_0000;
 
 /** The time-stamp counter as RDTSC shows it: the machine's clock plus what the guest wrote. */
-export function readTsc(ctx: CpuContext): number {
+export function readTsc(ctx: Pick<CpuContext, 'state' | 'bus'>): number {
   const offset = ctx.state.low(FIELDS.tscOffset) + (ctx.state.high(FIELDS.tscOffset) | 0) * TWO32;
   const sum = ctx.bus.tscNow() + offset;
   return sum < 0 ? sum + TWO32 * TWO32 : sum;
@@ -144,6 +145,10 @@ export function wrmsr(ctx: CpuContext, cpu: CpuDefinition): void {
   const low = state.reg32(EAX);
   const high = state.reg32(EDX);
   const number = state.reg32(ECX);
+  if (number === MSR.SYSENTER_CS) {
+    state.set(FIELDS.sysenterCs, low & 0xffff);
+    return;
+  }
   const plain = PLAIN.get(number);
   if (plain) {
     state.setParts(plain[0], low, high, plain[1]);
@@ -184,12 +189,11 @@ export function wrmsr(ctx: CpuContext, cpu: CpuDefinition): void {
   }
 }
 
-/** A bank's control register takes all ones or zero, its status zero only; address and misc are storage. */
+/** A bank's control register takes all ones or zero; the others are storage. */
 function writeBank(ctx: CpuContext, index: number, low: number, high: number): void {
   const isZero = (low | high) === 0;
   const isOnes = (low & high) === -1;
-  if ((index & 3) === 0 ? isZero || isOnes : (index & 3) !== 1 || isZero)
-    ctx.state.setParts(FIELDS.mcBanks, low, high, index);
+  if ((index & 3) !== 0 || isZero || isOnes) ctx.state.setParts(FIELDS.mcBanks, low, high, index);
 }
 
 function writeEfer(ctx: CpuContext, cpu: CpuDefinition, value: number): void {
