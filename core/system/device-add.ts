@@ -32,12 +32,15 @@ export interface DeviceRequest {
   readonly fromJson: boolean;
 }
 
-/** The class of a device that a user may make. @throws UserError */
-export function userDeviceClass(driver: string): DeviceClass {
+function deviceClassByName(driver: string): DeviceClass {
   const klass = objectClassByName(driver);
   if (!klass || !classIsA(klass, 'device')) throw new UserError(`'${driver}' is not a valid device model name`);
   if (klass.isAbstract) throw new UserError("Parameter 'driver' expects a non-abstract device type");
-  const device = klass as DeviceClass;
+  return klass as DeviceClass;
+}
+/** The class of a device that a user may make. @throws UserError */
+export function userDeviceClass(driver: string): DeviceClass {
+  const device = deviceClassByName(driver);
   if (device.userCreatable === false) throw new UserError("Parameter 'driver' expects a pluggable device type");
   return device;
 }
@@ -148,7 +151,7 @@ function deviceLine(c: DeviceClass): string {
 
 /** `-device X,help`. */
 export function devicePropertiesHelp(driver: string): string {
-  const klass = userDeviceClass(driver);
+  const klass = deviceClassByName(driver);
   const lines = new Map<string, string>();
   for (const table of klass.propertyTables ?? [])
     for (const [name, kind] of Object.entries(table)) {

@@ -5,7 +5,7 @@ import { UserError } from '../../util/errors.ts';
 import { struct, vmstate } from '../../vmstate/fields.ts';
 import { deviceRealize, deviceType } from '../core/device.ts';
 import type { MachineEnvironment } from '../core/environment.ts';
-import { hidden, type PropertyContext, type PropertyKind, properties, u32 } from '../core/properties.ts';
+import { type PropertyContext, type PropertyKind, properties, u32 } from '../core/properties.ts';
 import { IsaDevice } from '../isa/isa-bus.ts';
 import { UART_PROPS, UART_STATE, Uart16550, uart16550Type } from './uart16550.ts';
 
@@ -16,11 +16,12 @@ const IRQS = [4, 3, 4, 3] as const;
 /** A property of the UART inside; errors name the UART. */
 function ofUart<T>(kind: PropertyKind<T>): PropertyKind<T> {
   const inside = ({ device, name }: PropertyContext) => ({ device: (device as SerialIsa).uart, name });
-  return hidden({
+  return {
     ...kind,
+    isAlias: true,
     parse: (text, context) => kind.parse(text, inside(context)),
     accept: (value, context) => kind.accept(value, inside(context)),
-  });
+  };
 }
 
 const PROPS = properties({

@@ -28,6 +28,8 @@ export interface PropertyKind<T> {
   release?(value: T, context: PropertyContext): void;
   /** Not in `info qtree`: QOM-only properties such as `bootindex`. */
   readonly isHidden?: boolean;
+  /** A property of an object inside: help tells all of it, `info qtree` nothing. */
+  readonly isAlias?: boolean;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: value types differ property by property; PropertiesOf recovers them

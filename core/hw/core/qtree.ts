@@ -10,7 +10,7 @@ function printDevice(device: Device, indent: number, lines: string[]): void {
   for (const [name, pins] of device.outPins) lines.push(`${inner}gpio-out "${name}" ${pins.length}`);
   for (const table of (device.deviceClass.propertyTables ?? []) as readonly PropertyTable[])
     for (const [name, kind] of Object.entries(table))
-      if (!kind.isHidden) lines.push(`${inner}${name} = ${kind.print(device.propertyValue(name))}`);
+      if (!kind.isHidden && !kind.isAlias) lines.push(`${inner}${name} = ${kind.print(device.propertyValue(name))}`);
   for (const line of device.treeDetails()) lines.push(`${inner}${line}`);
   for (const bus of [...device.childBuses].reverse()) printBus(bus, indent + 2, lines);
 }
