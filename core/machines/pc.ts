@@ -20,6 +20,7 @@ import type { IsaBus } from '../hw/isa/isa-bus.ts';
 import { FW_CFG, type FwCfg } from '../hw/nvram/fw-cfg.ts';
 import { type I440FxPciHost, i440FxNew } from '../hw/pci/i440fx.ts';
 import type { PciBus } from '../hw/pci/pci-bus.ts';
+import { queryPci } from '../hw/pci/pci-info.ts';
 import type { Piix3 } from '../hw/pci/piix3.ts';
 import type { Mc146818Rtc } from '../hw/rtc/mc146818rtc.ts';
 import { FULL_SIZE, MemoryRegion, type MemoryRegionOps } from '../memory/region.ts';
@@ -336,6 +337,10 @@ export class PcMachine extends Machine {
   /** What `info roms` tells of the BIOS. */
   get bios(): { readonly bytes: number; readonly name: string } {
     return { bytes: this.settings.bios.length, name: this.settings.biosName };
+  }
+  /** What `query-pci` tells. */
+  pciInfo(): ReturnType<typeof queryPci> {
+    return queryPci(this.pciBus);
   }
   /** `info pic`. */
   picText(): string {

@@ -1,6 +1,5 @@
 /** The machine as its monitors see it. */
 import { qtreeText } from '../hw/core/qtree.ts';
-import { queryPci } from '../hw/pci/pci-info.ts';
 import { machineClasses } from '../machines/machine.ts';
 import type {
   BlockControl,
@@ -212,7 +211,7 @@ function guestAccess(system: System): GuestAccess {
     writePort: (port, value, size) => env.io.write(port & 0xffff, size, value),
     get pci(): readonly PciBusInfo[] {
       if (!pc) return [];
-      return queryPci(pc.pciBus).map(({ bus, devices }) => ({
+      return pc.pciInfo().map(({ bus, devices }) => ({
         bus,
         devices: devices.map((d) => ({
           bus: d.bus,
