@@ -53,7 +53,7 @@ for (const type of [
   deviceType({ name: 'test-loose', category: 'misc', description: 'on no bus' }),
   deviceType({ name: 'test-bridge', busType: 'PCI' }),
 ])
-  typeRegister({ instance: Device as new () => Device, ...type });
+  typeRegister(type);
 
 const request = (driver: string, more: Partial<DeviceRequest> = {}): DeviceRequest => ({
   driver,
@@ -123,7 +123,7 @@ describe('-device', () => {
     for (let i = 0; i < 2; i++) add('test-hd', { bus: 'ide.0' });
     expect(() => add('test-hd', { bus: 'ide.0' })).toThrow("Bus 'ide.0' is full");
     for (let i = 0; i < 2; i++) add('test-hd');
-    expect(() => add('test-hd')).toThrow("No free 'IDE' bus found for device 'test-hd'");
+    expect(() => add('test-hd')).toThrow("No 'IDE' bus found for device 'test-hd'");
   });
 
   it('refuses an id twice', () => {

@@ -68,7 +68,6 @@ function findBus(request: DeviceRequest, klass: DeviceClass): Bus | null {
   const candidates = [...allBuses()].filter((b) => b.isA(wanted));
   const free = candidates.find((b) => b.children.length < b.capacity);
   if (free) return free;
-  if (candidates.length > 0) throw new UserError(`No free '${wanted}' bus found for device '${request.driver}'`, '');
   throw new UserError(`No '${wanted}' bus found for device '${request.driver}'`);
 }
 

@@ -9,6 +9,12 @@ export interface GlobalProperty {
   readonly value: string;
 }
 
+/** QEMU reads globals with another parser than `-device`, which names integers by their size. */
+function asGlobal(message: string, device: Device, { property }: GlobalProperty): string {
+  const isSigned = device.kindOf(property)?.typeName.startsWith('int');
+  return message.replace(/ expects integer$/, isSigned ? ' expects int64' : ' expects uint64');
+}
+
 export class GlobalProperties {
   private readonly list: readonly GlobalProperty[];
   private readonly used = new Set<GlobalProperty>();
@@ -29,7 +35,7 @@ export class GlobalProperties {
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         throw new UserError(
-          `can't apply global ${global.driver}.${global.property}=${global.value}: ${error.message}`,
+          `can't apply global ${global.driver}.${global.property}=${global.value}: ${asGlobal(error.message, device, global)}`,
           error.hint,
         );
       }
