@@ -39,6 +39,9 @@ const BUDGET = FIELDS.budget.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
 /** Helpers of system instructions after which the mode is what it was. */
 const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'clts', 'wbinvd', 'invd']);
+/** What is fetched from a device at a time, and where the rest of an instruction goes that begins in RAM. */
+const DEVICE_BYTES = 16;
+const DEVICE_REST = 2048;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
 
 export class X86Cpu {
@@ -414,10 +417,10 @@ export class X86Cpu {
     const start = memory.locateCode(linear);
     if (start < 0) return this.uncached(linear, mode);
     let block = blocks.find(start, mode);
-    // The rest of an instruction that crosses pages may have been mapped elsewhere.
-    if (block && block.second >= 0 && block.second !== this.nextPage(linear)) {
-      blocks.invalidate(block.start, 1);
-      block = undefined;
+    // The rest of an instruction that crosses pages may have been mapped elsewhere, or be a device's and read anew.
+    if (block && block.second >= 0) {
+      if (block.second !== this.nextPage(linear)) blocks.invalidate(block.start, 1);
+      if (!block.isValid) block = undefined;
     }
     if (!block) {
       const { generation } = blocks;
@@ -438,17 +441,21 @@ export class X86Cpu {
   }
   private nextPage(linear: number): number {
     const at = this.memory.locateCode(((linear & ~0xfff) + 4096) >>> 0);
-    if (at < 0) throw new Error('code that runs from RAM into a device is not modelled');
-    return at;
+    return at < 0 ? this.copyFromDevice(DEVICE_REST) : at;
   }
   /** Code in device memory: copied to a page of its own, one instruction at a time. */
   private uncached(linear: number, mode: number): number {
+    return this.blocks.build(this.copyFromDevice(0), linear, mode | MODE.single, () => 0).record;
+  }
+  /** Takes the code that `locateCode` found in a device to a place in a page of its own; what was decoded from there before is void. */
+  private copyFromDevice(place: number): number {
     const { arena, memory } = this.bus;
     this.devicePage ??= arena.allocate('cpu-device-code', 4096).offset;
     const phys = this.memory.physOfLast;
-    this.blocks.invalidate(this.devicePage, 4096);
-    for (let i = 0; i < 16; i++) arena.bytes[this.devicePage + i] = memory.read(phys + i, 1);
-    return this.blocks.build(this.devicePage, linear, mode | MODE.single, () => 0).record;
+    const at = this.devicePage + place;
+    this.blocks.invalidate(at, DEVICE_BYTES);
+    for (let i = 0; i < DEVICE_BYTES; i++) arena.bytes[at + i] = memory.read(phys + i, 1);
+    return at;
   }
   private devicePage: number | undefined;
 

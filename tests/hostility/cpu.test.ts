@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { bareMachine, enterFlat32 } from '../../core/accel/tcg/testing.ts';
+import { fuzzCpu, newFuzzMachine } from './cpu-fuzz.ts';
+
+describe('the CPU under random code', () => {
+  const machine = newFuzzMachine();
+  it('faults, halts or shuts down, and nothing else', () => {
+    let executed = 0;
+    let shutdowns = 0;
+    for (let seed = 1; seed <= 25; seed++) {
+      const run = fuzzCpu(seed, machine);
+      executed += run.executed;
+      shutdowns += run.shutdowns;
+    }
+    expect(executed).toBeGreaterThan(100_000);
+    expect(shutdowns).toBeGreaterThan(3);
+  });
+
+  it('fetches the rest of an instruction from a device', () => {
+    const m = bareMachine(1 << 16);
+    m.dma(0xffff, Uint8Array.of(0xb8)); // mov eax, imm32, which is all device
+    enterFlat32(m, 0xffff);
+    for (let i = 0; i < 2; i++) {
+      m.cpu.state.eip = 0xffff;
+      m.cpu.state.setReg32(0, 0);
+      m.cpu.run(1);
+      expect(m.cpu.state.reg32(0)).toBe(0x5a5a_5a5a);
+    }
+  });
+});
