@@ -28,6 +28,7 @@ import {
   containerGet,
   objectAddChild,
   objectAddLink,
+  objectAddProperty,
   objectNewAs,
   objectUnref,
   type QomObject,
@@ -223,6 +224,8 @@ export class PcMachine extends Machine {
       rtc.setTimeSource(settings.rtcClock, settings.rtcStartSeconds);
     });
     connect(this.rtc, '', 0, isaBus.irq(8));
+    objectAddLink(this, 'rtc_state', 'isa-device', { get: () => this.rtc });
+    objectAddProperty(this, { name: 'rtc-time', type: 'struct tm', get: () => this.rtc.date() });
     const pit = part('isa-pit', isaBus, { iobase: 0x40 });
     connect(pit, '', 0, isaBus.irq(0));
     part('isa-pcspk', isaBus, {}, (speaker) => {

@@ -1,6 +1,7 @@
 /** Sockets, the terminal and pipes of Node as the machine's byte streams. */
 import { closeSync, createReadStream, createWriteStream, existsSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { createServer, connect as netConnect, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { getSystemErrorMessage } from 'node:util';
 import type { HostStream } from '../backends/char/chardev.ts';
@@ -42,18 +43,20 @@ class NodeStream implements HostStream {
   private readonly closeListeners = new Set<() => void>();
   isClosed = false;
 
-  constructor(input: Readable | null, output: Writable | null, end: () => void) {
+  /** `endsWithInput`: an end of the input is an end of the stream. */
+  constructor(input: Readable | null, output: Writable | null, end: () => void, endsWithInput = true) {
     this.input = input;
     this.output = output;
     this.end = end;
     output?.on('drain', () => {
       for (const listener of [...this.drainListeners]) listener();
     });
-    for (const side of new Set([input, output])) {
+    for (const side of new Set([endsWithInput ? input : null, output])) {
       side?.on('error', () => this.closed());
       side?.on('close', () => this.closed());
     }
-    input?.on('end', () => this.closed());
+    if (endsWithInput) input?.on('end', () => this.closed());
+    else input?.on('error', () => {});
   }
   private closed(): void {
     if (this.isClosed) return;
@@ -117,6 +120,9 @@ export function listen(address: ListenAddress): Promise<BoundListener> {
 function listenUnix(path: string): Promise<BoundListener> {
   // A socket file that somebody left behind is replaced, as QEMU does.
   if (existsSync(path)) unlinkSync(path);
+  // libuv calls a missing folder a lack of permission.
+  if (!existsSync(dirname(path)))
+    return Promise.reject(new UserError(`Failed to bind socket to ${path}: ${SENTENCES.ENOENT}`));
   return open(
     { path },
     (error) => `Failed to bind socket to ${path}: ${errorText(error)}`,
@@ -204,7 +210,8 @@ export function stdio(signal: boolean): HostStream {
     stdin.setRawMode(true);
     process.once('exit', () => stdin.setRawMode(false));
   }
-  const stream = new NodeStream(stdin, null, () => {});
+  // Output goes on when there is no more input (`< /dev/null`).
+  const stream = new NodeStream(stdin, null, () => {}, false);
   stdout.on('error', () => {});
   const CTRL_C = 3;
   return Object.assign(stream, {
