@@ -55,6 +55,15 @@ function partsOf(offset: number, length: number): number {
 }
 const segmentPointer = (index: number) => FIELDS.segments.offset + index * FIELDS.segments.stride;
 
+interface DroppedBlock {
+  readonly block: Block;
+  readonly bytes: Uint8Array;
+  /** Record addresses and the handlers that stood there. */
+  readonly handlers: readonly number[];
+}
+/** Remembered forms of a block that changes. */
+const VARIANTS = 8;
+
 export class BlockCache {
   private readonly arena: RamArena;
   private readonly handlers: HandlerSource;
@@ -64,6 +73,8 @@ export class BlockCache {
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
   private blocks = new Map<number, Block>();
+  /** Blocks that a write dropped, by key: code that patches itself tends to come back to what it was. */
+  private dropped = new Map<number, DroppedBlock[]>();
   private pages = new Map<number, Block[]>();
   /** For each arena page which of its 32 parts hold decoded code: most writes to a page with code miss it. */
   private readonly parts = new Uint32Array(1 << 20);
@@ -94,6 +105,7 @@ export class BlockCache {
       this.parts[page] = 0;
     }
     this.blocks.clear();
+    this.dropped.clear();
     this.pages.clear();
     this.next = this.pool;
     this.generation++;
@@ -132,6 +144,8 @@ export class BlockCache {
   /** Decodes a block. `start`: arena offset of its code; `linear`: its address. `fetchSecond` gives the arena offset of the next page
    *  (and may fault) for an instruction that crosses. */
   build(start: number, linear: number, mode: number, fetchSecond: () => number): Block {
+    const revived = this.revive(start * MODE_SHIFT + mode);
+    if (revived) return revived;
     if (this.next + BLOCK_RECORDS * RECORD.bytes > this.pool + POOL_BYTES) this.clear();
     const { bytes } = this.arena;
     const isCode32 = (mode & MODE.code32) !== 0;
@@ -333,7 +347,7 @@ export class BlockCache {
   }
 
   /** Drops the blocks that overlap a written range. */
-  invalidate(arenaOffset: number, length: number): void {
+  invalidate(arenaOffset: number, length: number, isBeforeWrite = false): void {
     const lastPage = (arenaOffset + length - 1) >>> 12;
     for (let page = arenaOffset >>> 12; page <= lastPage; page++) {
       const from = Math.max(arenaOffset, page * 4096);
@@ -349,7 +363,7 @@ export class BlockCache {
           (block.start >>> 12 === page
             ? block.start < to && block.start + block.length > from
             : block.second < to && block.second + MAX_LENGTH > from);
-        if (hits) this.drop(block);
+        if (hits) this.drop(block, isBeforeWrite);
         if (!block.isValid) continue;
         there[kept++] = block;
         parts |= block.start >>> 12 === page ? partsOf(block.start & 0xfff, block.length) : partsOf(0, MAX_LENGTH);
@@ -362,16 +376,47 @@ export class BlockCache {
       }
     }
   }
+  /** A dropped block whose code is again what it was decoded from. */
+  private revive(key: number): Block | null {
+    const variants = this.dropped.get(key);
+    if (!variants) return null;
+    const all = this.arena.bytes;
+    for (let v = 0; v < variants.length; v++) {
+      const { block, bytes, handlers } = variants[v]!;
+      let i = 0;
+      while (i < bytes.length && all[block.start + i] === bytes[i]) i++;
+      if (i < bytes.length) continue;
+      variants.splice(v, 1);
+      for (let k = 0; k < handlers.length; k += 2) this.u16[(handlers[k]! - this.pool) >>> 1] = handlers[k + 1]!;
+      block.isValid = true;
+      this.blocks.set(key, block);
+      this.register(block, block.start, block.length);
+      return block;
+    }
+    return null;
+  }
   /** Makes every instruction of the block find its successor afresh; whoever still points here is led on. */
-  private drop(block: Block): void {
+  private drop(block: Block, isBeforeWrite: boolean): void {
     block.isValid = false;
     if (this.blocks.get(block.key) === block) this.blocks.delete(block.key);
+    const handlers: number[] = [];
     let previous = -1;
     for (let record = block.record; record < block.end; record += RECORD.bytes) {
       const at = record - this.pool;
       const index = this.u8[at + RECORD.index]!;
-      if (index !== previous) this.u16[at >>> 1] = special.resync;
+      if (index !== previous) {
+        handlers.push(record, this.u16[at >>> 1]!);
+        this.u16[at >>> 1] = special.resync;
+      }
       previous = index;
+    }
+    if (!isBeforeWrite || block.second >= 0) return;
+    const bytes = this.arena.bytes.slice(block.start, block.start + block.length);
+    const variants = this.dropped.get(block.key);
+    if (!variants) this.dropped.set(block.key, [{ block, bytes, handlers }]);
+    else {
+      if (variants.length === VARIANTS) variants.shift();
+      variants.push({ block, bytes, handlers });
     }
   }
 }

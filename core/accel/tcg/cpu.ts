@@ -118,7 +118,9 @@ export class X86Cpu {
     };
     this.ops = options.createOps ? options.createOps(context) : createSystemOps(context, options.definition);
     this.memory.ops = this.ops;
-    this.memory.guard = { codeWritten: (offset, length) => this.blocks.invalidate(offset, length) };
+    this.memory.guard = {
+      codeWritten: (offset, length, isBefore) => this.blocks.invalidate(offset, length, isBefore),
+    };
     this.memory.onFlush = () => this.flushTlb();
     const machine = this.assemble();
     this.interpret = machine.run;

@@ -23,7 +23,7 @@ const WORDS = TLB.entryBytes / 4;
 /** Drops decoded code that a write hits. */
 export interface CodeGuard {
   /** The CPU itself is about to write `length` bytes at an arena offset of a page with code. */
-  codeWritten(arenaOffset: number, length: number): void;
+  codeWritten(arenaOffset: number, length: number, isBeforeWrite: boolean): void;
 }
 
 /** Data and I/O breakpoints, while any is set. */
@@ -71,7 +71,7 @@ export class GuestMemory implements LinearMemory {
     bus.memory.subscribe({
       flatViewChanged: () => this.onFlush(),
       dirtyCleared: (offset, length) => this.dropWriteRights(offset, length),
-      ramWritten: (offset, length) => this.guard.codeWritten(offset, length),
+      ramWritten: (offset, length) => this.guard.codeWritten(offset, length, false),
     });
   }
   /** Flushes what depends on translations; the engine adds its jump cache. */
@@ -228,7 +228,7 @@ export class GuestMemory implements LinearMemory {
 
   /** Announces a write to RAM that may hold code. */
   private guardCode(arena: number, length: number): void {
-    if (this.codePages[arena >>> 12]) this.guard.codeWritten(arena, length);
+    if (this.codePages[arena >>> 12]) this.guard.codeWritten(arena, length, true);
   }
 
   // -- slow path of generated code -----------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ export class GuestMemory implements LinearMemory {
       const old =
         size === 4 ? view.getUint32(arena, true) : size === 2 ? view.getUint16(arena, true) : view.getUint8(arena);
       if (old === (value & mask) >>> 0) return;
-      this.guard.codeWritten(arena, size);
+      this.guard.codeWritten(arena, size, true);
     }
     if (size === 4) view.setUint32(arena, value, true);
     else if (size === 2) view.setUint16(arena, value, true);
