@@ -271,6 +271,7 @@ export class VncClient {
     this.#await(1, ([shared]) => {
       this.isShared = shared !== 0;
       if (!this.#server.admit(this)) throw new ProtocolError('not admitted beside other clients');
+      this.#server.refreshIfStale(); // nobody may have looked since the guest changed its mode
       const { tracker } = this.#server;
       this.#setSize(tracker);
       this.#out.u16(this.#width).u16(this.#height);
