@@ -3,6 +3,7 @@ import type { CursorImage } from '../backends/display/console.ts';
 import { clipRect, type Rect } from '../backends/display/surface.ts';
 import { type InputButton, KeyState, LED } from '../backends/input/input-core.ts';
 import { keyOfKeysym, keyOfQnum, type QKeyCode } from '../backends/input/qkeycodes.ts';
+import { ByteQueue } from '../util/byte-queue.ts';
 import type { ByteStream } from '../util/byte-stream.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { vncAuthResponse } from './des.ts';
@@ -80,8 +81,7 @@ export class VncClient {
   #minor = 8;
   #challenge: Uint8Array | null = null;
 
-  #input: Uint8Array[] = [];
-  #inputLength = 0;
+  readonly #input = new ByteQueue();
   #expect: Expectation;
   #parsing = false;
 
@@ -135,8 +135,7 @@ export class VncClient {
     if (this.phase === 'closed') return;
     const wasRunning = this.phase === 'running';
     this.phase = 'closed';
-    this.#input = [];
-    this.#inputLength = 0;
+    this.#input.clear();
     this.#keys.releaseAll();
     if (wasRunning && this.#buttons) this.#releaseButtons();
     this.#server.clientClosed(this);
@@ -150,17 +149,16 @@ export class VncClient {
   #receive(bytes: Uint8Array): void {
     if (this.phase === 'closed' || bytes.length === 0) return;
     this.#input.push(bytes);
-    this.#inputLength += bytes.length;
     this.#parse();
-    if (this.#expect.count === Infinity && this.#inputLength > MAX_WAITING_INPUT) this.close();
+    if (this.#expect.count === Infinity && this.#input.length > MAX_WAITING_INPUT) this.close();
   }
   #parse(): void {
     if (this.#parsing) return; // a message that is being handled will come back here
     this.#parsing = true;
     try {
-      while (this.phase !== 'closed' && this.#inputLength >= this.#expect.count) {
+      while (this.phase !== 'closed' && this.#input.length >= this.#expect.count) {
         const { count, take } = this.#expect;
-        take(this.#pull(count));
+        take(this.#input.take(count));
       }
       this.#flush();
     } catch (error) {
@@ -171,27 +169,6 @@ export class VncClient {
     } finally {
       this.#parsing = false;
     }
-  }
-  #pull(count: number): Uint8Array {
-    const first = this.#input[0];
-    if (count === 0 || !first) return new Uint8Array(0);
-    this.#inputLength -= count;
-    if (first.length >= count) {
-      if (first.length === count) this.#input.shift();
-      else this.#input[0] = first.subarray(count);
-      return first.subarray(0, count);
-    }
-    const joined = new Uint8Array(count);
-    let filled = 0;
-    while (filled < count) {
-      const chunk = this.#input[0]!;
-      const part = chunk.subarray(0, count - filled);
-      joined.set(part, filled);
-      filled += part.length;
-      if (part.length === chunk.length) this.#input.shift();
-      else this.#input[0] = chunk.subarray(part.length);
-    }
-    return joined;
   }
   #await(count: number, take: (bytes: Uint8Array) => void): void {
     this.#expect = { count, take };
@@ -271,7 +248,7 @@ export class VncClient {
     this.#await(1, ([shared]) => {
       this.isShared = shared !== 0;
       if (!this.#server.admit(this)) throw new ProtocolError('not admitted beside other clients');
-      this.#server.refreshIfStale(); // nobody may have looked since the guest changed its mode
+      this.#server.readSurface(); // nobody may have looked since the guest changed its mode
       const { tracker } = this.#server;
       this.#setSize(tracker);
       this.#out.u16(this.#width).u16(this.#height);

@@ -240,12 +240,17 @@ export class VncServer {
   refreshIfStale(): void {
     if (!this.#tracker.isReady || this.#services.clock.now() - this.#refreshedNs >= REFRESH_NS) this.refresh();
   }
-  /** Draws what is new and offers it to all clients. */
-  refresh(): void {
+  /** Brings size and content of the surface up to date; what has changed is offered with the next refresh. */
+  readSurface(): void {
     if (this.#refreshing) return;
     this.#refreshing = true;
     this.#console.refresh();
     this.#refreshing = false;
+  }
+  /** Draws what is new and offers it to all clients. */
+  refresh(): void {
+    if (this.#refreshing) return;
+    this.readSurface();
     this.#refreshedNs = this.#services.clock.now();
     this.#intervalNs = Math.min(this.#intervalNs + REFRESH_STEP_NS, REFRESH_MAX_NS);
     if (this.#tracker.hasSuspects) {

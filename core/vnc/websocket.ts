@@ -1,4 +1,5 @@
 /** The server's side of WebSocket (RFC 6455) as a byte stream over a byte stream. Text frames are refused, extensions not offered. */
+import { ByteQueue } from '../util/byte-queue.ts';
 import type { ByteStream, Unsubscribe } from '../util/byte-stream.ts';
 import { encodeUtf8 } from './byte-writer.ts';
 
@@ -6,7 +7,8 @@ import { encodeUtf8 } from './byte-writer.ts';
 export type Sha1 = (bytes: Uint8Array) => Uint8Array;
 
 const MAX_REQUEST_BYTES = 4096;
-const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+/** The largest message of RFB is a clipboard of 1 MiB. */
+const MAX_FRAME_BYTES = 2 * 1024 * 1024;
 const MAX_CONTROL_BYTES = 125;
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
@@ -24,7 +26,7 @@ class WebSocketStream implements ByteStream {
   readonly #data = new Set<(bytes: Uint8Array) => void>();
   readonly #drain = new Set<() => void>();
   readonly #close = new Set<() => void>();
-  #input = new Uint8Array(0);
+  readonly #input = new ByteQueue();
   #waiting: Uint8Array[] | null = [];
   #inMessage = false;
   #isClosed = false;
@@ -75,7 +77,7 @@ class WebSocketStream implements ByteStream {
   #ended(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#input = new Uint8Array(0);
+    this.#input.clear();
     for (const listener of [...this.#close]) listener();
   }
   #send(opcode: number, payload: Uint8Array): void {
@@ -103,10 +105,7 @@ class WebSocketStream implements ByteStream {
 
   #receive(bytes: Uint8Array): void {
     if (this.#isClosed) return;
-    const joined = new Uint8Array(this.#input.length + bytes.length);
-    joined.set(this.#input, 0);
-    joined.set(bytes, this.#input.length);
-    this.#input = joined;
+    this.#input.push(bytes);
     if (this.#waiting && !this.#upgrade()) return;
     while (!this.#isClosed && this.#frame());
   }
@@ -114,7 +113,7 @@ class WebSocketStream implements ByteStream {
   // ---- the HTTP request
 
   #upgrade(): boolean {
-    const end = indexOfBlankLine(this.#input);
+    const end = indexOfBlankLine(this.#input.peek().subarray(0, MAX_REQUEST_BYTES + 4));
     if (end < 0) {
       if (this.#input.length > MAX_REQUEST_BYTES) this.#refuse('431 Request Header Fields Too Large');
       return false;
@@ -123,8 +122,8 @@ class WebSocketStream implements ByteStream {
       this.#refuse('431 Request Header Fields Too Large');
       return false;
     }
-    const [first = '', ...lines] = String.fromCharCode(...this.#input.subarray(0, end)).split('\r\n');
-    this.#input = this.#input.slice(end + 4);
+    const [first = '', ...lines] = String.fromCharCode(...this.#input.take(end)).split('\r\n');
+    this.#input.skip(4);
     const headers = new Map<string, string>();
     for (const line of lines) {
       const colon = line.indexOf(':');
@@ -163,7 +162,7 @@ class WebSocketStream implements ByteStream {
 
   /** Handles one complete frame; false when there is none yet. */
   #frame(): boolean {
-    const input = this.#input;
+    const input = this.#input.peek();
     if (input.length < 2) return false;
     const opcode = input[0]! & 0x0f;
     const final = (input[0]! & FIN) !== 0;
@@ -193,7 +192,7 @@ class WebSocketStream implements ByteStream {
     const mask = input.subarray(at, at + 4);
     const payload = input.slice(at + 4, at + 4 + length);
     for (let i = 0; i < length; i++) payload[i]! ^= mask[i & 3]!;
-    this.#input = input.slice(at + 4 + length);
+    this.#input.skip(at + 4 + length);
     this.#handle(opcode, final, payload);
     return true;
   }
