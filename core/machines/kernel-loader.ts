@@ -20,6 +20,9 @@ export interface KernelFiles {
 }
 
 const MULTIBOOT_MAGIC = 0x1bad_b002;
+/** Above lie the extended BIOS data area and video memory. */
+const LOW_MEMORY_END = 0x9_0000;
+const TOO_LARGE = 'multiboot kernel does not fit into the machine’s memory';
 
 function text(value: string): Uint8Array {
   const bytes: number[] = [];
@@ -28,7 +31,8 @@ function text(value: string): Uint8Array {
     if (code < 0x80) bytes.push(code);
     else bytes.push(...encodeCodePoint(code));
   }
-  return Uint8Array.from([...bytes, 0]);
+  bytes.push(0);
+  return Uint8Array.from(bytes);
 }
 function encodeCodePoint(code: number): number[] {
   if (code < 0x800) return [0xc0 | (code >> 6), 0x80 | (code & 63)];
@@ -36,10 +40,21 @@ function encodeCodePoint(code: number): number[] {
   return [0xf0 | (code >> 18), 0x80 | ((code >> 12) & 63), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63)];
 }
 
+/** What a file is that `-kernel` names; only then it is clear what `-initrd` means. */
+export function kernelKind(kernel: Uint8Array): 'linux' | 'multiboot' | 'unknown' {
+  if (isLinux(kernel)) return 'linux';
+  return findMultibootHeader(kernel) >= 0 ? 'multiboot' : 'unknown';
+}
+
 /** @throws UserError when the image is neither, or does not fit */
 export function loadKernel(files: KernelFiles, lowRamBytes: number): KernelBoot {
-  const multiboot = findMultibootHeader(files.kernel);
-  return multiboot >= 0 ? loadMultiboot(files, multiboot, lowRamBytes) : loadLinux(files, lowRamBytes);
+  if (!isLinux(files.kernel)) {
+    const multiboot = findMultibootHeader(files.kernel);
+    if (multiboot >= 0) return loadMultiboot(files, multiboot, lowRamBytes);
+    // Kernels from before the boot protocol (Linux 1.3.72 and older) are not supported.
+    throw new UserError(files.initrd ? TOO_OLD_FOR_INITRD : 'invalid kernel header');
+  }
+  return loadLinux(files, lowRamBytes);
 }
 
 const SETUP = {
@@ -57,14 +72,22 @@ const SETUP = {
 } as const;
 const LOADED_HIGH = 1;
 const CAN_USE_HEAP = 0x80;
-/** No number was assigned to this loader: "undefined" with protocol 2.02 semantics. */
-const LOADER_UNDEFINED = 0xff;
+/** Loader number B (QEMU's, assigned in Linux's boot protocol), version 0: what follows is what QEMU's loader does. */
+const LOADER_QEMU = 0xb0;
+/** The firmware keeps the top of low memory for its tables: an initial disk must not reach into it. */
+const FIRMWARE_TABLES_BYTES = 0x2_0000;
+
+const TOO_OLD_FOR_INITRD = 'linux kernel too old to load a ram disk';
+
+/** Whether a file has the header of the Linux boot protocol ("HdrS"). */
+function isLinux(kernel: Uint8Array): boolean {
+  const view = new DataView(kernel.buffer, kernel.byteOffset, kernel.length);
+  return kernel.length >= 0x400 && view.getUint32(SETUP.magic, true) === 0x5372_6448;
+}
 
 function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
   const { kernel } = files;
   const view = new DataView(kernel.buffer, kernel.byteOffset, kernel.length);
-  if (kernel.length < 0x400 || view.getUint32(SETUP.magic, true) !== 0x5372_6448)
-    throw new UserError('invalid kernel header');
   const protocol = view.getUint16(SETUP.version, true);
   const isHigh = protocol >= 0x200 && (view.getUint8(SETUP.loadFlags) & LOADED_HIGH) !== 0;
   const setupSectors = view.getUint8(SETUP.setupSects) || 4;
@@ -83,7 +106,7 @@ function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
     header.setUint16(0x20, 0xa33f, true);
     header.setUint16(0x22, commandLineAddress - realAddress, true);
   }
-  if (protocol >= 0x200) header.setUint8(SETUP.typeOfLoader, LOADER_UNDEFINED);
+  if (protocol >= 0x200) header.setUint8(SETUP.typeOfLoader, LOADER_QEMU);
   if (protocol >= 0x201) {
     header.setUint8(SETUP.loadFlags, header.getUint8(SETUP.loadFlags) | CAN_USE_HEAP);
     header.setUint16(SETUP.heapEnd, commandLineAddress - realAddress - 0x200, true);
@@ -93,10 +116,10 @@ function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
   let initrdAddress = 0;
   const { initrd } = files;
   if (initrd) {
-    if (protocol < 0x200) throw new UserError('linux kernel too old to load a ram disk');
+    if (protocol < 0x200) throw new UserError(TOO_OLD_FOR_INITRD);
     const highest = Math.min(
       protocol >= 0x203 ? header.getUint32(SETUP.initrdMax, true) : 0x37ff_ffff,
-      lowRamBytes - 1,
+      lowRamBytes - FIRMWARE_TABLES_BYTES - 1,
     );
     initrdAddress = Math.floor((highest + 1 - initrd.length) / 4096) * 4096;
     if (initrdAddress < kernelAddress + body.length)
@@ -153,10 +176,10 @@ function loadMultiboot(files: KernelFiles, headerAt: number, lowRamBytes: number
   const flags = view.getUint32(headerAt + 4, true);
   if (flags & 0xffff & ~3)
     throw new UserError(`multiboot: unsupported required features in header flags 0x${flags.toString(16)}`);
-  const image = flags & 0x1_0000 ? addressedImage(view, kernel, headerAt) : elfImage(view, kernel);
+  const image =
+    flags & 0x1_0000 ? addressedImage(view, kernel, headerAt, lowRamBytes) : elfImage(view, kernel, lowRamBytes);
   const end = image.address + image.bytes.length;
-  if (image.address < 0x1_0000 || end > lowRamBytes)
-    throw new UserError('multiboot kernel does not fit into the machine’s memory');
+  if (image.address < 0x1_0000 || end > lowRamBytes) throw new UserError(TOO_LARGE);
 
   // Modules go page aligned behind the kernel, as one piece with it; information and strings below 640 KiB.
   const infoAddress = 0x9000;
@@ -164,7 +187,7 @@ function loadMultiboot(files: KernelFiles, headerAt: number, lowRamBytes: number
   const stringBase = MULTIBOOT_INFO.mmapOffset + MULTIBOOT_INFO.mmapEntries * 24 + files.modules.length * 16;
   const addString = (value: string): number => {
     const at = infoAddress + stringBase + strings.length;
-    strings.push(...text(value));
+    for (const byte of text(value)) strings.push(byte);
     return at;
   };
   const commandLineAt = addString(files.append === '' ? files.kernelName : `${files.kernelName} ${files.append}`);
@@ -180,6 +203,8 @@ function loadMultiboot(files: KernelFiles, headerAt: number, lowRamBytes: number
   whole.set(image.bytes);
   for (const { at, module } of places) whole.set(module.bytes, at - image.address);
 
+  if (infoAddress + stringBase + strings.length > LOW_MEMORY_END)
+    throw new UserError('multiboot command lines do not fit into low memory');
   const info = new Uint8Array(stringBase + strings.length);
   info.set(strings, stringBase);
   const out = new DataView(info.buffer);
@@ -221,7 +246,7 @@ function loadMultiboot(files: KernelFiles, headerAt: number, lowRamBytes: number
 }
 
 /** Load addresses given in the Multiboot header itself (the "a.out kludge"). */
-function addressedImage(view: DataView, kernel: Uint8Array, headerAt: number): Image {
+function addressedImage(view: DataView, kernel: Uint8Array, headerAt: number, lowRamBytes: number): Image {
   if (headerAt + 32 > kernel.length) throw new UserError('invalid multiboot header');
   const [headerAddress, loadAddress, loadEnd, bssEnd, entry] = [12, 16, 20, 24, 28].map((o) =>
     view.getUint32(headerAt + o, true),
@@ -231,14 +256,15 @@ function addressedImage(view: DataView, kernel: Uint8Array, headerAt: number): I
   const loadBytes = loadEnd === 0 ? kernel.length - fileOffset : loadEnd - loadAddress;
   if (loadBytes <= 0 || fileOffset + loadBytes > kernel.length) throw new UserError('invalid load_end_addr address');
   const size = bssEnd === 0 ? loadBytes : bssEnd - loadAddress;
-  if (size < loadBytes || size > 0x8000_0000) throw new UserError('invalid bss_end_addr address');
+  if (size < loadBytes) throw new UserError('invalid bss_end_addr address');
+  if (loadAddress + size > lowRamBytes) throw new UserError(TOO_LARGE);
   const bytes = new Uint8Array(size);
   bytes.set(kernel.subarray(fileOffset, fileOffset + loadBytes));
   return { address: loadAddress, bytes, entry };
 }
 
 /** A 32-bit x86 ELF executable, by its program headers. */
-function elfImage(view: DataView, kernel: Uint8Array): Image {
+function elfImage(view: DataView, kernel: Uint8Array, lowRamBytes: number): Image {
   if (kernel.length < 52 || view.getUint32(0, false) !== 0x7f45_4c46)
     throw new UserError('multiboot kernel is neither ELF nor has load addresses');
   if (view.getUint8(4) !== 1 || view.getUint16(18, true) !== 3)
@@ -264,7 +290,7 @@ function elfImage(view: DataView, kernel: Uint8Array): Image {
   if (segments.length === 0) throw new UserError('ELF file has nothing to load');
   const start = Math.min(...segments.map((s) => s.physical));
   const end = Math.max(...segments.map((s) => s.physical + s.memoryBytes));
-  if (end - start > 0x8000_0000) throw new UserError('ELF segments are too far apart');
+  if (end > lowRamBytes) throw new UserError(TOO_LARGE);
   const bytes = new Uint8Array(end - start);
   for (const s of segments) bytes.set(kernel.subarray(s.offset, s.offset + s.fileBytes), s.physical - start);
   return { address: start, bytes, entry: view.getUint32(24, true) };

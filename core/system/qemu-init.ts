@@ -7,7 +7,7 @@ import { Clocks } from '../clock/clock.ts';
 import { registerDeviceCatalog } from '../hw/catalog.ts';
 import { deviceNew, deviceRealize, forgetAutomaticIds } from '../hw/core/device.ts';
 import { type MachineEnvironment, setEnvironment } from '../hw/core/environment.ts';
-import { loadKernel } from '../machines/kernel-loader.ts';
+import { kernelKind, loadKernel } from '../machines/kernel-loader.ts';
 import { findMachineClass, type Machine, machineNew, registerMachineBase } from '../machines/machine.ts';
 import { PcMachine, type PcSettings, pcMachineType } from '../machines/pc.ts';
 import { AddressSpace } from '../memory/address-space.ts';
@@ -326,15 +326,18 @@ function loadKernelFiles(command: ParsedCommandLine, host: SystemHost, ramBytes:
     .filter((part) => part !== '')
     .map((part) => ({ path: part.split(' ')[0]!, commandLine: part }));
   const below4g = Math.min(ramBytes, 0xc000_0000);
-  const isLinux =
-    kernel.length > 0x206 && new DataView(kernel.buffer, kernel.byteOffset).getUint32(0x202, true) === 0x5372_6448;
+  const kind = kernelKind(kernel);
+  const initrd = (path: string) => (kind === 'linux' ? read(path, 'initrd') : new Uint8Array(0));
   return loadKernel(
     {
       kernel,
       kernelName: command.kernel!,
       append: command.append ?? '',
-      initrd: isLinux && command.initrd !== undefined ? read(command.initrd, 'initrd') : null,
-      modules: isLinux ? [] : modules.map(({ path, commandLine }) => ({ bytes: read(path, 'initrd'), commandLine })),
+      initrd: command.initrd === undefined || kind === 'multiboot' ? null : initrd(command.initrd),
+      modules:
+        kind === 'multiboot'
+          ? modules.map(({ path, commandLine }) => ({ bytes: read(path, 'initrd'), commandLine }))
+          : [],
     },
     below4g,
   );
