@@ -111,7 +111,7 @@ export function hotForms(): string[] {
         ...(w === 32 && name !== 'neg' && name !== 'not' ? ['m32', 'f32'].map((m) => `${name}:${m}`) : []),
       );
   for (const name of ['shl', 'shr', 'sar', 'rol', 'ror']) {
-    keys.push(`${name}:r32,i32`, `${name}:r32,i8`, `${name}:r32,r8`);
+    keys.push(`${name}:r32,i8`, `${name}:r32,r8`);
     if (name.startsWith('s')) keys.push(`${name}:r16,i8`, `${name}:r8,i8`);
   }
   for (const from of [8, 16])
@@ -132,7 +132,7 @@ export function hotForms(): string[] {
     keys.push(`push:r32${stack}`, `push:i32${stack}`, `pop:r32${stack}`, `push:r16${stack}`, `pop:r16${stack}`);
   keys.push('push:m32', 'push:f32', 'leave');
   for (const o of ['', ';o16']) {
-    keys.push(`jmp${o}`, `jmpE:r32${o}`);
+    keys.push(`jmp${o}`, `jmpE:r${o ? 16 : 32}${o}`);
     for (const c of CONDITIONS) keys.push(`j${c}${o}`);
   }
   keys.push(
