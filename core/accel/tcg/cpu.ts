@@ -198,6 +198,11 @@ export class X86Cpu {
     }
     this.jumpCount = kept;
   }
+  /** Guest RAM was replaced behind everyone's back (a snapshot was loaded): nothing decoded is to be trusted. */
+  flushCode(): void {
+    this.blocks.clear();
+    this.flushTlb();
+  }
   translateDebug(linear: number): number | null {
     return this.ops.translateDebug(linear);
   }

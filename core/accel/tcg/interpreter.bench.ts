@@ -22,6 +22,10 @@ const LOOPS: Record<string, string> = {
   crc32: '8a16 46 81e6ffff0000 89f8 30d0 0fb6c0 c1ef08 333c8500000200 ebe4',
 };
 
+/** Least that is accepted, in million instructions a second. */
+const BARS: Record<string, number> = { registers: 150, memory: 100 };
+let failed = false;
+
 const started = performance.now();
 const first = bareMachine(4 << 20);
 enterFlat32(first, 0x1000);
@@ -40,9 +44,12 @@ for (const [name, hex] of Object.entries(LOOPS)) {
     m.cpu.run(5_000_000);
     rates.push((m.cpu.executed - count) / (performance.now() - before) / 1000);
   }
+  const bar = BARS[name] ?? 0;
+  if (Math.max(...rates) < bar) failed = true;
   console.log(
     `${name.padEnd(10)} first ${rates[0]!.toFixed(0).padStart(4)}  best ${Math.max(...rates)
       .toFixed(0)
       .padStart(4)} MIPS`,
   );
 }
+if (failed) throw new Error('slower than the bar');
