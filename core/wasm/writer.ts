@@ -3,7 +3,7 @@ import { OP } from './opcodes.ts';
 
 /** A growing byte string with the format's integer encodings. */
 export class ByteWriter {
-  bytes: Uint8Array;
+  bytes: Uint8Array<ArrayBuffer>;
   length = 0;
   constructor(capacity = 256) {
     this.bytes = new Uint8Array(capacity);
@@ -54,7 +54,7 @@ export class ByteWriter {
     this.bytes.set(other.bytes.subarray(0, other.length), this.length);
     this.length += other.length;
   }
-  take(): Uint8Array {
+  take(): Uint8Array<ArrayBuffer> {
     return this.bytes.slice(0, this.length);
   }
 }
@@ -210,7 +210,7 @@ export class ModuleWriter {
     this.exports.u32(this.indexOf(f));
   }
 
-  finish(): Uint8Array {
+  finish(): Uint8Array<ArrayBuffer> {
     const out = new ByteWriter(4096);
     for (const b of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(b);
     const section = (id: number, count: number, content: ByteWriter) => {

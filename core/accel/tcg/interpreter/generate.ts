@@ -116,7 +116,7 @@ function emitSpecial(o: Emitter, name: SpecialName): void {
 }
 
 /** The module with the big loop: `run(ip)`. */
-export function generateInterpreter(forms: readonly HandlerForm[], layout: EngineLayout): Uint8Array {
+export function generateInterpreter(forms: readonly HandlerForm[], layout: EngineLayout): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   const imports = declareImports(module, true);
   module.importMemory('e', 'memory', 1, pages, true);
@@ -160,7 +160,7 @@ export function generateInterpreter(forms: readonly HandlerForm[], layout: Engin
 }
 
 /** A module with one exported function per form, named by its position. */
-export function generateCold(forms: readonly HandlerForm[], layout: EngineLayout): Uint8Array {
+export function generateCold(forms: readonly HandlerForm[], layout: EngineLayout): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   const imports = declareImports(module, false);
   module.importMemory('e', 'memory', 1, pages, true);
