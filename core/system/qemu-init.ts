@@ -14,7 +14,7 @@ import { AddressSpace } from '../memory/address-space.ts';
 import { RamArena } from '../memory/arena.ts';
 import { FULL_SIZE, MemoryRegion } from '../memory/region.ts';
 import type { DeviceOption, ParsedCommandLine } from '../options/command-line.ts';
-import { type Location, located, NO_LOCATION, reportText, withLocation } from '../options/location.ts';
+import { type Location, NO_LOCATION, reportText, withLocation } from '../options/location.ts';
 import { parseBoot } from '../options/machine-boot.ts';
 import { parseSmp } from '../options/machine-smp.ts';
 import { containerGet, objectAddChild, objectNewAs, objectRoot, objectSet, objectUnref } from '../qom/object.ts';
