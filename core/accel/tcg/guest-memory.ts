@@ -395,6 +395,11 @@ export class GuestMemory implements LinearMemory {
     const arena = this.locate(linear >>> 0, access, this.isUser);
     return arena;
   }
+  /** For the system half: as `ramAt`, with the privilege of the structure that is accessed. */
+  window(linear: number, access: Access, supervisor = false): number {
+    if (this.watch) return -1;
+    return this.locate(linear >>> 0, access, this.isUser && !supervisor);
+  }
   /** Bytes of the arena and a view of them, fresh. */
   get arenaBytes(): Uint8Array {
     this.refresh();

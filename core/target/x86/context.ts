@@ -1,7 +1,7 @@
 /** What the system operations share: descriptor tables in memory, stack pushes with limit checks, selector error codes. */
 import { raise, VECTOR } from './fault.ts';
 import { type CpuState, CR0, DESC, EFLAGS, EFLAGS_ARITHMETIC, ESP, LDTR, type SegmentRegister, SS } from './state.ts';
-import type { CpuContext } from './system-ops.ts';
+import { ACCESS, type CpuContext } from './system-ops.ts';
 
 /** A segment or system descriptor: its two words and what they say. */
 export interface Descriptor {
@@ -104,10 +104,19 @@ export function findDescriptor(ctx: CpuContext, selector: number): Descriptor | 
     ({ base, limit } = ldt);
   } else if (index === 0) return null;
   if (index + 7 > limit) return null;
-  const address = (base + index) >>> 0;
-  const low = ctx.memory.read(address, 4, true);
-  const high = ctx.memory.read((address + 4) >>> 0, 4, true);
-  return { low, high, address };
+  return readDescriptor(ctx, (base + index) >>> 0);
+}
+
+/** The eight bytes of a descriptor or gate. */
+export function readDescriptor(ctx: CpuContext, address: number): Descriptor {
+  const { memory } = ctx;
+  const at = (address & 0xfff) <= 0xff8 && memory.window ? memory.window(address, ACCESS.read, true) : -1;
+  if (at >= 0) {
+    const view = memory.arenaView!;
+    return { low: view.getUint32(at, true), high: view.getUint32(at + 4, true), address };
+  }
+  const low = memory.read(address, 4, true);
+  return { low, high: memory.read((address + 4) >>> 0, 4, true), address };
 }
 
 /** As `findDescriptor`; outside of the table raises `vector` with the selector. */
@@ -142,6 +151,10 @@ export class StackAccess {
   private readonly isSupervisor: boolean;
   /** Error code of #SS. */
   private readonly error: number;
+  /** Page of the last access and where it lies in the arena (-1: not plain RAM). */
+  private page = -1;
+  private pageAccess = -1;
+  private pageOffset = -1;
 
   constructor(
     ctx: CpuContext,
@@ -181,8 +194,31 @@ export class StackAccess {
 
   push(size: 2 | 4, value: number): void {
     const sp = this.moved(-size);
-    this.ctx.memory.write(this.linear(sp, size), size, size === 2 ? value & 0xffff : value >>> 0, this.isSupervisor);
+    const linear = this.linear(sp, size);
+    const at = this.locate(linear, size, ACCESS.write);
+    if (at >= 0) {
+      const { memory } = this.ctx;
+      const view = memory.arenaView!;
+      if (size === 4) view.setUint32(at, value, true);
+      else view.setUint16(at, value, true);
+      memory.noteWrite!(at, size);
+    } else this.ctx.memory.write(linear, size, size === 2 ? value & 0xffff : value >>> 0, this.isSupervisor);
     this.sp = sp;
+  }
+
+  /** Where a word lies in the arena, or -1: the page is looked up once for a whole frame. */
+  private locate(linear: number, size: number, access: 0 | 1): number {
+    const inPage = linear & 0xfff;
+    if (inPage + size > 4096) return -1;
+    const page = linear >>> 12;
+    if (page !== this.page || access !== this.pageAccess) {
+      const { memory } = this.ctx;
+      const at = memory.window ? memory.window(linear, access, this.isSupervisor) : -1;
+      this.page = page;
+      this.pageAccess = access;
+      this.pageOffset = at < 0 ? -1 : at - inPage;
+    }
+    return this.pageOffset < 0 ? -1 : this.pageOffset + inPage;
   }
 
   pop(size: 2 | 4): number {
@@ -193,7 +229,11 @@ export class StackAccess {
 
   /** Reads `offset` bytes above the stack pointer. */
   peek(offset: number, size: 2 | 4): number {
-    return this.ctx.memory.read(this.linear((this.sp + offset) >>> 0, size), size, this.isSupervisor);
+    const linear = this.linear((this.sp + offset) >>> 0, size);
+    const at = this.locate(linear, size, ACCESS.read);
+    if (at < 0) return this.ctx.memory.read(linear, size, this.isSupervisor);
+    const view = this.ctx.memory.arenaView!;
+    return size === 4 ? view.getUint32(at, true) : view.getUint16(at, true);
   }
 
   /** Adds to the stack pointer within its width. */

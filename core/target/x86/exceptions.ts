@@ -11,6 +11,7 @@ import {
   isPresent,
   isSystem,
   markAccessed,
+  readDescriptor,
   requireDescriptor,
   StackAccess,
   SYSTEM_TYPE,
@@ -209,16 +210,11 @@ function flagsImage(ctx: CpuContext, event: Event): number {
 }
 
 function deliverProtected(ctx: CpuContext, event: Event): void {
-  const { state, memory } = ctx;
+  const { state } = ctx;
   const { vector } = event;
   const ext = extOf(event);
   if (vector * 8 + 7 > state.idtLimit) raise(state, VECTOR.GP, gateError(event));
-  const address = (state.idtBase + vector * 8) >>> 0;
-  const gate: Descriptor = {
-    low: memory.read(address, 4, true),
-    high: memory.read((address + 4) >>> 0, 4, true),
-    address,
-  };
+  const gate = readDescriptor(ctx, (state.idtBase + vector * 8) >>> 0);
   const type = descriptorType(gate);
   const isGate = isSystem(gate) && (type === SYSTEM_TYPE.taskGate || (type & 7) === 6 || (type & 7) === 7); // 16- and 32-bit
   if (!isGate) raise(state, VECTOR.GP, gateError(event));

@@ -21,6 +21,7 @@ import {
   setVm86Segment,
   usesDescriptors,
 } from './context.ts';
+import { hasBreakpoints } from './debug-registers.ts';
 import { innerStack, switchTaskNow } from './exceptions.ts';
 import { raise, VECTOR } from './fault.ts';
 import { checkStackSegment, dropInnerSegments, setCodeSegment } from './segmentation.ts';
@@ -264,10 +265,10 @@ export function changeableFlags(cpl: number, iopl: number, size: OperandBytes): 
 
 function mergeFlags(ctx: CpuContext, image: number, mask: number): void {
   const { state } = ctx;
+  let flags = (state.getEflags() & ~mask) | (image & mask);
   // RF matters only to instruction breakpoints; without any it would merely linger.
-  const hasBreakpoints = (state.low(FIELDS.dr, 7) & 0xff) !== 0;
-  const flags = (state.getEflags() & ~mask) | (image & mask);
-  state.setEflags(hasBreakpoints ? flags : flags & ~EFLAGS.RF);
+  if (flags & EFLAGS.RF && !hasBreakpoints(state)) flags &= ~EFLAGS.RF;
+  state.setEflags(flags);
 }
 
 /** IRET: real mode, VM86, same and outer level, to VM86, nested task. */

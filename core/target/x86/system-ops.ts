@@ -66,6 +66,11 @@ export interface LinearMemory {
   /** Faults if the range cannot be written; so a multi-word push can check first and commit later. */
   probeWrite(linear: number, bytes: number, supervisor?: boolean): void;
   probeRead(linear: number, bytes: number, supervisor?: boolean): void;
+  /** Several words of one structure at once, where memory is plain RAM: arena offset of `linear`, good to the end of its page, or
+   *  -1. After writing through it say so with `noteWrite`. Absent: word by word. */
+  window?(linear: number, access: Access, supervisor?: boolean): number;
+  readonly arenaView?: DataView;
+  noteWrite?(arenaOffset: number, bytes: number): void;
   /** Physical accesses (page walks, SMM save area): RAM fast, else the bus. A20 is NOT applied. */
   readPhysical(addr: number, size: 1 | 2 | 4): number;
   writePhysical(addr: number, size: 1 | 2 | 4, value: number): void;
