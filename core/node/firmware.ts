@@ -1,5 +1,5 @@
 /** Finds firmware and option ROM files: `-L` folders first, then the package's resources, then where distributions put them. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -28,10 +28,12 @@ export function firmwareFolders(fromOptions: readonly string[]): string[] {
 export function findFirmware(name: string, folders: readonly string[]): Uint8Array | null {
   const candidates = isAbsolute(name) ? [name] : [name, ...folders.map((folder) => join(folder, name))];
   for (const path of candidates) {
-    if (!existsSync(path)) continue;
-    const info = statSync(path);
-    if (!info.isFile() || info.size > LARGEST_ROM) continue;
-    return new Uint8Array(readFileSync(path));
+    try {
+      const info = statSync(path, { throwIfNoEntry: false });
+      if (info?.isFile() && info.size <= LARGEST_ROM) return new Uint8Array(readFileSync(path));
+    } catch {
+      // Not readable for us: another folder may have it.
+    }
   }
   return null;
 }

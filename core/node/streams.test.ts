@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import type { HostStream } from '../backends/char/chardev.ts';
 import type { ByteStream } from '../util/byte-stream.ts';
 import { connect, listen, openWriter } from './streams.ts';
 
@@ -61,7 +62,72 @@ describe('sockets', () => {
     await expect(connect({ kind: 'unix', path })).rejects.toThrow(
       `Failed to connect to '${path}': No such file or directory`,
     );
-    await expect(listen({ kind: 'unix', path: `/${'x'.repeat(120)}` })).rejects.toThrow('is too long');
+    const long = { kind: 'unix', path: `/${'x'.repeat(107)}` } as const;
+    for (const attempt of [listen(long), connect(long)])
+      await expect(attempt).rejects.toThrow(`UNIX socket path '${long.path}' is too long`);
+    await expect(connect({ kind: 'unix', path: folder })).rejects.toThrow('Failed to connect');
+  });
+  it('replace a socket that was left behind, and nothing else', async () => {
+    const path = join(folder, 'kept');
+    openWriter(path, false)(bytes('precious'));
+    for (const taken of [path, folder])
+      await expect(listen({ kind: 'unix', path: taken })).rejects.toThrow(
+        `Failed to bind socket to ${taken}: Address already in use`,
+      );
+    expect(readFileSync(path, 'utf8')).toBe('precious');
+    const stale = join(folder, 'stale');
+    const first = await listen({ kind: 'unix', path: stale });
+    const second = await listen({ kind: 'unix', path: stale });
+    first.close();
+    second.close();
+  });
+  it('try the next port only where one is taken', async () => {
+    const started = Date.now();
+    await expect(listen({ kind: 'inet', host: '192.0.2.1', port: 20_000, to: 60_000 })).rejects.toThrow(
+      'Failed to find an available port: Cannot assign requested address',
+    );
+    expect(Date.now() - started).toBeLessThan(5000);
+  });
+  it('count what a peer has not taken, and tell when it has', async () => {
+    const path = join(folder, 'queue');
+    const server = await listen({ kind: 'unix', path });
+    const accepted = new Promise<HostStream>((resolve) => server.onConnection((s) => resolve(s as HostStream)));
+    const client = await connect({ kind: 'unix', path });
+    const stream = await accepted;
+    const block = new Uint8Array(1 << 20);
+    for (let i = 0; i < 4; i++) stream.write(block);
+    expect(stream.queuedBytes).toBeGreaterThan(1 << 20);
+    const drained = new Promise<void>((resolve) => stream.onDrain(resolve));
+    let received = 0;
+    client.onData((chunk) => {
+      received += chunk.length;
+    });
+    await drained;
+    expect(stream.queuedBytes).toBe(0);
+    stream.close(); // what was written still arrives
+    await new Promise<void>((resolve) => client.onClose(resolve));
+    expect(received).toBe(4 << 20);
+    stream.write(block); // dropped
+    server.close();
+  });
+  it('hold their input while nobody wants it', async () => {
+    const path = join(folder, 'held');
+    const server = await listen({ kind: 'unix', path });
+    const accepted = new Promise<HostStream>((resolve) => server.onConnection((s) => resolve(s as HostStream)));
+    const client = await connect({ kind: 'unix', path });
+    const stream = await accepted;
+    const seen: string[] = [];
+    stream.onData((chunk) => seen.push(new TextDecoder().decode(chunk)));
+    stream.setReading!(false);
+    client.write(bytes('later'));
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(seen).toEqual([]);
+    const came = new Promise<void>((resolve) => stream.onData(() => resolve()));
+    stream.setReading!(true);
+    await came;
+    expect(seen.join('')).toBe('later');
+    client.close();
+    server.close();
   });
 });
 

@@ -1,5 +1,14 @@
 /** Sockets, the terminal and pipes of Node as the machine's byte streams. */
-import { closeSync, createReadStream, createWriteStream, existsSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  lstatSync,
+  openSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { createServer, connect as netConnect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -43,20 +52,19 @@ class NodeStream implements HostStream {
   private readonly closeListeners = new Set<() => void>();
   isClosed = false;
 
-  /** `endsWithInput`: an end of the input is an end of the stream. */
-  constructor(input: Readable | null, output: Writable | null, end: () => void, endsWithInput = true) {
+  /** `endsWithEither`: the end or failure of one side is the end of the stream. */
+  constructor(input: Readable | null, output: Writable | null, end: () => void, endsWithEither = true) {
     this.input = input;
     this.output = output;
     this.end = end;
     output?.on('drain', () => {
       for (const listener of [...this.drainListeners]) listener();
     });
-    for (const side of new Set([endsWithInput ? input : null, output])) {
-      side?.on('error', () => this.closed());
-      side?.on('close', () => this.closed());
+    for (const side of new Set([input, output])) {
+      side?.on('error', () => endsWithEither && this.closed());
+      side?.on('close', () => endsWithEither && this.closed());
     }
-    if (endsWithInput) input?.on('end', () => this.closed());
-    else input?.on('error', () => {});
+    input?.on('end', () => endsWithEither && this.closed());
   }
   private closed(): void {
     if (this.isClosed) return;
@@ -109,17 +117,24 @@ function socketStream(socket: Socket): HostStream {
 /** Node would abort on a socket path that is too long for the system. */
 const UNIX_PATH_LIMIT = 107;
 
+function pathTooLong(address: ListenAddress): UserError | null {
+  if (address.kind !== 'unix' || Buffer.byteLength(address.path) <= UNIX_PATH_LIMIT) return null;
+  return new UserError(`UNIX socket path '${address.path}' is too long`, 'Path must be less than 108 bytes\n');
+}
+
 export function listen(address: ListenAddress): Promise<BoundListener> {
-  if (address.kind === 'unix' && Buffer.byteLength(address.path) > UNIX_PATH_LIMIT)
-    return Promise.reject(
-      new UserError(`UNIX socket path '${address.path}' is too long`, 'Path must be less than 108 bytes\n'),
-    );
+  const tooLong = pathTooLong(address);
+  if (tooLong) return Promise.reject(tooLong);
   return address.kind === 'unix' ? listenUnix(address.path) : listenInet(address, address.port);
 }
 
 function listenUnix(path: string): Promise<BoundListener> {
-  // A socket file that somebody left behind is replaced, as QEMU does.
-  if (existsSync(path)) unlinkSync(path);
+  try {
+    // A socket that somebody left behind is replaced; any other file stays, and binding fails.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket()) unlinkSync(path);
+  } catch (error) {
+    return Promise.reject(new UserError(`Failed to unlink socket ${path}: ${errorText(error)}`));
+  }
   // libuv calls a missing folder a lack of permission.
   if (!existsSync(dirname(path)))
     return Promise.reject(new UserError(`Failed to bind socket to ${path}: ${SENTENCES.ENOENT}`));
@@ -133,6 +148,9 @@ function listenUnix(path: string): Promise<BoundListener> {
     }),
   );
 }
+
+/** Another port of a range may be free. */
+class AddressInUse extends UserError {}
 
 async function listenInet(address: ListenAddress & { kind: 'inet' }, port: number): Promise<BoundListener> {
   try {
@@ -149,8 +167,8 @@ async function listenInet(address: ListenAddress & { kind: 'inet' }, port: numbe
       },
     );
   } catch (error) {
-    if (address.to !== undefined && port < address.to) return listenInet(address, port + 1);
-    throw error;
+    if (!(error instanceof AddressInUse) || address.to === undefined || port >= address.to) throw error;
+    return listenInet(address, port + 1);
   }
 }
 
@@ -167,7 +185,10 @@ function open(
       if (listeners.size === 0) stream.close();
       for (const listener of listeners) listener(stream, peer);
     });
-    server.once('error', (error) => reject(new UserError(describe(error))));
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === 'EADDRINUSE';
+      reject(isTaken ? new AddressInUse(describe(error)) : new UserError(describe(error)));
+    });
     server.listen(where, () => {
       server.removeAllListeners('error');
       server.on('error', () => {});
@@ -178,8 +199,7 @@ function open(
           return () => listeners.delete(listener);
         },
         close() {
-          server.close();
-          if ('path' in where && existsSync(where.path)) unlinkSync(where.path);
+          server.close(); // takes a socket's file along
         },
       });
     });
@@ -187,6 +207,8 @@ function open(
 }
 
 export function connect(address: ListenAddress): Promise<HostStream> {
+  const tooLong = pathTooLong(address);
+  if (tooLong) return Promise.reject(tooLong);
   return new Promise((resolve, reject) => {
     const socket =
       address.kind === 'unix' ? netConnect(address.path) : netConnect({ host: address.host, port: address.port });
@@ -211,11 +233,9 @@ export function stdio(signal: boolean): HostStream {
     process.once('exit', () => stdin.setRawMode(false));
   }
   // Output goes on when there is no more input (`< /dev/null`).
-  const stream = new NodeStream(stdin, null, () => {}, false);
-  stdout.on('error', () => {});
+  const stream = new NodeStream(stdin, stdout, () => {}, false);
   const CTRL_C = 3;
   return Object.assign(stream, {
-    write: (bytes: Uint8Array) => void stdout.write(bytes),
     ...(signal && stdin.isTTY
       ? {
           onData: (listener: (bytes: Uint8Array) => void) =>
@@ -255,7 +275,7 @@ export function openWriter(path: string, append: boolean): (bytes: Uint8Array) =
   process.once('exit', () => closeSync(fd));
   return (bytes) => {
     try {
-      writeSync(fd, bytes);
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
     } catch {
       // A full disk must not end the machine; the guest's output is lost, as with QEMU.
     }

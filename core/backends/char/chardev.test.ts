@@ -142,6 +142,21 @@ describe('SocketChardev', () => {
     expect(user.got).toEqual([97, 98, 255, 99]);
     expect(user.events).toEqual(['opened', 'break']);
   });
+
+  it('hears what was typed before a break first, in one piece of input too', () => {
+    const socket = objectNewAs(SocketChardev, 'chardev-socket');
+    socket.isTelnet = true;
+    const order: string[] = [];
+    socket.attach({
+      canReceive: () => 10,
+      receive: (bytes) => order.push(`bytes ${[...bytes]}`),
+      event: (event) => order.push(event),
+    });
+    const stream = new FakeStream();
+    socket.connect(stream);
+    stream.data(Uint8Array.of(97, 255, 243, 98));
+    expect(order).toEqual(['opened', 'bytes 97', 'break', 'bytes 98']);
+  });
 });
 
 describe('MuxChardev', () => {

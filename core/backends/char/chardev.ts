@@ -265,7 +265,11 @@ export class SocketChardev extends StreamChardev {
       case 'iac':
         this.telnetState = byte === sb ? 'sub' : byte >= will && byte <= dont ? 'option' : 'data';
         if (byte === iac) data.push(byte);
-        if (byte === brk) this.raise('break');
+        if (byte === brk) {
+          // What was typed before the break comes before it.
+          if (data.length > 0) this.deliver(Uint8Array.from(data.splice(0)));
+          this.raise('break');
+        }
         break;
       case 'option':
         this.telnetState = 'data';
