@@ -23,6 +23,24 @@ export interface MonitorContext {
   onEvent(listener: (event: string, data: JsonObject) => void): Unsubscribe;
   /** Texts of `info NAME` that a part of the machine knows best. */
   readonly infoTexts: ReadonlyMap<InfoText, (argument: string) => string>;
+  /** Null where nothing executes guest code. */
+  jitStatistics(): JitStatistics | null;
+}
+
+/** How guest code is being executed. Counters are since power-on. */
+export interface JitStatistics {
+  readonly guestInstructions: number;
+  /** Million guest instructions per second while the vCPU runs. */
+  readonly mips: number;
+  /** Part of the time that the vCPU ran, 0 to 1. */
+  readonly busy: number;
+  readonly blocksDecoded: number;
+  readonly modeSwitches: number;
+  readonly portReads: number;
+  readonly portWrites: number;
+  readonly mmioAccesses: number;
+  /** Times that a guest that only polls was let rest. */
+  readonly idlePollRests: number;
 }
 
 /** `info` commands whose text comes from the machine; one that is not there yet is not listed. */
@@ -37,7 +55,6 @@ export type InfoText =
   | 'mem'
   | 'network'
   | 'usb'
-  | 'jit'
   | 'numa';
 
 export interface MonitorIdentity {

@@ -193,6 +193,34 @@ describe('QMP', () => {
     }
   });
 
+  it('tells what the translator has done as QEMU does, and in numbers', async () => {
+    const machine = new FakeMachine();
+    const monitor = connect(machine);
+    await monitor.negotiate();
+    const ask = async () => (await monitor.ask('{"execute": "x-query-jit"}'))[0];
+    expect(await ask()).toMatchObject({ error: { desc: 'JIT information is only available with accel=tcg' } });
+    machine.jit = {
+      guestInstructions: 2 ** 40,
+      mips: 12.34,
+      busy: 0.5,
+      blocksDecoded: 7,
+      modeSwitches: 6,
+      portReads: 5,
+      portWrites: 4,
+      mmioAccesses: 3,
+      idlePollRests: 2,
+    };
+    const result = (await ask())?.return as JsonObject;
+    expect(result).toMatchObject({ 'guest-instructions': 2 ** 40, mips: 12.34, busy: 0.5, 'blocks-decoded': 7 });
+    const text = result['human-readable-text'] as string;
+    expect(text).toMatch(/guest instructions +1099511627776\n/);
+    const line = '{"execute": "human-monitor-command", "arguments": {"command-line": "info jit"}}';
+    expect((await monitor.ask(line))[0]?.return).toBe(text.replaceAll('\n', '\r\n'));
+    const schema = (await monitor.ask('{"execute": "query-qmp-schema"}'))[0]?.return as JsonObject[];
+    const described = schema.find(({ name }) => name === 'x-query-jit');
+    expect(described?.features).toEqual(['unstable']);
+  });
+
   it('lists every command it has once', () => {
     const names = QMP_COMMANDS.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);

@@ -318,6 +318,7 @@ function schemaEntries(commands: readonly QmpCommand[]): JsonObject[] {
     'meta-type': 'command',
     'arg-type': catalog.objectName(each.arguments),
     'ret-type': each.returns ? catalog.nameOf(each.returns) : empty,
+    ...(each.name.startsWith('x-') && { features: ['unstable'] }),
   }));
   const events = Object.entries(EVENTS).map(([name, members]) => ({
     name,

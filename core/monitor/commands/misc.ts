@@ -6,7 +6,21 @@ import type { JsonObject } from '../../util/json.ts';
 import { setTraceState, traceEvents } from '../../util/trace.ts';
 import { command, type QmpCommand } from '../command.ts';
 import type { MonitorContext, PciDeviceInfo, PciRegionInfo } from '../context.ts';
-import { any, bool, choice, int, list, NO_MEMBERS, object, optional, required, str } from '../schema.ts';
+import { jitText, NO_JIT } from '../jit-text.ts';
+import {
+  any,
+  bool,
+  choice,
+  int,
+  list,
+  NO_MEMBERS,
+  number,
+  object,
+  optional,
+  required,
+  str,
+  uint64,
+} from '../schema.ts';
 import { requireCpu } from './machine.ts';
 
 /** Bytes read and written at a time, so that a large dump needs no large buffer for the guest's side. */
@@ -14,6 +28,39 @@ const DUMP_STEP = 64 << 10;
 const MAX_DUMP = 4 * 2 ** 30;
 
 export const MISC_COMMANDS: readonly QmpCommand[] = [
+  /** QEMU gives the text alone; the other members are for who wants numbers. */
+  command({
+    name: 'x-query-jit',
+    arguments: NO_MEMBERS,
+    returns: object({
+      'human-readable-text': required(str),
+      'guest-instructions': required(uint64),
+      mips: required(number),
+      busy: required(number),
+      'blocks-decoded': required(uint64),
+      'mode-switches': required(uint64),
+      'port-reads': required(uint64),
+      'port-writes': required(uint64),
+      'mmio-accesses': required(uint64),
+      'idle-poll-rests': required(uint64),
+    }),
+    run: ({ context }) => {
+      const statistics = context.jitStatistics();
+      if (!statistics) throw new UserError(NO_JIT);
+      return {
+        'human-readable-text': jitText(statistics),
+        'guest-instructions': statistics.guestInstructions,
+        mips: statistics.mips,
+        busy: statistics.busy,
+        'blocks-decoded': statistics.blocksDecoded,
+        'mode-switches': statistics.modeSwitches,
+        'port-reads': statistics.portReads,
+        'port-writes': statistics.portWrites,
+        'mmio-accesses': statistics.mmioAccesses,
+        'idle-poll-rests': statistics.idlePollRests,
+      };
+    },
+  }),
   command({
     name: 'query-pci',
     arguments: NO_MEMBERS,

@@ -13,6 +13,7 @@ import type {
   PciRegionInfo,
   VncClient,
 } from '../context.ts';
+import { jitText, NO_JIT } from '../jit-text.ts';
 import { flag, optionalDrive, optionalExpression, optionalWord } from './arguments.ts';
 import type { HmpCommand, HmpScope } from './hmp-command.ts';
 
@@ -170,7 +171,15 @@ export const INFO_COMMANDS: readonly HmpCommand[] = [
   supplied('mem', 'mapped virtual memory'),
   supplied('network', 'network devices'),
   supplied('usb', 'USB devices'),
-  supplied('jit', 'the translator'),
+  {
+    name: 'jit',
+    parameters: [],
+    help: 'the translator',
+    run: ({ context, print }) => {
+      const statistics = context.jitStatistics();
+      print(statistics ? jitText(statistics) : `${NO_JIT}\n`);
+    },
+  },
   supplied('numa', 'NUMA nodes'),
 ];
 

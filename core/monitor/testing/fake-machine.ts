@@ -11,6 +11,7 @@ import type {
   DriveName,
   GuestAccess,
   InfoText,
+  JitStatistics,
   MediumChange,
   MonitorContext,
   PciBusInfo,
@@ -39,6 +40,10 @@ export class FakeMachine implements MonitorContext {
   readonly asked: string[] = [];
   readonly timers: { callback: () => void; isCancelled: boolean }[] = [];
   readonly infoTexts: ReadonlyMap<InfoText, (argument: string) => string> = new Map([['roms', () => 'no roms\n']]);
+  jit: JitStatistics | null = null;
+  jitStatistics(): JitStatistics | null {
+    return this.jit;
+  }
   readonly compression = {
     deflateAll: (bytes: Uint8Array) => Uint8Array.from(bytes),
     createDeflater: () => ({ deflate: (bytes: Uint8Array) => Uint8Array.from(bytes) }),
