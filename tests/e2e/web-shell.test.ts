@@ -274,7 +274,7 @@ it.each(['dark', 'light'] as const)(
     const app = await RunningApp.start(dataDir);
     const page = await openPage(app, { colorScheme });
     const iso = ownDisc(dataDir, 'grub-rescue-cdrom.iso');
-    await createWithWizard(page, { name: 'Debian', iso }, 'wizard-create');
+    await createWithWizard(page, { name: 'Spare', iso }, 'wizard-create');
     await createWithWizard(page, { name: 'GRUB rescue', iso }, 'wizard-create-start');
     await (await app.monitor('GRUB rescue')).waitForScreen(isGrubMenu);
     await expectPage(page.getByTestId('machine-row')).toHaveCount(2);
