@@ -24,7 +24,7 @@ export const SMB_STATE = vmstate('pmsmb', 1, {
   smb_data1: u8(),
   smb_index: u32(),
   smb_data: buffer(BLOCK_MAX),
-  smb_auxctl: u8(),
+  smb_auxctl: u8(2), // block transfers through the buffer: the only way that is modelled
   smb_blkdata: u8(),
   i2c_enable: bool(),
   op_done: bool(true),

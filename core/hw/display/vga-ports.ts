@@ -26,14 +26,10 @@ const VGA_PORTS: MemoryRegionOps<VgaDevice> = {
   write: ({ vga }, offset, value) => vga.writePort(VGA_BASE + offset, value),
 };
 const VBE_PORTS: MemoryRegionOps<VgaDevice> = {
-  valid: { min: 1, max: 2, unaligned: true },
-  impl: { min: 1, max: 2, unaligned: true },
-  read({ vga }, offset, size) {
-    const value = offset === 0 ? vga.s.vbe_index : vga.readVbe(vga.s.vbe_index);
-    return size === 1 ? value & 0xff : value;
-  },
-  write({ vga }, offset, value, size) {
-    if (size === 1) return; // registers are words
+  valid: { min: 2, max: 2, unaligned: true },
+  impl: { min: 2, max: 2, unaligned: true },
+  read: ({ vga }, offset) => (offset === 0 ? vga.s.vbe_index : vga.readVbe(vga.s.vbe_index)),
+  write({ vga }, offset, value) {
     if (offset === 0) vga.s.vbe_index = value;
     else vga.writeVbe(vga.s.vbe_index, value);
   },
