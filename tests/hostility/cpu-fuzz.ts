@@ -248,6 +248,7 @@ export function fuzzCpu(
       else if (event === 6) machine.vector = random.below(256);
       else if (event === 7) enter(machine, random.pick(MODES), random);
       const before = cpu.executed;
+      const shutdowns = machine.shutdowns;
       const start = performance.now();
       const result = cpu.run(BUDGET);
       const took = performance.now() - start;
@@ -255,6 +256,10 @@ export function fuzzCpu(
       const done = cpu.executed - before;
       if (done < 0 || done > BUDGET + 512) throw new Error(`${done} instructions with a budget of ${BUDGET}`);
       if (!['budget', 'halted', 'exit'].includes(result)) throw new Error(`run gives ${result}`);
+      if (machine.shutdowns !== shutdowns) {
+        cpu.reset();
+        enter(machine, random.pick(MODES), random);
+      }
       check(machine);
       if (result === 'halted') enter(machine, random.pick(MODES), random);
       if (cpu.state.halted) cpu.state.halted = false;
@@ -265,6 +270,14 @@ export function fuzzCpu(
   return { executed: cpu.executed - executedBefore, shutdowns: machine.shutdowns - shutdownsBefore };
 }
 
+/** A triple fault ends the stay in the CPU, as on a board that resets then. */
 export function newFuzzMachine(): BareMachine {
-  return bareMachine(RAM_BYTES);
+  const machine = bareMachine(RAM_BYTES);
+  Object.assign(machine.bus, {
+    tripleFault() {
+      machine.shutdowns++;
+      machine.cpu.requestExit();
+    },
+  });
+  return machine;
 }

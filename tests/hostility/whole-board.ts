@@ -46,6 +46,14 @@ export async function wholeBoard(
     loop: { soon() {}, after: () => () => {}, monotonicNs: () => time.ns },
     stderr() {},
     stdout() {},
+    async writeFile() {},
+    openWriter: () => () => {},
+    openLog: () => () => {},
+    listen: () => Promise.reject(new UserError('no network here')),
+    connect: () => Promise.reject(new UserError('no network here')),
+    readFile() {
+      throw new UserError('No such file or directory');
+    },
     openImage(filename) {
       const image = images.get(filename);
       if (!image) throw new UserError(`Could not open '${filename}': No such file or directory`);
