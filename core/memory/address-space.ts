@@ -9,8 +9,8 @@ export interface AddressSpaceListener {
   flatViewChanged?(): void;
   /** Writes to this part of the arena are news again. */
   dirtyCleared?(arenaOffset: number, length: number): void;
-  /** Someone other than the CPU wrote to a page that holds decoded code. */
-  ramWritten?(arenaOffset: number, length: number): void;
+  /** Someone wrote to a page that holds decoded code, through this or any other space of the arena. */
+  ramWritten?(arenaOffset: number, length: number, by: object): void;
 }
 
 export interface PageBacking {
@@ -72,7 +72,11 @@ export class AddressSpace {
 
   subscribe(listener: AddressSpaceListener): () => void {
     this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    const endCode = this.arena.onCodeWritten((offset, length, by) => listener.ramWritten?.(offset, length, by));
+    return () => {
+      endCode();
+      this.listeners.delete(listener);
+    };
   }
 
   private rebuild(): void {
@@ -203,7 +207,7 @@ export class AddressSpace {
     const last = (arenaOffset + length - 1) >>> 12;
     for (let page = arenaOffset >>> 12; page <= last; page++)
       if (arena.codePages[page]) {
-        for (const listener of this.listeners) listener.ramWritten?.(arenaOffset, length);
+        arena.tellCodeWritten(arenaOffset, length, this);
         return;
       }
   }

@@ -28,6 +28,9 @@ export interface RamBlock {
   readonly bytes: number;
 }
 
+/** @param by the address space that the write came through */
+export type CodeWriteListener = (offset: number, length: number, by: object) => void;
+
 export class RamArena {
   readonly memory: LinearMemory;
   readonly blocks: RamBlock[] = [];
@@ -40,6 +43,8 @@ export class RamArena {
   logged: Uint8Array;
   /** One byte per page: the CPU has decoded code from here and wants to hear of writes by others. */
   codePages: Uint8Array;
+
+  private readonly codeListeners = new Set<CodeWriteListener>();
 
   /** @param reservedBytes bytes at the start of the memory that are not the arena's */
   constructor(memory: LinearMemory, reservedBytes = 0) {
@@ -82,6 +87,15 @@ export class RamArena {
     this.next += size;
     this.blocks.push(block);
     return block;
+  }
+
+  /** Calls back for writes to pages of `codePages`, through whichever address space they come: every bus master has its own. */
+  onCodeWritten(listener: CodeWriteListener): () => void {
+    this.codeListeners.add(listener);
+    return () => this.codeListeners.delete(listener);
+  }
+  tellCodeWritten(offset: number, length: number, by: object): void {
+    for (const listener of this.codeListeners) listener(offset, length, by);
   }
 
   blockBytes(block: RamBlock): Uint8Array {

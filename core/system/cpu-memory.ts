@@ -30,7 +30,10 @@ export class CpuMemory {
     // Writes by devices and cleared dirty bits concern pages of the arena, whichever space they are seen through.
     system.subscribe({
       dirtyCleared: (offset, length) => this.tell((l) => l.dirtyCleared?.(offset, length)),
-      ramWritten: (offset, length) => this.tell((l) => l.ramWritten?.(offset, length)),
+      // The CPU knows of its own writes; everybody else's count, whichever bus master they come from.
+      ramWritten: (offset, length, by) => {
+        if (by !== this.normal && by !== this.smm) this.tell((l) => l.ramWritten?.(offset, length, by));
+      },
     });
   }
 
