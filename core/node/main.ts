@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { MonitorHub } from '../monitor/monitor-hub.ts';
 import { type CommandLineResult, type ParsedCommandLine, parseCommandLine } from '../options/command-line.ts';
-import { errorText as userErrorText } from '../options/location.ts';
+import { reportText, errorText as userErrorText } from '../options/location.ts';
 import { createBlockControl } from '../system/block-control.ts';
 import { answerHelp, vmstateDump } from '../system/help.ts';
 import { createMonitorContext } from '../system/monitor-context.ts';
@@ -59,7 +59,7 @@ function startLog(command: ParsedCommandLine): void {
     try {
       write = nodeHost.openLog(file);
     } catch (error) {
-      if (error instanceof UserError) throw new UserError(`Could not open '${file}': ${error.message}`);
+      if (error instanceof UserError) throw new UserError(`Error opening logfile ${file}: ${error.message}`);
       throw error;
     }
   setLogSink(write);
@@ -67,7 +67,11 @@ function startLog(command: ParsedCommandLine): void {
   setLogItems(command.logItems);
   for (const pattern of command.logTracePatterns) setTraceState(pattern, true);
   for (const trace of command.traces) {
-    if (trace.enable !== undefined) setTraceState(trace.enable.replace(/^-/, ''), !trace.enable.startsWith('-'));
+    if (trace.enable !== undefined) {
+      const pattern = trace.enable.replace(/^-/, '');
+      if (setTraceState(pattern, !trace.enable.startsWith('-')) === 0 && !/[*?]/.test(pattern))
+        nodeHost.stderr(`${reportText(PROGRAM, trace.location, `warning: trace event '${pattern}' does not exist`)}\n`);
+    }
     if (trace.events === undefined) continue;
     let text: string;
     try {
@@ -86,7 +90,7 @@ function writePidFile(path: string): void {
     writeSync(fd, `${process.pid}\n`);
     closeSync(fd);
   } catch (error) {
-    throw new UserError(`cannot create PID file: Cannot open pid file: ${errorText(error)}`);
+    throw new UserError(`cannot create PID file: Could not create '${path}': ${errorText(error)}`);
   }
   process.once('exit', () => {
     try {
@@ -141,7 +145,13 @@ async function run(argv: readonly string[]): Promise<void> {
     process.exit(command.exitCode);
   }
   if (command.kind === 'help') {
-    nodeHost.stdout(answerHelp(command, nodeHost));
+    try {
+      nodeHost.stdout(answerHelp(command, nodeHost));
+    } catch (error) {
+      // QEMU says that there is no such device, and leaves content.
+      if (!(error instanceof UserError) || command.topic !== 'device-properties') throw error;
+      nodeHost.stderr(userErrorText(PROGRAM, error));
+    }
     process.exit(0);
   }
   if (command.dumpVmstate !== undefined) {

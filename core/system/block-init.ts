@@ -49,6 +49,7 @@ export class BlockSystem {
     this.host = host;
     this.blockHost = {
       open: (filename, options) => host.openImage(filename, options),
+      warn: (text) => host.stderr(text.endsWith('\n') ? text : `${text}\n`),
       emit,
       requestStop,
       monotonicNs: () => host.time.monotonicNs(),
@@ -91,7 +92,7 @@ export class BlockSystem {
   /** A medium for a drive that is already there. @throws UserError in QEMU's words */
   openMedium(backend: BlockBackend, filename: string, format: string | undefined, isReadonly: boolean): BlockNode {
     const options = this.drives.find((drive) => drive.backend === backend)?.options;
-    const { node, warnings } = openNode(this.blockHost, {
+    return openNode(this.blockHost, {
       filename,
       format,
       isReadonly,
@@ -99,8 +100,6 @@ export class BlockSystem {
       detectZeroes: options?.detectZeroes ?? 'off',
       rest: new Map(),
     });
-    for (const warning of warnings) this.host.stderr(`${warning}\n`);
-    return node;
   }
 
   /** Opens every drive, in order. @throws UserError located at its option */
@@ -134,11 +133,10 @@ export class BlockSystem {
             detectZeroes: options.detectZeroes,
             rest: options.rest,
           });
-    for (const warning of opened?.warnings ?? []) this.host.stderr(`${warning}\n`);
     const backend: BlockBackend = new BlockBackend(
       options.id,
       this.hostFor(() => backend),
-      opened?.node ?? null,
+      opened,
       {
         readError: options.readError,
         writeError: options.writeError,

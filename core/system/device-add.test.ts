@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Bus, busNew, Device, deviceType, forgetAutomaticIds } from '../hw/core/device.ts';
-import { bareBoard } from '../hw/core/environment.ts';
+import { bareBoard, environment, setEnvironment } from '../hw/core/environment.ts';
 import { backend, bool, i32, properties, str, u32 } from '../hw/core/properties.ts';
 import {
   containerGet,
@@ -63,8 +63,7 @@ const request = (driver: string, more: Partial<DeviceRequest> = {}): DeviceReque
   fromJson: false,
   ...more,
 });
-const noGlobals = new GlobalProperties([], setFromText);
-const add = (driver: string, more: Partial<DeviceRequest> = {}) => deviceAdd(request(driver, more), noGlobals);
+const add = (driver: string, more: Partial<DeviceRequest> = {}) => deviceAdd(request(driver, more));
 
 beforeEach(() => {
   resetObjectRoot();
@@ -154,7 +153,8 @@ describe('-global', () => {
       list.map(([driver, property, value]) => ({ driver, property, value })),
       setFromText,
     );
-    const device = deviceAdd(request('test-hd'), globals) as Disk;
+    setEnvironment({ ...environment(), deviceCreated: (made) => globals.apply(made as Device) });
+    const device = deviceAdd(request('test-hd')) as Disk;
     return { device, warnings: [...globals.warnings()] };
   };
 
@@ -166,7 +166,8 @@ describe('-global', () => {
     ]);
     expect(device.props.serial).toBe('two');
     const globals = new GlobalProperties([{ driver: 'test-hd', property: 'unit', value: '5' }], setFromText);
-    const own = deviceAdd(request('test-hd', { properties: [['unit', '1']] }), globals) as Disk;
+    setEnvironment({ ...environment(), deviceCreated: (made) => globals.apply(made as Device) });
+    const own = deviceAdd(request('test-hd', { properties: [['unit', '1']] })) as Disk;
     expect(own.props.unit).toBe(1);
   });
 

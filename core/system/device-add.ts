@@ -19,9 +19,8 @@ import {
   objectUnref,
   type QomObject,
 } from '../qom/object.ts';
-import { classIsA, type ObjectClass, objectClassByName } from '../qom/type.ts';
+import { classIsA, type ObjectClass, objectClassByName, typeIsRegistered } from '../qom/type.ts';
 import { UserError } from '../util/errors.ts';
-import type { GlobalProperties } from './global-properties.ts';
 
 /** One `-device`, with its settings in order. `fromJson` values keep their JSON types. */
 export interface DeviceRequest {
@@ -89,7 +88,7 @@ export function setFromText(device: Device, name: string, text: string): void {
 }
 
 /** Makes one device. On an error nothing of it stays. */
-export function deviceAdd(request: DeviceRequest, globals: GlobalProperties): Device {
+export function deviceAdd(request: DeviceRequest): Device {
   const klass = userDeviceClass(request.driver);
   const bus = findBus(request, klass);
   const peripheral = containerGet('/machine/peripheral');
@@ -101,7 +100,6 @@ export function deviceAdd(request: DeviceRequest, globals: GlobalProperties): De
   else objectAddChild(containerGet('/machine/peripheral-anon'), 'device[*]', device);
   objectUnref(device);
   try {
-    globals.apply(device);
     for (const [name, value] of request.properties)
       if (request.fromJson) objectSet(device, name, value);
       else setFromText(device, name, String(value));
@@ -150,6 +148,7 @@ function deviceLine(c: DeviceClass): string {
 
 /** `-device X,help`. */
 export function devicePropertiesHelp(driver: string): string {
+  if (!typeIsRegistered(driver)) throw new UserError(`Device '${driver}' not found`);
   const klass = deviceClassByName(driver);
   const lines = new Map<string, string>();
   for (const table of klass.propertyTables ?? [])

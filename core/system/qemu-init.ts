@@ -5,7 +5,7 @@ import { DisplayRegistry } from '../backends/display/console.ts';
 import { InputCore } from '../backends/input/input-core.ts';
 import { Clocks } from '../clock/clock.ts';
 import { registerDeviceCatalog } from '../hw/catalog.ts';
-import { deviceNew, deviceRealize, forgetAutomaticIds } from '../hw/core/device.ts';
+import { type Device, deviceNew, deviceRealize, forgetAutomaticIds } from '../hw/core/device.ts';
 import { type MachineEnvironment, setEnvironment } from '../hw/core/environment.ts';
 import { kernelKind, loadKernel } from '../machines/kernel-loader.ts';
 import { findMachineClass, type Machine, machineNew, registerMachineBase } from '../machines/machine.ts';
@@ -92,7 +92,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   );
   if (topology.cpus > 1)
     throw new UserError(`-smp: ${topology.cpus} processors are not supported yet: this machine has one`);
-  checkAccelerator(command);
+  checkAccelerator(command, host);
   const cpuRequest = parseCpuOption(command.cpu ?? klass.defaultCpuType ?? 'qemu64');
   const boot = parseBoot(command.boot);
   const ramBytes = roundRam(command.memoryBytes ?? klass.defaultRamBytes ?? 0);
@@ -109,6 +109,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   for (const name of ['peripheral', 'peripheral-anon', 'unattached']) containerGet(`/machine/${name}`);
   const chardevs = new Chardevs(host);
   const block = new BlockSystem(host, emit, () => requests.requestStop());
+  const globals = new GlobalProperties(command.globals, setFromText);
   const folders = host.firmwareFolders(command.dataDirs);
   const env = createEnvironment(
     host,
@@ -118,6 +119,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
     (kind, id) => (kind === 'drive' ? block.find(id) : kind === 'chardev' ? chardevs.find(id) : null),
     (name) => host.findFirmware(name, folders),
     (media) => block.newEmptyDrive(media),
+    (device) => globals.apply(device as Device),
   );
   setEnvironment(env);
   phases.advance('machine-created');
@@ -129,7 +131,6 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   block.openDrives(command.drives);
   if (command.defaults.cdrom && machine instanceof PcMachine) block.addDefaultCdrom();
 
-  const globals = new GlobalProperties(command.globals, setFromText);
   const { definition, warnings } = defineCpu(cpuRequest, {
     apicId: 0,
     coresPerPackage: topology.cores,
@@ -147,7 +148,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
       cpus: topology.cpus,
       maxCpus: topology.maxCpus,
       createCpu: (index) => {
-        cpuDevice = createCpuDevice(cpuRequest.name, definition, index, globals);
+        cpuDevice = createCpuDevice(cpuRequest.name, definition, index);
         return cpuDevice;
       },
       bios,
@@ -178,8 +179,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   } else machine.init({ ramBytes, cpus: 0, maxCpus: 1 });
   phases.advance('machine-initialized');
 
-  for (const device of command.devices)
-    withLocation(device.location, () => deviceAdd(toDeviceRequest(device), globals));
+  for (const device of command.devices) withLocation(device.location, () => deviceAdd(toDeviceRequest(device)));
   block.checkOrphans();
   for (const text of globals.warnings()) warn(text);
   pc?.ready();
@@ -234,13 +234,48 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   };
 }
 
-function checkAccelerator(command: ParsedCommandLine): void {
-  const names =
-    command.machine.accel !== undefined ? command.machine.accel.split(':') : command.accels.map((a) => a.name);
-  if (names.length > 0 && !names.includes('tcg')) {
-    const known = names.find((name) => ['kvm', 'xen', 'hax', 'hvf', 'whpx', 'nvmm', 'qtest'].includes(name));
-    throw new UserError(known ? `accelerator '${known}' is not supported yet` : `invalid accelerator ${names[0]}`);
+/** Accelerators that QEMU knows and this program does not have. */
+const ACCELERATORS_NOT_YET = ['kvm', 'xen', 'hax', 'hvf', 'whpx', 'nvmm', 'qtest'];
+
+/** The first accelerator of the list that there is, as QEMU falls back from one to the next. @throws UserError */
+function checkAccelerator(command: ParsedCommandLine, host: SystemHost): void {
+  if (command.machine.accel !== undefined) {
+    const names = command.machine.accel.split(':');
+    for (const name of names) {
+      if (name === 'tcg') return;
+      const why = ACCELERATORS_NOT_YET.includes(name)
+        ? `accelerator '${name}' is not supported yet`
+        : `invalid accelerator ${name}`;
+      if (name === names.at(-1)) throw new UserError(why);
+      host.stderr(`${host.program}: ${why}\n`);
+      if (names[names.indexOf(name) + 1] === 'tcg') host.stderr(`${host.program}: falling back to tcg\n`);
+    }
   }
+  for (const { name, properties, location } of command.accels)
+    withLocation(location, () => {
+      if (name !== 'tcg')
+        throw new UserError(
+          ACCELERATORS_NOT_YET.includes(name)
+            ? `accelerator '${name}' is not supported yet`
+            : `invalid accelerator ${name}`,
+        );
+      for (const [key, value] of properties) checkTcgProperty(key, value);
+    });
+}
+
+/** @throws UserError in QEMU's words; what would mean something other than what there is, is refused by name */
+function checkTcgProperty(key: string, value: string): void {
+  if (key === 'thread') {
+    if (value !== 'single' && value !== 'multi') throw new UserError(`Invalid 'thread' setting ${value}`);
+    if (value === 'multi') throw new UserError("'thread=multi' is not supported yet: there is one processor");
+  } else if (key === 'tb-size') {
+    if (!/^(0x[0-9a-f]+|[0-9]+)$/i.test(value)) throw new UserError("Parameter 'tb-size' expects uint64");
+    if (Number(value) !== 0)
+      throw new UserError("'tb-size' is not supported yet: translated code takes at most 16 MiB");
+  } else if (key === 'split-wx') {
+    if (value !== 'on' && value !== 'off') throw new UserError("Parameter 'split-wx' expects 'on' or 'off'");
+    if (value === 'on') throw new UserError("'split-wx=on' is not supported yet");
+  } else throw new UserError(`Property 'tcg-accel.${key}' not found`);
 }
 
 function roundRam(bytes: number): number {
@@ -259,6 +294,7 @@ function createEnvironment(
   findBackend: MachineEnvironment['findBackend'],
   findFirmware: MachineEnvironment['findFirmware'],
   newEmptyDrive: NonNullable<MachineEnvironment['newEmptyDrive']>,
+  deviceCreated: NonNullable<MachineEnvironment['deviceCreated']>,
 ): MachineEnvironment {
   const arena = new RamArena(host.newMemory(), RESERVED_BYTES);
   const unattached = containerGet('/machine/unattached');
@@ -280,6 +316,7 @@ function createEnvironment(
     emit,
     findFirmware,
     findBackend,
+    deviceCreated,
     newEmptyDrive,
     displays: new DisplayRegistry(),
     input: new InputCore({
@@ -359,16 +396,10 @@ function rtcProperties(command: ParsedCommandLine): Readonly<Record<string, unkn
   return command.rtc.driftfixSlew ? { lost_tick_policy: 'slew' } : {};
 }
 
-function createCpuDevice(
-  model: string,
-  definition: CpuDefinition,
-  index: number,
-  globals: GlobalProperties,
-): CpuDevice {
+function createCpuDevice(model: string, definition: CpuDefinition, index: number): CpuDevice {
   const device = deviceNew(CpuDevice, cpuTypeName(model));
   device.definition = definition;
   device.index = index;
-  globals.apply(device);
   deviceRealize(device);
   return device;
 }

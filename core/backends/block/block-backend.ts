@@ -59,6 +59,7 @@ const NO_HOST: BlockHost = {
   open() {
     throw new UserError('No medium can be inserted');
   },
+  warn() {},
   emit() {},
   requestStop() {},
   monotonicNs: () => 0,

@@ -6,14 +6,16 @@ import { filenameOf, formatOf, type NodeOptions, openNode } from './node.ts';
 function fakeHost(source: MemorySource) {
   const events: string[] = [];
   const pending: number[] = [];
+  const warnings: string[] = [];
   const host: BlockHost = {
     open: () => source,
     emit: (event, data) => void events.push(`${event} ${data.action ?? data['tray-open']}`),
+    warn: (text) => void warnings.push(text),
     requestStop: () => void events.push('stop'),
     monotonicNs: () => 5,
     requestsChanged: (count) => void pending.push(count),
   };
-  return { host, events, pending };
+  return { host, events, pending, warnings };
 }
 const options = (changes: Partial<NodeOptions> = {}): NodeOptions => ({
   filename: 'x.img',
@@ -29,7 +31,7 @@ const bytes = (length: number) => Uint8Array.from({ length }, (_, i) => i & 0xff
 describe('raw media', () => {
   it('give zeroes beyond the end of a file that is no whole number of sectors', async () => {
     const { host } = fakeHost(new MemorySource(bytes(700)));
-    const { node } = openNode(host, options());
+    const node = openNode(host, options());
     expect([node.size, node.virtualSize]).toEqual([1024, 700]);
     const sector = new Uint8Array(512).fill(0xee);
     await node.read(512, sector);
@@ -39,7 +41,7 @@ describe('raw media', () => {
   it('can be a part of a file', async () => {
     const source = new MemorySource(bytes(4096));
     const { host } = fakeHost(source);
-    const { node } = openNode(
+    const node = openNode(
       host,
       options({
         rest: new Map([
@@ -61,15 +63,16 @@ describe('raw media', () => {
   });
 
   it('are guessed with a warning, and then guard their first sector', async () => {
-    const { host } = fakeHost(new MemorySource(new Uint8Array(1024)));
-    const { node, warnings } = openNode(host, options({ format: undefined }));
+    const { host, warnings } = fakeHost(new MemorySource(new Uint8Array(1024)));
+    const node = openNode(host, options({ format: undefined }));
     expect(warnings[0]).toContain("WARNING: Image format was not specified for 'x.img' and probing guessed raw.\n   ");
     const header = new Uint8Array(512);
     header.set([0x51, 0x46, 0x49, 0xfb]);
     await expect(node.write(0, header)).rejects.toThrow('EPERM');
     await node.write(512, header);
-    const readonlyHost = fakeHost(new MemorySource(new Uint8Array(1024), 'x', true)).host;
-    expect(openNode(readonlyHost, options({ format: undefined, isReadonly: true })).warnings).toEqual([]);
+    const readonly = fakeHost(new MemorySource(new Uint8Array(1024), 'x', true));
+    openNode(readonly.host, options({ format: undefined, isReadonly: true }));
+    expect(readonly.warnings).toEqual([]);
   });
 
   it('of other formats and protocols are refused in QEMU’s words', () => {
@@ -91,7 +94,7 @@ describe('raw media', () => {
 describe('BlockBackend', () => {
   function backend(source = new MemorySource(bytes(4096)), changes = {}) {
     const fake = fakeHost(source);
-    const drive = new BlockBackend('d0', fake.host, openNode(fake.host, options()).node, changes);
+    const drive = new BlockBackend('d0', fake.host, openNode(fake.host, options()), changes);
     return { ...fake, drive, source };
   }
 

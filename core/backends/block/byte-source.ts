@@ -40,6 +40,8 @@ export interface OpenOptions {
 export interface BlockHost {
   /** @throws UserError in QEMU's words */
   open(filename: string, options: OpenOptions): ByteSource;
+  /** What the user should hear, a whole line or several. */
+  warn(text: string): void;
   /** A QMP event. */
   emit(event: string, data: Readonly<Record<string, unknown>>): void;
   /** A request failed and its drive says `stop`: the machine stops with run state `io-error`. */

@@ -1,4 +1,5 @@
 /** An opened medium: a format over a file. Formats are drivers by name; `raw` is the one there is yet. */
+import { guessedRawWarning } from '../../options/messages.ts';
 import { UserError } from '../../util/errors.ts';
 import type { BlockHost, ByteSource } from './byte-source.ts';
 import { HostIoError } from './byte-source.ts';
@@ -119,14 +120,8 @@ export function filenameOf(text: string): string {
 
 const FILE_OPTIONS = ['file.locking', 'file.aio', 'file.filename', 'file.driver', 'filename', 'node-name'];
 
-export interface OpenedNode {
-  readonly node: BlockNode;
-  /** What the user should hear. */
-  readonly warnings: readonly string[];
-}
-
 /** Opens a medium. The first sector is read for probing unless a format is given; `head` gives it when the caller has it. @throws UserError in QEMU's words */
-export function openNode(host: BlockHost, options: NodeOptions): OpenedNode {
+export function openNode(host: BlockHost, options: NodeOptions): BlockNode {
   const { format } = options;
   if (format !== undefined && !drivers.has(format) && !FORMATS_NOT_YET.includes(format))
     throw new UserError(`Unknown driver '${format}'`);
@@ -144,8 +139,8 @@ export function openNode(host: BlockHost, options: NodeOptions): OpenedNode {
     const name = format ?? claimed ?? 'raw';
     const driver = drivers.get(name);
     if (!driver) throw new UserError(`format '${name}': not supported yet`);
+    if (isProbed && name === 'raw' && !source.isReadonly) host.warn(guessedRawWarning(filename));
     const opened = driver.open(source, options, isProbed);
-    const warnings = isProbed && !opened.isReadonly ? [guessedRaw(filename)] : [];
     const nodeName = options.rest.get('node-name') ?? newNodeName();
     const node: BlockNode = {
       ...opened,
@@ -156,18 +151,11 @@ export function openNode(host: BlockHost, options: NodeOptions): OpenedNode {
         return source.allocatedBytes;
       },
     };
-    return { node, warnings };
+    return node;
   } catch (error) {
     source.close();
     throw error;
   }
-}
-function guessedRaw(filename: string): string {
-  return [
-    `WARNING: Image format was not specified for '${filename}' and probing guessed raw.`,
-    '         Automatically detecting the format is dangerous for raw images, write operations on block 0 will be restricted.',
-    "         Specify the 'raw' format explicitly to remove the restrictions.",
-  ].join('\n');
 }
 
 function parseBytes(options: NodeOptions, name: string): number | undefined {

@@ -280,7 +280,14 @@ export function busNew<T extends Bus>(
 
 /** Makes a device that is not realized yet; properties may be set. */
 export function deviceNew<T extends Device>(instance: abstract new () => T, typeName: string): T {
-  return objectNewAs(instance, typeName);
+  const device = objectNewAs(instance, typeName);
+  try {
+    device.env.deviceCreated?.(device);
+  } catch (error) {
+    objectUnref(device);
+    throw error;
+  }
+  return device;
 }
 
 /** Plugs a device into its bus and realizes it. On an error it has left the bus and the tree again. */

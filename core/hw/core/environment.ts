@@ -43,6 +43,8 @@ export interface MachineEnvironment {
   findBackend(kind: 'drive' | 'chardev' | 'netdev', id: string): object | null;
   /** A drive without a name and without a medium, for a device that was given none; absent on a bare board. */
   newEmptyDrive?(media: 'disk' | 'cdrom'): object;
+  /** A device has been made and is not realized yet: `-global` settings come in here, below what the board or the user sets. */
+  deviceCreated?(device: object): void;
   /** Where graphic hardware shows its consoles. */
   readonly displays: DisplayRegistry;
   /** Where keyboards and pointers hear of input. */

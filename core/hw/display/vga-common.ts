@@ -59,10 +59,9 @@ export interface VgaConfig {
   readonly ramName: string;
 }
 
-/** QEMU's limits: a power of two from 1 to 512 MiB. @throws UserError */
+/** QEMU's limits: a power of two from 1 to 512 MiB; whatever is asked for is brought into them. */
 export function vramBytes(megabytes: number): number {
-  if (megabytes < 1 || megabytes > 512) throw new UserError('VGA: vgamem_mb must be between 1 and 512');
-  return 2 ** Math.ceil(Math.log2(megabytes)) * 1024 * 1024;
+  return 2 ** Math.ceil(Math.log2(Math.min(512, Math.max(1, megabytes)))) * 1024 * 1024;
 }
 
 export class VgaCommon {

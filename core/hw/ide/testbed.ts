@@ -40,6 +40,7 @@ export function testbed() {
   const host: BlockHost = {
     open: (filename) => new MemorySource(new Uint8Array(0), filename),
     emit: (event, data) => void events.push({ event, data }),
+    warn() {},
     requestStop: () => void stops++,
     monotonicNs: () => 0,
   };
@@ -63,7 +64,7 @@ export function testbed() {
             detectZeroes: 'off',
             rest: new Map(),
           },
-        ).node
+        )
       : null;
     const backend = new BlockBackend(id, host, node, options);
     drives.set(id, backend);
