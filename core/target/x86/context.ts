@@ -155,6 +155,7 @@ export class StackAccess {
   private page = -1;
   private pageAccess = -1;
   private pageOffset = -1;
+  private view: DataView | null = null;
 
   constructor(
     ctx: CpuContext,
@@ -197,11 +198,10 @@ export class StackAccess {
     const linear = this.linear(sp, size);
     const at = this.locate(linear, size, ACCESS.write);
     if (at >= 0) {
-      const { memory } = this.ctx;
-      const view = memory.arenaView!;
+      const view = this.view!;
       if (size === 4) view.setUint32(at, value, true);
       else view.setUint16(at, value, true);
-      memory.noteWrite!(at, size);
+      this.ctx.memory.noteWrite!(at, size);
     } else this.ctx.memory.write(linear, size, size === 2 ? value & 0xffff : value >>> 0, this.isSupervisor);
     this.sp = sp;
   }
@@ -217,6 +217,7 @@ export class StackAccess {
       this.page = page;
       this.pageAccess = access;
       this.pageOffset = at < 0 ? -1 : at - inPage;
+      this.view = at < 0 ? null : memory.arenaView!;
     }
     return this.pageOffset < 0 ? -1 : this.pageOffset + inPage;
   }
@@ -232,7 +233,7 @@ export class StackAccess {
     const linear = this.linear((this.sp + offset) >>> 0, size);
     const at = this.locate(linear, size, ACCESS.read);
     if (at < 0) return this.ctx.memory.read(linear, size, this.isSupervisor);
-    const view = this.ctx.memory.arenaView!;
+    const view = this.view!;
     return size === 4 ? view.getUint32(at, true) : view.getUint16(at, true);
   }
 
