@@ -187,11 +187,11 @@ describe('repeated string instructions', () => {
       if (++pages === 100) m.cpu.requestExit();
       return lookup(addr);
     };
-    expect(m.cpu.run(1000)).toBe('exit');
+    expect(m.cpu.run(10_000_000)).toBe('exit');
     const left = m.cpu.state.reg32(ECX);
     expect(left).toBeGreaterThan(0);
     expect(m.cpu.state.eip).toBe(START + 1);
-    expect(m.cpu.run(1000)).toBe('halted');
+    expect(m.cpu.run(10_000_000)).toBe('halted');
     expect(m.ram[0x10000 + (24 << 20) - 1]).toBe(0x33);
   });
 });
@@ -339,5 +339,17 @@ describe('encodings', () => {
     m.cpu.state.eip = START;
     m.cpu.run(10);
     expect(m.cpu.state.reg8(0)).toBe(1);
+  });
+});
+
+describe('long instructions', () => {
+  it('use up the budget, so that nobody waits for them', () => {
+    const m = machine('fcf3aaf4'); // rep stosb into device memory
+    m.cpu.state.setReg32(EDI, 0x40_0000);
+    m.cpu.state.setReg32(ECX, 0x4000_0000);
+    expect(m.cpu.run(100_000)).toBe('budget');
+    expect(m.cpu.state.reg32(ECX)).toBeGreaterThan(0x3f00_0000);
+    expect(m.cpu.state.eip).toBe(START + 1);
+    expect(m.cpu.executed).toBeLessThan(10);
   });
 });

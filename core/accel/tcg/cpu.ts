@@ -76,6 +76,8 @@ export class X86Cpu {
   private exitRequested = false;
   /** Budget taken away to make the interpreter return early. */
   private withheld = 0;
+  /** Budget that long instructions used up beside the one that each of them counts. */
+  private charged = 0;
   private retired = 0;
   private sliceStart = 0;
   private isRunning = false;
@@ -216,6 +218,14 @@ export class X86Cpu {
     this.withheld += left;
     i32[BUDGET] = 0;
   }
+  /** Takes from the budget what does not count as retired instructions. */
+  private charge(instructions: number): boolean {
+    const { i32 } = this.state;
+    i32[BUDGET] = i32[BUDGET]! - instructions;
+    this.withheld += instructions;
+    this.charged += instructions;
+    return this.attention || i32[BUDGET]! <= 0;
+  }
   /** Something must be looked at between two blocks. */
   private get attention(): boolean {
     return (
@@ -282,11 +292,12 @@ export class X86Cpu {
     return true;
   }
 
-  /** One stay in generated code. Gives the number of instructions retired. */
+  /** One stay in generated code. Gives how much of the budget it took. */
   private slice(budget: number, isSingle: boolean, isTrap: boolean): number {
     const { state } = this;
     state.i32[BUDGET] = budget;
     this.withheld = 0;
+    this.charged = 0;
     this.sliceStart = budget;
     this.isRunning = true;
     this.memory.record = 0;
@@ -313,7 +324,7 @@ export class X86Cpu {
     if (isFault) this.deliverFault();
     else if (this.isStepping) this.deliverDebugTrap(isTrap && (done > 0 || this.isPartial));
     // A fault counts as progress: a guest whose every instruction faults must not hold the loop.
-    return isFault ? done + 1 : Math.max(done, 1);
+    return Math.max(isFault ? done + 1 : done, 1) + this.charged;
   }
   /** After a fault: EIP and the count go back to the instruction that faulted. */
   private rewind(): void {
@@ -481,7 +492,6 @@ export class X86Cpu {
 
   private assemble(): { run: (record: number) => void; handlers: HandlerSource } {
     const { memory } = this;
-    const cpu = this;
     const context: HelperContext = {
       state: this.state,
       bus: this.bus,
@@ -497,12 +507,8 @@ export class X86Cpu {
         this.isPartial = true;
         this.rewind();
       },
-      get isStepped() {
-        return cpu.isStepping;
-      },
-      get attention() {
-        return cpu.attention || cpu.state.i32[BUDGET]! <= 0;
-      },
+      isStepped: () => this.isStepping,
+      charge: (instructions) => this.charge(instructions),
     };
     const named = createHelpers(context);
     // Light ones first: they change neither segments nor privilege.

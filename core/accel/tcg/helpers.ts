@@ -37,9 +37,10 @@ export interface HelperContext {
   /** EIP of the instruction that called, and putting RIP there for a string instruction that pauses. */
   pauseAtInstruction(): void;
   /** Single step or breakpoints: repeated instructions stop after every element. */
-  readonly isStepped: boolean;
-  /** An interrupt or exit request waits: long instructions should pause. */
-  readonly attention: boolean;
+  isStepped(): boolean;
+  /** A long instruction has taken the time of so many ordinary ones. True when it should pause: the budget is spent, or an
+   *  interrupt or exit request waits. */
+  charge(instructions: number): boolean;
 }
 export type Helper = (a: number, b: number, c: number) => number;
 

@@ -6,7 +6,7 @@ import { ACCESS } from '../../target/x86/system-ops.ts';
 import type { Helper, HelperContext } from './helpers.ts';
 
 type Size = 1 | 2 | 4;
-/** Elements between looks at the interrupt line. */
+/** Elements (of plain RAM; others weigh more) between looks at the interrupt line. */
 const SLICE = 65536;
 
 /** Raises #GP (or #SS) unless `size` bytes at `offset` may be accessed; gives the linear address. */
@@ -55,7 +55,7 @@ export class StringOps {
     this.isAddress16 = (shape & 0x100) !== 0;
     this.isRepne = (shape & 0x200) !== 0;
     this.step = (this.ctx.state.u32[FIELDS.direction.offset >>> 2]! | 0) * this.size;
-    this.limit = this.ctx.isStepped ? 1 : SLICE;
+    this.limit = this.ctx.isStepped() ? 1 : SLICE;
     this.ctx.activity.stringOps++;
   }
   private get(index: number): number {
@@ -73,7 +73,7 @@ export class StringOps {
 
   /** Elements from `offset` on that can be done in one go: inside the page, inside the segment without wrap, ascending. 0: none. */
   private run(segment: SegmentRegister, offset: number, isWrite: boolean, want: number): number {
-    if (this.ctx.isStepped) return 0;
+    if (this.ctx.isStepped()) return 0;
     if (this.step < 0) return this.runDown(segment, offset, isWrite, want);
     const end = isWrite ? segment.writeEnd : segment.readEnd;
     if (offset >= end) return 0;
@@ -100,8 +100,9 @@ export class StringOps {
     this.ctx.pauseAtInstruction();
     return 1;
   }
+  /** Time has passed: part of the budget is used up by it. */
   private get shouldPause(): boolean {
-    return this.ctx.isStepped || this.ctx.attention;
+    return this.ctx.isStepped() || this.ctx.charge(SLICE / 16);
   }
 
   private movs(segment: number): number {
@@ -112,7 +113,10 @@ export class StringOps {
     for (let slice = 0; ; ) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= this.limit && this.shouldPause) return this.pause();
+      if (slice >= this.limit) {
+        if (this.shouldPause) return this.pause();
+        slice = 0;
+      }
       const si = this.get(ESI);
       const di = this.get(EDI);
       const n = Math.min(this.run(from, si, false, count), this.run(to, di, true, count));
@@ -125,7 +129,7 @@ export class StringOps {
           this.move(ESI, n);
           this.move(EDI, n);
           this.set(ECX, count - n);
-          slice += 8 * n;
+          slice += 64 * n;
           continue;
         }
         {
@@ -192,7 +196,10 @@ export class StringOps {
     for (let slice = 0; ; ) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= this.limit && this.shouldPause) return this.pause();
+      if (slice >= this.limit) {
+        if (this.shouldPause) return this.pause();
+        slice = 0;
+      }
       const di = this.get(EDI);
       const n = this.run(to, di, true, count);
       const target = n > 1 ? memory.ramAt((to.base + di) >>> 0, ACCESS.write) : -1;
@@ -202,7 +209,7 @@ export class StringOps {
         for (let i = 0, at = phys; i < n; i++, at += step) this.ctx.bus.memory.write(at, size, clip(value, size));
         this.move(EDI, n);
         this.set(ECX, count - n);
-        slice += 8 * n;
+        slice += 64 * n;
         continue;
       }
       if (target >= 0) {
@@ -236,7 +243,10 @@ export class StringOps {
     for (let slice = 0; ; slice += 64) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= this.limit && this.shouldPause) return this.pause();
+      if (slice >= this.limit) {
+        if (this.shouldPause) return this.pause();
+        slice = 0;
+      }
       const value = memory.read(this.address(segment, this.get(ESI), false), this.size);
       if (this.size === 1) state.setReg8(EAX, value);
       else if (this.size === 2) state.setReg16(EAX, value);
@@ -262,7 +272,10 @@ export class StringOps {
     for (let slice = 0; ; slice += 32) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= this.limit && this.shouldPause) return this.pause();
+      if (slice >= this.limit) {
+        if (this.shouldPause) return this.pause();
+        slice = 0;
+      }
       const a = memory.read(this.address(segment, this.get(ESI), false), this.size);
       const b = memory.read(this.address(ES, this.get(EDI), false), this.size);
       this.move(ESI, 1);
@@ -278,7 +291,10 @@ export class StringOps {
     for (let slice = 0; ; slice += 32) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= this.limit && this.shouldPause) return this.pause();
+      if (slice >= this.limit) {
+        if (this.shouldPause) return this.pause();
+        slice = 0;
+      }
       const b = memory.read(this.address(ES, this.get(EDI), false), this.size);
       this.move(EDI, 1);
       this.set(ECX, count - 1);
@@ -296,7 +312,10 @@ export class StringOps {
     for (let slice = 0; ; slice += 64) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= this.limit && this.shouldPause) return this.pause();
+      if (slice >= this.limit) {
+        if (this.shouldPause) return this.pause();
+        slice = 0;
+      }
       const di = this.get(EDI);
       const n = step > 0 && bus.io.readString ? this.run(to, di, true, count) : 1;
       if (n > 1) {
@@ -327,7 +346,10 @@ export class StringOps {
     for (let slice = 0; ; slice += 64) {
       const count = this.get(ECX);
       if (count === 0) return 0;
-      if (slice >= this.limit && this.shouldPause) return this.pause();
+      if (slice >= this.limit) {
+        if (this.shouldPause) return this.pause();
+        slice = 0;
+      }
       const value = memory.read(this.address(segment, this.get(ESI), false), this.size);
       this.move(ESI, 1);
       this.set(ECX, count - 1);
