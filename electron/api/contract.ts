@@ -154,6 +154,17 @@ export interface LogEntry {
   text: string;
 }
 
+/** What a running machine does, measured over about a second. */
+export interface MachineActivity {
+  drives: { deviceId: string; readBytesPerSecond: number; writtenBytesPerSecond: number }[];
+  /** Million guest instructions per second. `null`: not known yet, or the engine does not count them. */
+  guestMips: number | null;
+  /** Of one of the host's CPUs: several busy threads come to more than 100. `null`: not known (yet). */
+  hostCpuPercent: number | null;
+  /** What the VM process has in the host's memory now. `null`: not known here. */
+  hostMemoryBytes: number | null;
+}
+
 export interface DeletionPlan {
   files: {
     path: string;
@@ -302,6 +313,8 @@ export const apiParams = {
   /** Typed on a US keyboard. Answers with the characters that such a keyboard has not got; those are left out. */
   'machines.typeText': z.strictObject({ id: z.uuid(), text: z.string().max(10_000) }),
   'machines.screenshot': byId,
+  /** Has `machines.activity` sent every second for the next few; whoever shows it asks again and again. */
+  'machines.watchActivity': byId,
   'machines.thumbnail': byId,
   /** The newest entries, oldest first; `before`: only those with a smaller sequence. */
   'machines.log': z.strictObject({
@@ -353,6 +366,7 @@ export interface ApiResults {
   'machines.changeMedium': MachineDetails;
   'machines.sendKeys': null;
   'machines.typeText': { notTyped: string[] };
+  'machines.watchActivity': { forMs: number };
   'machines.screenshot': { pngBase64: string; width: number; height: number };
   'machines.thumbnail': { pngBase64: string; version: number } | null;
   'machines.log': { entries: LogEntry[]; hasOlder: boolean };
@@ -379,6 +393,8 @@ export interface ApiEvents {
   /** Also sent for a new machine. Whoever shows details asks `machines.get` again when `detailsChanged`. */
   'machines.changed': { summary: MachineSummary; detailsChanged: boolean };
   'machines.removed': { id: MachineId };
+  /** Only while somebody watches: `machines.watchActivity`. */
+  'machines.activity': { id: MachineId; activity: MachineActivity };
   'machines.log': { id: MachineId; entries: LogEntry[] };
   'media.changed': null;
   'settings.changed': Settings;

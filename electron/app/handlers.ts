@@ -205,6 +205,7 @@ export function makeHandlers(app: Terrarium, shell: ShellAbilities): ApiHandlers
       const png = await machines.running(id).screenshot();
       return { pngBase64: png.toString('base64'), width: png.readUInt32BE(16), height: png.readUInt32BE(20) };
     },
+    'machines.watchActivity': ({ id }) => ({ forMs: machines.watchActivity(id) }),
     'machines.thumbnail': ({ id }) => {
       const thumbnail = machines.thumbnail(id);
       return thumbnail ? { pngBase64: thumbnail.png.toString('base64'), version: thumbnail.version } : null;

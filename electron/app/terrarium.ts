@@ -1,7 +1,7 @@
 /** The app without a window: library, machines, contract. Both shells are fronts of this. */
 import { EventEmitter } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { ZodError } from 'zod';
 import { AppError } from '../api/app-error.ts';
 import {
@@ -73,6 +73,7 @@ export class Terrarium {
       limits: () => hostLimits(setup.dataDir),
       onChanged: (summary, detailsChanged) => this.emit('machines.changed', { summary, detailsChanged }),
       onLog: (id, entry) => this.collectLog(id, entry),
+      onActivity: (id, activity) => this.emit('machines.activity', { id, activity }),
     });
     this.handlers = makeHandlers(this, setup.shell);
     this.listeners.setMaxListeners(0);
@@ -120,8 +121,9 @@ export class Terrarium {
     return describeMedium(this, this.library.media().find((record) => record.path === path)!);
   }
 
-  /** Whether a file lies in the folders that Terrarium keeps itself. */
+  /** Whether a file lies in the folders that Terrarium keeps itself. A path that takes detours (`..`) is nobody's. */
   owns(path: string): boolean {
+    if (resolve(path) !== path) return false;
     return [this.mediaDir, join(this.dataDir, 'machines')].some((folder) => path.startsWith(folder + sep));
   }
 

@@ -23,6 +23,8 @@ export interface ChannelInput {
 const HIGH_WATER = 1024 * 1024;
 const LOW_WATER = 256 * 1024;
 const MOST_UNSENT = 8 * 1024 * 1024;
+/** A guest that prints byte by byte makes a piece of each: that many are joined into one. */
+const MOST_PIECES = 1024;
 
 /** A connection of its own for this peer: for VNC, whose server knows several clients. */
 export function bridgeToSocket(path: string, peer: ChannelPeer): ChannelInput {
@@ -113,7 +115,7 @@ export class SharedTerminal {
     if (this.historyBytes > this.historyLimit * 2) {
       this.history = [Buffer.concat(this.history).subarray(-this.historyLimit)];
       this.historyBytes = this.historyLimit;
-    }
+    } else if (this.history.length > MOST_PIECES) this.history = [Buffer.concat(this.history)];
     for (const peer of this.peers.keys()) this.sendTo(peer, bytes);
   }
 

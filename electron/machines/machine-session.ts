@@ -5,17 +5,20 @@ import { AppError } from '../api/app-error.ts';
 import type {
   CommandLine,
   DriveStatus,
+  MachineActivity,
   MachineDefinition,
   MachineFailure,
   MachineState,
   PauseReason,
 } from '../api/contract.ts';
+import { ActivityMeter } from './activity-meter.ts';
 import { bridgeToSocket, type ChannelInput, type ChannelPeer, SharedTerminal } from './byte-channel.ts';
 import { argumentsOf, commandLine, driveId } from './command-line.ts';
 import type { Engine } from './engine.ts';
 import { EngineOutput } from './engine-output.ts';
 import { keysForCharacter } from './key-names.ts';
 import type { MachineLog } from './machine-log.ts';
+import { processUsage } from './process-usage.ts';
 import { QmpClient, QmpError, type QmpEvent } from './qmp-client.ts';
 import type { ProcessNote, RunDirectory } from './run-directory.ts';
 import { adoptProcess, type ProcessEnd, type VmLauncher, type VmProcess } from './vm-launcher.ts';
@@ -75,6 +78,7 @@ export class MachineSession {
   private endIsExpected = false;
   private hasBeenLeft = false;
   private announceEnd: () => void = () => {};
+  private readonly meter: ActivityMeter;
   private queue: Promise<unknown> = Promise.resolve();
 
   private constructor(setup: SessionSetup, paused: boolean) {
@@ -82,6 +86,12 @@ export class MachineSession {
     this.definition = setup.definition;
     const { endpoints } = setup.runDirectory;
     this.commandLine = commandLine(setup.definition, { endpoints, paused });
+    this.meter = new ActivityMeter({
+      definition: setup.definition,
+      execute: (command) => this.execute(command),
+      usage: () => processUsage(this.pid),
+      now: () => performance.now(),
+    });
     this.ended = new Promise((resolve) => {
       this.announceEnd = resolve;
     });
@@ -230,6 +240,11 @@ export class MachineSession {
         await rm(path, { force: true });
       }
     });
+  }
+
+  /** What the machine has done since the last call. */
+  activity(): Promise<MachineActivity> {
+    return this.meter.measure();
   }
 
   openConsole(peer: ChannelPeer): ChannelInput {

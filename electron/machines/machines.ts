@@ -7,6 +7,7 @@ import type {
   ChannelKind,
   HostLimits,
   LogEntry,
+  MachineActivity,
   MachineDefinition,
   MachineDetails,
   MachineId,
@@ -26,6 +27,9 @@ import type { VmLauncher } from './vm-launcher.ts';
 
 const THUMBNAIL_EVERY_MS = 10_000;
 const FIRST_THUMBNAIL_MS = 2000;
+const MEASURE_EVERY_MS = 1000;
+/** So long is measured after the last request: a window that has gone need not say so. */
+const WATCH_MS = 5000;
 
 export interface MachinesSetup {
   library: Library;
@@ -35,6 +39,7 @@ export interface MachinesSetup {
   limits: () => Promise<HostLimits>;
   onChanged: (summary: MachineSummary, detailsChanged: boolean) => void;
   onLog: (id: MachineId, entry: LogEntry) => void;
+  onActivity: (id: MachineId, activity: MachineActivity) => void;
 }
 
 interface Entry {
@@ -44,6 +49,8 @@ interface Entry {
   /** Set from a start's first check to its session: a second start must not slip in between. */
   isStarting: boolean;
   timer: NodeJS.Timeout | undefined;
+  watchedUntil: number;
+  isMeasured: boolean;
 }
 
 export class Machines {
@@ -197,6 +204,15 @@ export class Machines {
     }
   }
 
+  /** Measures the machine every second until `WATCH_MS` after the last call. Answers with that time. */
+  watchActivity(id: MachineId): number {
+    const session = this.running(id);
+    const entry = this.entry(id);
+    entry.watchedUntil = performance.now() + WATCH_MS;
+    if (!entry.isMeasured) void this.measure(id, entry, session);
+    return WATCH_MS;
+  }
+
   openChannel(kind: ChannelKind, id: MachineId, port: number, peer: ChannelPeer): ChannelInput {
     const session = this.running(id);
     if (kind === 'console') return session.openConsole(peer);
@@ -289,6 +305,20 @@ export class Machines {
     }
   }
 
+  private async measure(id: MachineId, entry: Entry, session: MachineSession): Promise<void> {
+    entry.isMeasured = true;
+    try {
+      while (entry.session === session && performance.now() < entry.watchedUntil) {
+        this.setup.onActivity(id, await session.activity());
+        await new Promise((resolve) => setTimeout(resolve, MEASURE_EVERY_MS).unref());
+      }
+    } catch {
+      // The engine is ending, or has stopped answering: whoever still watches asks again.
+    } finally {
+      entry.isMeasured = false;
+    }
+  }
+
   private thumbnailPath(id: MachineId): string {
     return join(this.folder(id), 'thumbnail.png');
   }
@@ -297,7 +327,15 @@ export class Machines {
     let entry = this.entries.get(id);
     if (!entry) {
       const log = new MachineLog(join(this.folder(id), 'machine.log'), (logged) => this.setup.onLog(id, logged));
-      entry = { session: undefined, log, thumbnailVersion: 0, isStarting: false, timer: undefined };
+      entry = {
+        session: undefined,
+        log,
+        thumbnailVersion: 0,
+        isStarting: false,
+        timer: undefined,
+        watchedUntil: 0,
+        isMeasured: false,
+      };
       this.entries.set(id, entry);
       const known = entry;
       void stat(this.thumbnailPath(id)).then(

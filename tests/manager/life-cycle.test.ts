@@ -3,7 +3,14 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
-import type { ApiMethod, ApiParams, ApiResult, MachineDetails, MachineSummary } from '../../electron/api/contract.ts';
+import type {
+  ApiMethod,
+  ApiParams,
+  ApiResult,
+  MachineActivity,
+  MachineDetails,
+  MachineSummary,
+} from '../../electron/api/contract.ts';
 import { findPackageRoot } from '../../electron/app/host.ts';
 import { Terrarium } from '../../electron/app/terrarium.ts';
 import type { ChannelPeer } from '../../electron/machines/byte-channel.ts';
@@ -226,6 +233,41 @@ describe('a machine', () => {
     input.receive(Buffer.from('o /b 0x64 0xfe\r')); // the keyboard controller pulses the reset line
     expect(await stopped).toMatchObject({ pauseReason: 'shutdown' });
     expect(await call(app, 'machines.powerOff', { id })).toMatchObject({ state: 'off', failure: null });
+  });
+
+  it('is measured while somebody watches, as far as its engine tells', async () => {
+    const app = await openApp(scratchFolder());
+    const { definition } = await createGrubMachine(app);
+    const { id } = definition;
+    await expect(call(app, 'machines.watchActivity', { id })).rejects.toMatchObject({ code: 'wrong-state' });
+    const seen: MachineActivity[] = [];
+    let enough: () => void = () => {};
+    app.onEvent((message) => {
+      if (message.event !== 'machines.activity') return;
+      seen.push(message.data.activity);
+      if (seen.length === 3) enough();
+    });
+    await call(app, 'machines.start', { id, paused: true });
+    expect(seen).toEqual([]);
+    const three = new Promise<void>((resolve) => {
+      enough = resolve;
+    });
+    await call(app, 'machines.watchActivity', { id });
+    await call(app, 'machines.watchActivity', { id }); // measured once all the same
+    await call(app, 'machines.resume', { id });
+    await three;
+    const [first, ...later] = seen;
+    expect(first).toMatchObject({ guestMips: null, hostCpuPercent: null });
+    expect(first!.drives.map(({ deviceId }) => deviceId)).toEqual(['ide1-0']);
+    // GRUB has been read from the disc, which takes a processor its time. QEMU does not count instructions.
+    expect(Math.max(...later.map(({ drives }) => drives[0]!.readBytesPerSecond))).toBeGreaterThan(2048);
+    for (const { hostCpuPercent, hostMemoryBytes, guestMips, drives } of later) {
+      expect(hostCpuPercent).toBeGreaterThanOrEqual(0);
+      expect(hostMemoryBytes).toBeGreaterThan(10 << 20);
+      expect([guestMips, drives[0]!.writtenBytesPerSecond]).toEqual([null, 0]);
+    }
+    await call(app, 'machines.powerOff', { id });
+    await expect(call(app, 'machines.watchActivity', { id })).rejects.toMatchObject({ code: 'wrong-state' });
   });
 
   it('keeps running when the app is ended so, and is taken over by the next', async () => {

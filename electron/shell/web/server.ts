@@ -36,7 +36,8 @@ export async function startWebShell(app: Terrarium, rendererDir: string, port: n
     socket.on('error', () => {}); // a window that goes away is no error
     const verdict = access.judge(request, true);
     if (!verdict.allowed) return refuseUpgrade(socket, verdict.status, verdict.reason);
-    const { pathname } = new URL(request.url ?? '/', access.origin);
+    const pathname = addressOf(request, access)?.pathname;
+    if (pathname === undefined) return refuseUpgrade(socket, 400, 'Bad request');
     if (pathname === '/api') return calls.handleUpgrade(request, socket, head, (ws) => serveApi(app, ws));
     const match = CHANNEL.exec(pathname);
     if (!match) return refuseUpgrade(socket, 404, 'Not found');
@@ -65,7 +66,8 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', access.origin);
+  const url = addressOf(request, access);
+  if (!url) return refuse(response, 400, 'Bad request');
   const sockets = access.origin.replace('http', 'ws');
   const alias = sockets.replace('127.0.0.1', 'localhost');
   response.setHeader('content-security-policy', contentSecurityPolicy(`'self' ${sockets} ${alias}`));
@@ -90,6 +92,11 @@ async function answer(
   if (response.destroyed) return;
   response.writeHead('error' in reply ? 400 : 200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
   response.end(JSON.stringify(reply));
+}
+
+/** Null for a request line whose target is no address (`GET // HTTP/1.1`). */
+function addressOf(request: IncomingMessage, access: Access): URL | null {
+  return URL.parse(request.url ?? '/', access.origin);
 }
 
 function refuse(response: ServerResponse, status: number, reason: string): void {
