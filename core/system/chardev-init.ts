@@ -11,7 +11,7 @@ import { type MuxActions, MuxChardev } from '../backends/char/mux.ts';
 import type { ChardevOptions, SocketAddress, SocketBackend } from '../options/chardev-options.ts';
 import type { Placed } from '../options/command-line.ts';
 import { located } from '../options/location.ts';
-import { containerGet, objectAddChild, objectNewAs, objectUnref } from '../qom/object.ts';
+import { containerGet, objectAddChild, objectNewAs, objectUnparent, objectUnref } from '../qom/object.ts';
 import type { ByteStream } from '../util/byte-stream.ts';
 import { UserError } from '../util/errors.ts';
 import type { BoundListener, ListenAddress, SystemHost } from './host.ts';
@@ -62,7 +62,23 @@ export class Chardevs {
     return chardev;
   }
 
+  /** On an error nothing of it stays. */
   private async createOne(options: ChardevOptions): Promise<void> {
+    const before = new Set(this.byId.keys());
+    try {
+      await this.createParts(options);
+    } catch (error) {
+      for (const [id, chardev] of [...this.byId])
+        if (!before.has(id)) {
+          this.byId.delete(id);
+          chardev.close();
+          objectUnparent(chardev);
+        }
+      throw error;
+    }
+  }
+
+  private async createParts(options: ChardevOptions): Promise<void> {
     const { id, backend, mux } = options;
     const innerId = mux ? `${id}-base` : id;
     const chardev = await this.createBackend(innerId, options, backend);
@@ -181,8 +197,7 @@ function toListenAddress(address: SocketAddress): ListenAddress {
       return address;
     case 'inet': {
       const port = Number(address.port);
-      if (!Number.isInteger(port) || port < 0 || port > 65535)
-        throw new UserError(`Failed to resolve port '${address.port}'`);
+      if (!/^\d+$/.test(address.port) || port > 65535) throw new UserError(`Failed to resolve port '${address.port}'`);
       return { kind: 'inet', host: address.host === '' ? '0.0.0.0' : address.host, port, to: address.to };
     }
     case 'fd':

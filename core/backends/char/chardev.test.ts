@@ -143,6 +143,19 @@ describe('SocketChardev', () => {
     expect(user.events).toEqual(['opened', 'break']);
   });
 
+  it('negotiates before the front end greets', () => {
+    const socket = objectNewAs(SocketChardev, 'chardev-socket');
+    socket.isTelnet = true;
+    socket.attach({
+      canReceive: () => 10,
+      receive() {},
+      event: (event) => event === 'opened' && socket.write(Uint8Array.of(72, 105)),
+    });
+    const stream = new FakeStream();
+    socket.connect(stream);
+    expect([stream.written[0], stream.written.slice(-2)]).toEqual([255, [72, 105]]);
+  });
+
   it('hears what was typed before a break first, in one piece of input too', () => {
     const socket = objectNewAs(SocketChardev, 'chardev-socket');
     socket.isTelnet = true;

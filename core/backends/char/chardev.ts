@@ -182,9 +182,12 @@ export class StreamChardev extends Chardev {
       this.setOpen(false);
       this.disconnected();
     });
+    this.opening(stream);
     this.setOpen(true);
     return true;
   }
+  /** A connection is there, and the front end does not know yet. */
+  protected opening(_stream: HostStream): void {}
   protected received(bytes: Uint8Array): void {
     this.deliver(bytes);
   }
@@ -227,16 +230,14 @@ export class SocketChardev extends StreamChardev {
   override connect(stream: HostStream, peer = ''): boolean {
     if (this.isConnected) return false;
     this.filename = peer === '' ? this.address : `${this.address} <-> ${peer}`;
-    super.connect(stream);
+    return super.connect(stream);
+  }
+  protected override opening(stream: HostStream): void {
     this.telnetState = 'data';
-    if (this.isTelnet) {
-      const { iac, will, doIt } = TELNET;
-      const { echo, suppressGoAhead, binary } = TELNET_OPTION;
-      stream.write(
-        Uint8Array.from([iac, will, echo, iac, will, suppressGoAhead, iac, will, binary, iac, doIt, binary]),
-      );
-    }
-    return true;
+    if (!this.isTelnet) return;
+    const { iac, will, doIt } = TELNET;
+    const { echo, suppressGoAhead, binary } = TELNET_OPTION;
+    stream.write(Uint8Array.from([iac, will, echo, iac, will, suppressGoAhead, iac, will, binary, iac, doIt, binary]));
   }
   protected override closed(): void {
     this.filename = `disconnected:${this.address}`;
