@@ -17,6 +17,7 @@ import { argumentsOf, commandLine, driveId } from './command-line.ts';
 import type { Engine } from './engine.ts';
 import { EngineOutput } from './engine-output.ts';
 import { keysForCharacter } from './key-names.ts';
+import { engineWords, eventWords } from './log-words.ts';
 import type { MachineLog } from './machine-log.ts';
 import { processUsage } from './process-usage.ts';
 import { QmpClient, QmpError, type QmpEvent } from './qmp-client.ts';
@@ -288,7 +289,8 @@ export class MachineSession {
     this.pid = process.identity.pid;
     this.startedAt = startedAt;
     this.output = new EngineOutput(this.setup.runDirectory.outputPath, (line) => {
-      this.setup.log.add('engine', 'warning', line);
+      const { level, text } = engineWords(line);
+      this.setup.log.add('engine', level, text);
     });
     void process.ended.then((end) => this.onEnd(end));
   }
@@ -336,9 +338,8 @@ export class MachineSession {
 
   private onEvent({ event, data }: QmpEvent): void {
     const { log } = this.setup;
-    const details = Object.keys(data).length > 0 ? ` ${JSON.stringify(data)}` : '';
-    const level = /PANIC|ERROR|CRASH/.test(event) ? 'error' : 'info';
-    log.add('event', level, `${event}${details}`);
+    const words = eventWords(event, data);
+    if (words) log.add('event', words.level, words.text);
     switch (event) {
       case 'SHUTDOWN':
         if (this.definition.power.onGuestShutdown === 'pause' && data.guest === true) {

@@ -1,0 +1,43 @@
+/** What the user's log says of the engine's events and of the lines that it prints. */
+import type { LogEntry } from '../api/contract.ts';
+
+type Words = Pick<LogEntry, 'level' | 'text'>;
+type Data = Readonly<Record<string, unknown>>;
+
+/** Whose screen is shown where is not what a user asks a machine's log: every open page is such a client. */
+const UNTOLD = /^(VNC|SPICE)_/;
+
+const EVENTS: Readonly<Record<string, (data: Data) => string>> = {
+  STOP: () => 'The machine stands still.',
+  RESUME: () => 'The machine goes on.',
+  RESET: ({ guest }) => (guest === true ? 'The guest has restarted the machine.' : 'The machine is reset.'),
+  SHUTDOWN: ({ guest }) =>
+    guest === true ? 'The guest has switched the machine off.' : 'The machine is switched off.',
+  POWERDOWN: () => 'The power button is pressed.',
+  DEVICE_TRAY_MOVED: (data) =>
+    `The tray of ${data.device || data.id} is ${data['tray-open'] === true ? 'opened' : 'closed'}.`,
+  BLOCK_IO_ERROR: (data) =>
+    `${data.device || data['node-name']} could not ${data.operation}${data.reason ? `: ${data.reason}` : ''} (${data.action}).`,
+};
+
+/** Undefined: not told. An event without words of its own is shown as QEMU names it. */
+export function eventWords(event: string, data: Data): Words | undefined {
+  if (UNTOLD.test(event)) return undefined;
+  const level = /PANIC|ERROR|CRASH/.test(event) ? 'error' : 'info';
+  const words = EVENTS[event]?.(data);
+  if (words) return { level, text: `${words} [${event}]` };
+  const members = Object.entries(data).map(([name, value]) => `${name}=${plain(value)}`);
+  return { level, text: [event, ...members].join(' ') };
+}
+
+/** `program: -option: warning: text` without the program, which the log's column names; the level is the line's own. */
+export function engineWords(line: string): Words {
+  const text = line.replace(/^(?:\S*\/)?(?:terrarium|qemu-system)-\w+: /, '');
+  const [, before = '', kind, rest = ''] = /^(.*?)\b(warning|info|error): (.*)$/.exec(text) ?? [];
+  const level = kind === 'error' || kind === 'info' ? kind : 'warning';
+  return { level, text: kind ? before + rest : text };
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
