@@ -196,6 +196,22 @@ describe('MuxChardev', () => {
     m.stream.text('\x01c\x01b');
     expect(serial.events.slice(-2)).toEqual(['mux-in', 'break']);
   });
+  it('keeps apart what was typed for one and for another', () => {
+    const m = mux();
+    const [serial, monitor] = [frontend(2), frontend()];
+    m.chardev.attach(serial);
+    m.chardev.attach(monitor);
+    m.stream.text('guest\x01cinfo');
+    expect([serial.text, monitor.text]).toEqual(['gu', 'info']);
+    m.stream.text('\x01c');
+    serial.room = 10;
+    m.chardev.acceptInput();
+    m.stream.text('!');
+    expect([serial.text, monitor.text]).toEqual(['guest!', 'info']);
+    serial.room = 0;
+    m.stream.text(`${'x'.repeat(100)}\x01chelp`);
+    expect([serial.text, monitor.text, m.stream.isReading]).toEqual(['guest!', 'infohelp', true]);
+  });
   it('helps, and quits', () => {
     const m = mux();
     m.chardev.attach(frontend());

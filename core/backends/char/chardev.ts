@@ -29,7 +29,7 @@ export class Chardev extends QomObject {
   /** Copy of everything written, for `logfile=`. */
   log: ((bytes: Uint8Array) => void) | null = null;
   /** Input that the front end had no room for. */
-  private backlog: Uint8Array[] = [];
+  protected backlog: Uint8Array[] = [];
 
   /** No further front end may have it. */
   get isBusy(): boolean {

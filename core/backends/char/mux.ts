@@ -18,6 +18,8 @@ export interface MuxActions {
 export class MuxChardev extends Chardev {
   private below: Chardev | null = null;
   private readonly users: CharFrontend[] = [];
+  /** What was typed for a user that had no room before the focus went elsewhere. */
+  private readonly held = new Map<CharFrontend, Uint8Array[]>();
   private focus = -1;
   private isEscaped = false;
   private showsTime = false;
@@ -57,10 +59,14 @@ export class MuxChardev extends Chardev {
     this.below?.acceptInput();
   }
   private setFocus(index: number): void {
-    this.users[this.focus]?.event?.('mux-out');
+    const before = this.users[this.focus];
+    before?.event?.('mux-out');
+    if (before) this.held.set(before, this.backlog);
     this.focus = index;
     this.frontend = this.users[index] ?? null;
+    this.backlog = (this.frontend && this.held.get(this.frontend)) ?? [];
     this.frontend?.event?.('mux-in');
+    this.acceptInput();
   }
   private fromBelow(event: CharEvent): void {
     if (event === 'opened' || event === 'closed') this.isOpen = event === 'opened';
@@ -99,7 +105,11 @@ export class MuxChardev extends Chardev {
       if (this.isEscaped) {
         this.isEscaped = false;
         if (byte === ESCAPE) data.push(byte);
-        else this.command(byte);
+        else {
+          // What was typed before a command is for whoever had the focus then.
+          if (data.length > 0) this.deliver(Uint8Array.from(data.splice(0)));
+          this.command(byte);
+        }
       } else if (byte === ESCAPE) this.isEscaped = true;
       else data.push(byte);
     }
