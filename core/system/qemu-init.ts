@@ -21,6 +21,7 @@ import { containerGet, objectAddChild, objectNewAs, objectRoot, objectSet, objec
 import { moduleCallInit, moduleInit, typeRegister } from '../qom/type.ts';
 import { type CpuDefinition, defineCpu, parseCpuOption } from '../target/x86/cpu-definition.ts';
 import { cpuTypeName } from '../target/x86/models.ts';
+import { infoRegisters } from '../target/x86/registers-text.ts';
 import { UserError } from '../util/errors.ts';
 import { log } from '../util/log.ts';
 import { MiB } from '../util/units.ts';
@@ -463,7 +464,10 @@ function loopCpu(cpu: X86Cpu) {
   return {
     run: (budget: number) => cpu.run(budget),
     requestExit: () => cpu.requestExit(),
-    reset: () => cpu.reset(),
+    reset() {
+      log('cpu_reset', () => `CPU Reset (CPU 0)\n${infoRegisters(cpu.state)}`);
+      cpu.reset();
+    },
     get executed() {
       return cpu.executed;
     },

@@ -1,13 +1,7 @@
 /** Log categories of `-d` and the one sink they go to. */
 
 export const LOG_ITEMS = {
-  out_asm: 'show generated host assembly code for each compiled TB',
-  in_asm: 'show target assembly code for each compiled TB',
   int: 'show interrupts/exceptions in short format',
-  exec: 'show trace before each executed TB (lots of logs)',
-  cpu: 'show CPU registers before entering a TB (lots of logs)',
-  mmu: 'log MMU-related activities',
-  pcall: 'x86 only: show protected mode far calls/returns/exceptions',
   cpu_reset: 'show CPU state before CPU resets',
   unimp: 'log unimplemented functionality',
   guest_errors: 'log when the guest OS does something invalid (eg accessing a non-existent register)',

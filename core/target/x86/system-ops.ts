@@ -41,7 +41,7 @@ export interface AddressSpace {
     ramWritten(arenaOffset: number, length: number): void;
   }): () => void;
 }
-export type LogMask = 'int' | 'guest_errors' | 'unimp' | 'cpu_reset' | 'exec' | 'in_asm' | 'pcall' | 'mmu';
+export type LogMask = 'int' | 'guest_errors' | 'unimp' | 'cpu_reset';
 
 /** What the board gives the CPU. */
 export interface CpuBus {
