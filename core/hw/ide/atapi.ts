@@ -1,8 +1,9 @@
 /** The packet commands of a CD/DVD drive (MMC-3, SFF-8020i, INF-8090). Not modelled: audio, writing, changers. Data of every reply goes through the data port in blocks of the size that the guest asked for, or through the bus master. */
 import type { BlockError } from '../../backends/block/block-backend.ts';
+import { trace, traceEvent } from '../../util/trace.ts';
 import { diagnose, setFeatures } from './ata-commands.ts';
 import * as replies from './atapi-replies.ts';
-import { type CommandSet, DEVICE_RESET, type IdeUnit } from './ide-unit.ts';
+import { type CommandSet, DEVICE_RESET, hexByte, type IdeUnit } from './ide-unit.ts';
 import { identifyCd } from './identify.ts';
 import { ASC, CD_SECTOR, FEATURE, REASON, SENSE, STATUS } from './registers.ts';
 
@@ -19,6 +20,8 @@ interface PacketCommand {
   readonly hasNoData?: boolean;
   run(drive: CdDrive, packet: Uint8Array): void;
 }
+
+const PACKET = traceEvent('ide_atapi_cmd_packet');
 
 /** The state of a drive that its registers do not hold. */
 export class CdDrive implements CommandSet {
@@ -124,6 +127,11 @@ export class CdDrive implements CommandSet {
   private runPacket(packet: Uint8Array): void {
     const { state } = this.unit;
     const command = PACKET_COMMANDS[packet[0]!];
+    if (PACKET.isEnabled) {
+      const place = `${this.unit.bus.name}.${this.unit.index}`;
+      const bytes = [...packet].map(hexByte).join(' ');
+      trace(PACKET, `IDEState: ${place}; limit=0x${this.byteLimit.toString(16)} packet: ${bytes}`);
+    }
     if (state.sense_key === SENSE.unitAttention && !command?.allowsAttention) {
       state.error = SENSE.unitAttention << 4;
       this.end(STATUS.ready | STATUS.error);

@@ -1,6 +1,7 @@
 /** One of the two drives of a channel as its registers show it: task file, data port, the progress of a command. What the commands do is in ata-commands.ts and atapi.ts. */
 import type { BlockBackend } from '../../backends/block/block-backend.ts';
 import { BlockError } from '../../backends/block/block-backend.ts';
+import { trace, traceEvent } from '../../util/trace.ts';
 import { i32, u8, u32, vmstate } from '../../vmstate/fields.ts';
 import type { IdeBus } from './ide-bus.ts';
 import { CONTROL, ERROR, MAX_MULTIPLE, REASON, SECTOR, SELECT, STATUS } from './registers.ts';
@@ -81,6 +82,9 @@ export interface DmaStream {
   write(bytes: Uint8Array): void;
   read(bytes: Uint8Array): void;
 }
+
+const EXEC_COMMAND = traceEvent('ide_exec_cmd');
+export const hexByte = (value: number) => value.toString(16).padStart(2, '0');
 
 /** A command set: how a kind of drive answers. */
 export interface CommandSet {
@@ -262,6 +266,8 @@ export class IdeUnit {
 
   /** The guest's command register. */
   execute(command: number): void {
+    if (EXEC_COMMAND.isEnabled)
+      trace(EXEC_COMMAND, `IDE exec cmd: bus ${this.bus.name}; state ${this.index}; cmd 0x${hexByte(command)}`);
     const { state } = this;
     if (!this.isPresent) {
       if (this.index === 0 && this.bus.units.some((unit) => unit.isPresent)) this.abort();
