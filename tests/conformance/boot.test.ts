@@ -1,6 +1,6 @@
 /** Whole machines, from reset to whatever they were made for. Where QEMU is asked the same, its answer is what is expected. */
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -74,6 +74,27 @@ describe("GRUB's rescue disc", () => {
     await machine.sendKeys('l', 's', 'ret');
     await machine.waitForScreen((rows) => rows.some((row) => /^\(hd0\)/.test(row)));
     expect(readFileSync(disk).equals(readFileSync(rescueCd))).toBe(true);
+  });
+});
+
+describe('what firmware and GRUB ask of the drives', () => {
+  it.each([
+    ['cdrom', 'media=cdrom,readonly=on', 'ide-cd'],
+    ['disk', 'format=raw', 'ide-hd'],
+  ])('%s: the same commands and packets in the same order as in QEMU', async (name, format, type) => {
+    const folder = scratchFolder();
+    const [image, trace] = [join(folder, 'image'), join(folder, 'trace')];
+    copyFileSync(rescueCd, image);
+    const args = ['-drive', `file=${image},if=none,id=d,${format}`, '-device', `${type},bus=ide.0,drive=d`];
+    const events = ['-trace', 'ide_exec_cmd', '-trace', 'ide_atapi_cmd_packet', '-D', trace];
+    const machine = await start('-accel', 'tcg', '-m', '128', '-nodefaults', '-vga', 'std', ...args, ...events);
+    await machine.waitForText('executed automatically');
+    await machine.qmp.execute('quit');
+    await machine.exited;
+    const golden = readFileSync(new URL(`../fixtures/qemu-7.2/boot/${name}.ide-sequence.txt`, import.meta.url), 'utf8');
+    const theirs = commandsOf(golden);
+    expect(theirs.length).toBeGreaterThan(50);
+    expect(commandsOf(readFileSync(trace, 'utf8'))).toEqual(theirs);
   });
 });
 
@@ -283,6 +304,13 @@ describe('VNC', () => {
     expect(colours.get(0xa8a8a8) ?? 0).toBeGreaterThan(1000); // grey text
   });
 });
+
+/** Commands and packets of a trace, without what names the drives in it. */
+function commandsOf(trace: string): string[] {
+  return [...trace.matchAll(/ide_exec_cmd .*cmd (0x[0-9a-f]+)|ide_atapi_cmd_packet .*(limit=.*)/g)].map((match) =>
+    (match[1] ?? match[2] ?? '').trim(),
+  );
+}
 
 /** A port from 5900 on that nobody listens on. */
 async function freePort(): Promise<number> {
