@@ -1,24 +1,8 @@
 /** The option ROMs behind `-kernel`: they fetch the pieces through fw_cfg's DMA interface and enter the kernel. Written for this project; the interface is QEMU's (docs: specs/fw_cfg). */
+import { FW_CFG } from '../hw/nvram/fw-cfg.ts';
 import { bootableRom, finishBootableRom, type RomWriter } from './rom-writer.ts';
 
-/** Selector keys of fw_cfg that hold what to boot. */
-export const BOOT_KEY = {
-  kernelAddress: 0x07,
-  kernelSize: 0x08,
-  initrdAddress: 0x0a,
-  initrdSize: 0x0b,
-  kernelEntry: 0x10,
-  kernelData: 0x11,
-  initrdData: 0x12,
-  commandLineAddress: 0x13,
-  commandLineSize: 0x14,
-  commandLineData: 0x15,
-  setupAddress: 0x16,
-  setupSize: 0x17,
-  setupData: 0x18,
-} as const;
-
-const K = BOOT_KEY;
+const K = FW_CFG;
 
 /** `read32`: AX = key -> EAX = little-endian value. `load`: CS:SI = address, size and data keys -> blob in place. Clobber all but segment registers. */
 function emitHelpers(rom: RomWriter): void {

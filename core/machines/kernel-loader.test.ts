@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { FW_CFG } from '../hw/nvram/fw-cfg.ts';
 import { MiB } from '../util/units.ts';
-import { BOOT_KEY } from './boot-rom.ts';
 import { type KernelBoot, type KernelFiles, kernelKind, loadKernel } from './kernel-loader.ts';
 
 const files = (kernel: Uint8Array, more: Partial<KernelFiles> = {}): KernelFiles => ({
@@ -43,23 +43,23 @@ describe('Linux kernels', () => {
   ])('of protocol %s (loaded high: %s) lie where it says', (protocol, isHigh, places) => {
     const boot = loadKernel(files(linux(protocol, { isHigh }), { append: 'quiet' }), 128 * MiB);
     expect({
-      setup: number(boot, BOOT_KEY.setupAddress),
-      commandLine: number(boot, BOOT_KEY.commandLineAddress),
-      kernel: number(boot, BOOT_KEY.kernelAddress),
+      setup: number(boot, FW_CFG.setupAddress),
+      commandLine: number(boot, FW_CFG.commandLineAddress),
+      kernel: number(boot, FW_CFG.kernelAddress),
     }).toEqual(places);
     for (const [address, size, data] of [
-      [BOOT_KEY.kernelAddress, BOOT_KEY.kernelSize, BOOT_KEY.kernelData],
-      [BOOT_KEY.setupAddress, BOOT_KEY.setupSize, BOOT_KEY.setupData],
-      [BOOT_KEY.commandLineAddress, BOOT_KEY.commandLineSize, BOOT_KEY.commandLineData],
-      [BOOT_KEY.initrdAddress, BOOT_KEY.initrdSize, BOOT_KEY.initrdData],
+      [FW_CFG.kernelAddress, FW_CFG.kernelSize, FW_CFG.kernelData],
+      [FW_CFG.setupAddress, FW_CFG.setupSize, FW_CFG.setupData],
+      [FW_CFG.commandLineAddress, FW_CFG.commandLineSize, FW_CFG.commandLineData],
+      [FW_CFG.initrdAddress, FW_CFG.initrdSize, FW_CFG.initrdData],
     ] as const) {
       expect(number(boot, address)).toBeTypeOf('number');
       expect(number(boot, size)).toBe(blob(boot, data).length);
     }
-    expect(blob(boot, BOOT_KEY.kernelData).every((byte) => byte === 0xb0)).toBe(true);
-    expect(blob(boot, BOOT_KEY.kernelData).length).toBe(5000);
-    expect(textAt(blob(boot, BOOT_KEY.commandLineData), 0)).toBe('quiet');
-    const header = view(blob(boot, BOOT_KEY.setupData));
+    expect(blob(boot, FW_CFG.kernelData).every((byte) => byte === 0xb0)).toBe(true);
+    expect(blob(boot, FW_CFG.kernelData).length).toBe(5000);
+    expect(textAt(blob(boot, FW_CFG.commandLineData), 0)).toBe('quiet');
+    const header = view(blob(boot, FW_CFG.setupData));
     if (protocol >= 0x202) expect(header.getUint32(0x228, true)).toBe(places.commandLine);
     else
       expect([header.getUint16(0x20, true), header.getUint16(0x22, true)]).toEqual([
@@ -83,7 +83,7 @@ describe('Linux kernels', () => {
 
   it('take no set-up sectors to mean four', () => {
     const boot = loadKernel(files(linux(0x20f, { setupSects: 0 })), 128 * MiB);
-    expect([number(boot, BOOT_KEY.setupSize), number(boot, BOOT_KEY.kernelSize)]).toEqual([5 * 512, 5000]);
+    expect([number(boot, FW_CFG.setupSize), number(boot, FW_CFG.kernelSize)]).toEqual([5 * 512, 5000]);
   });
 
   it.each([
@@ -93,15 +93,15 @@ describe('Linux kernels', () => {
   ])('have their initial RAM disk %s', (_, initrdMax, protocol, ram, expected) => {
     const initrd = new Uint8Array(5000).fill(7);
     const boot = loadKernel(files(linux(protocol, { initrdMax }), { initrd }), ram);
-    expect([number(boot, BOOT_KEY.initrdAddress), number(boot, BOOT_KEY.initrdSize)]).toEqual([expected, 5000]);
-    const header = view(blob(boot, BOOT_KEY.setupData));
+    expect([number(boot, FW_CFG.initrdAddress), number(boot, FW_CFG.initrdSize)]).toEqual([expected, 5000]);
+    const header = view(blob(boot, FW_CFG.setupData));
     expect([header.getUint32(0x218, true), header.getUint32(0x21c, true)]).toEqual([expected, 5000]);
-    expect(blob(boot, BOOT_KEY.initrdData)).toBe(initrd);
+    expect(blob(boot, FW_CFG.initrdData)).toBe(initrd);
   });
 
   it('end their command line with a zero, in UTF-8, however long it is', () => {
     const append = `ключ=✓😀 ${'x'.repeat(200_000)}`;
-    const bytes = blob(loadKernel(files(linux(0x20f), { append }), 128 * MiB), BOOT_KEY.commandLineData);
+    const bytes = blob(loadKernel(files(linux(0x20f), { append }), 128 * MiB), FW_CFG.commandLineData);
     expect(Buffer.from(bytes).toString()).toBe(`${append}\0`);
   });
 
@@ -180,12 +180,12 @@ const TEXT: Segment = { offset: 0x1000, physical: 0x10_0000, fileBytes: 0x100, m
 describe('Multiboot kernels', () => {
   it('that give addresses are loaded by them, with zeroes behind', () => {
     const boot = loadKernel(files(addressed([0x10_0100, 0x10_0000, 0x10_0800, 0x10_2000, 0x10_0400])), 128 * MiB);
-    expect([number(boot, BOOT_KEY.kernelAddress), number(boot, BOOT_KEY.kernelEntry)]).toEqual([0x10_0000, 0x10_0400]);
-    const kernel = blob(boot, BOOT_KEY.kernelData);
+    expect([number(boot, FW_CFG.kernelAddress), number(boot, FW_CFG.kernelEntry)]).toEqual([0x10_0000, 0x10_0400]);
+    const kernel = blob(boot, FW_CFG.kernelData);
     expect([kernel.length, kernel[0x7ff], kernel[0x800], kernel[0x1fff]]).toEqual([0x2000, 0xc3, 0, 0]);
     // The rest of the file, where no end is given; the header need not be at the start of what is loaded.
     const whole = loadKernel(files(addressed([0x20_0080, 0x20_0000, 0, 0, 0x20_0080])), 128 * MiB);
-    expect([blob(whole, BOOT_KEY.kernelData).length, number(whole, BOOT_KEY.kernelAddress)]).toEqual([
+    expect([blob(whole, FW_CFG.kernelData).length, number(whole, FW_CFG.kernelAddress)]).toEqual([
       0x1000 - 0x80,
       0x20_0000,
     ]);
@@ -195,8 +195,8 @@ describe('Multiboot kernels', () => {
     const data: Segment = { offset: 0x1800, physical: 0x10_4000, fileBytes: 0x10, memoryBytes: 0x40 };
     const note: Segment = { offset: 0, physical: 0, fileBytes: 0x10, memoryBytes: 0x10, type: 4 };
     const boot = loadKernel(files(elf([note, data, TEXT])), 128 * MiB);
-    const kernel = blob(boot, BOOT_KEY.kernelData);
-    expect([number(boot, BOOT_KEY.kernelAddress), number(boot, BOOT_KEY.kernelEntry), kernel.length]).toEqual([
+    const kernel = blob(boot, FW_CFG.kernelData);
+    expect([number(boot, FW_CFG.kernelAddress), number(boot, FW_CFG.kernelEntry), kernel.length]).toEqual([
       0x10_0000, 0x10_0020, 0x4040,
     ]);
     expect([kernel[0xff], kernel[0x100], kernel[0x400f], kernel[0x4010]]).toEqual([0xee, 0, 0xee, 0]);
@@ -208,7 +208,7 @@ describe('Multiboot kernels', () => {
       { bytes: new Uint8Array(10).fill(2), commandLine: 'second' },
     ];
     const boot = loadKernel(files(elf([TEXT]), { modules, kernelName: 'kernel.elf', append: 'debug' }), 128 * MiB);
-    const [base, bytes] = [number(boot, BOOT_KEY.initrdAddress)!, blob(boot, BOOT_KEY.initrdData)];
+    const [base, bytes] = [number(boot, FW_CFG.initrdAddress)!, blob(boot, FW_CFG.initrdData)];
     const info = view(bytes);
     const field = (at: number) => info.getUint32(at, true);
     const string = (at: number) => textAt(bytes, at - base);
@@ -218,14 +218,14 @@ describe('Multiboot kernels', () => {
     expect(field(12)).toBe(0x8000_ffff);
     expect([field(20), field(48) - base]).toEqual([2, 0x58]);
     const table = field(24) - base;
-    const kernelBase = number(boot, BOOT_KEY.kernelAddress)!;
-    const image = blob(boot, BOOT_KEY.kernelData);
+    const kernelBase = number(boot, FW_CFG.kernelAddress)!;
+    const image = blob(boot, FW_CFG.kernelData);
     modules.forEach((module, i) => {
       const [start, end, commandLine] = [0, 4, 8].map((o) => field(table + i * 16 + o)) as [number, number, number];
       expect([start % 4096, end - start, string(commandLine)]).toEqual([0, module.bytes.length, module.commandLine]);
       expect(image.slice(start - kernelBase, end - kernelBase)).toEqual(module.bytes);
     });
-    expect(number(boot, BOOT_KEY.kernelSize)).toBe(image.length);
+    expect(number(boot, FW_CFG.kernelSize)).toBe(image.length);
   });
 
   it('are found 4-byte aligned in the first 8 KiB, if they are not Linux', () => {

@@ -1,6 +1,8 @@
 /** `-kernel`, `-initrd`, `-append`: recognises a bzImage or a Multiboot image and lays out what the boot ROM fetches. Sources: Linux boot protocol 2.15, Multiboot Specification 0.6.96. */
+
+import { FW_CFG } from '../hw/nvram/fw-cfg.ts';
 import { UserError } from '../util/errors.ts';
-import { BOOT_KEY, linuxBootRom, MULTIBOOT_INFO, multibootRom } from './boot-rom.ts';
+import { linuxBootRom, MULTIBOOT_INFO, multibootRom } from './boot-rom.ts';
 
 /** What goes into fw_cfg: numbers as 32-bit little-endian items, blobs as they are. */
 export interface KernelBoot {
@@ -129,7 +131,7 @@ function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
     header.setUint32(SETUP.ramdiskImage, initrdAddress, true);
     header.setUint32(SETUP.ramdiskSize, initrd.length, true);
   }
-  const K = BOOT_KEY;
+  const K = FW_CFG;
   return {
     romName: 'linuxboot_dma.bin',
     rom: linuxBootRom(),
@@ -227,7 +229,7 @@ function loadMultiboot(files: KernelFiles, headerAt: number, lowRamBytes: number
   });
   out.setUint32(48, infoAddress + MULTIBOOT_INFO.mmapOffset, true);
   out.setUint32(64, loaderAt, true);
-  const K = BOOT_KEY;
+  const K = FW_CFG;
   return {
     romName: 'multiboot_dma.bin',
     rom: multibootRom(),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { BOOT_KEY, linuxBootRom, multibootRom } from './boot-rom.ts';
+import { FW_CFG } from '../hw/nvram/fw-cfg.ts';
+import { linuxBootRom, multibootRom } from './boot-rom.ts';
 import { bootableRom, finishBootableRom, RomWriter } from './rom-writer.ts';
 
 const sum = (bytes: Uint8Array) => bytes.reduce((total, byte) => (total + byte) & 0xff, 0);
@@ -71,8 +72,8 @@ describe('ROM writer', () => {
 
 describe('boot ROMs', () => {
   it.each([
-    ['linux', linuxBootRom(), [BOOT_KEY.setupData, BOOT_KEY.commandLineData, BOOT_KEY.kernelData, BOOT_KEY.initrdData]],
-    ['multiboot', multibootRom(), [BOOT_KEY.kernelData, BOOT_KEY.initrdData]],
+    ['linux', linuxBootRom(), [FW_CFG.setupData, FW_CFG.commandLineData, FW_CFG.kernelData, FW_CFG.initrdData]],
+    ['multiboot', multibootRom(), [FW_CFG.kernelData, FW_CFG.initrdData]],
   ])('%s is small, sums to zero and names every piece it loads', (_, rom, keys) => {
     expect(rom.length).toBeLessThanOrEqual(1024);
     expect(sum(rom)).toBe(0);
@@ -82,10 +83,10 @@ describe('boot ROMs', () => {
       ),
     );
     const blobs: Record<number, readonly number[]> = {
-      [BOOT_KEY.setupData]: [BOOT_KEY.setupAddress, BOOT_KEY.setupSize],
-      [BOOT_KEY.commandLineData]: [BOOT_KEY.commandLineAddress, BOOT_KEY.commandLineSize],
-      [BOOT_KEY.kernelData]: [BOOT_KEY.kernelAddress, BOOT_KEY.kernelSize],
-      [BOOT_KEY.initrdData]: [BOOT_KEY.initrdAddress, BOOT_KEY.initrdSize],
+      [FW_CFG.setupData]: [FW_CFG.setupAddress, FW_CFG.setupSize],
+      [FW_CFG.commandLineData]: [FW_CFG.commandLineAddress, FW_CFG.commandLineSize],
+      [FW_CFG.kernelData]: [FW_CFG.kernelAddress, FW_CFG.kernelSize],
+      [FW_CFG.initrdData]: [FW_CFG.initrdAddress, FW_CFG.initrdSize],
     };
     for (const key of keys) expect(words).toContain([...blobs[key]!, key].join());
   });
