@@ -2,8 +2,8 @@
 import type { MachineSummary } from '../../electron/api/contract.ts';
 import { api } from '../api/index.ts';
 import { t } from '../i18n/index.ts';
-import { showToast } from '../ui/toasts.tsx';
-import { describeError, type Verb } from './orders.ts';
+import { dismissToast, showToast } from '../ui/toasts.tsx';
+import { describeError, isAlive, type Verb } from './orders.ts';
 import { details, machines, putDetails, session } from './session.ts';
 import { open, showTab } from './view.ts';
 
@@ -47,7 +47,46 @@ export async function order(verb: Verb, machine: Pick<MachineSummary, 'id' | 'na
     shutdown: t('failed.shutdown', { name }),
     powerOff: t('failed.powerOff', { name }),
   };
-  return attempt(titles[verb], () => api().call(`machines.${verb}`, { id }));
+  const done = await attempt(titles[verb], () => api().call(`machines.${verb}`, { id }));
+  if (done && verb === 'shutdown') awaitShutdown(machine);
+  return done;
+}
+
+/** So long a guest may take to react to its power button before the user hears of it. */
+const SHUTDOWN_PATIENCE_MS = 10_000;
+/** For each machine whose guest is given that time, or was: what stops the waiting. */
+const awaited = new Map<string, () => void>();
+
+/** The guest decides what its power button does, and many do nothing: then something else is offered. */
+function awaitShutdown({ id, name }: Pick<MachineSummary, 'id' | 'name'>): void {
+  showToast({ tone: 'info', title: t('shutdown.pressed', { name }), body: t('shutdown.pressedHint') });
+  awaited.get(id)?.();
+  const state = () => machines.get().find((known) => known.id === id)?.state;
+  let message: number | undefined;
+  const end = () => {
+    clearTimeout(timer);
+    unsubscribe();
+    awaited.delete(id);
+    if (message !== undefined) dismissToast(message);
+  };
+  const unsubscribe = machines.subscribe(() => {
+    if (state() !== 'running') end();
+  });
+  awaited.set(id, end);
+  const timer = setTimeout(() => {
+    message = showToast({
+      tone: 'info',
+      title: t('shutdown.ignored', { name }),
+      body: t('shutdown.ignoredHint'),
+      action: {
+        label: `${t('verb.powerOff')}…`,
+        run: () => {
+          const now = machines.get().find((known) => known.id === id);
+          if (now && isAlive(now.state)) open({ kind: 'powerOff', machine: now });
+        },
+      },
+    });
+  }, SHUTDOWN_PATIENCE_MS);
 }
 
 /** `null` ejects. Where the guest holds the tray the user is asked first: taking a disc away may break what it does. */

@@ -313,6 +313,16 @@ export class FakeClient implements ApiClient {
       case 'machines.powerOff':
       case 'machines.dismissFailure':
         return become('off').summary;
+      case 'machines.watchActivity': {
+        const [first, second] = this.find(id).definition.storage;
+        const drives = [
+          { deviceId: first?.id ?? '', readBytesPerSecond: 0, writtenBytesPerSecond: 0 },
+          { deviceId: second?.id ?? '', readBytesPerSecond: 1_300_000, writtenBytesPerSecond: 0 },
+        ];
+        const activity = { drives, guestMips: 123.4, hostCpuPercent: 97, hostMemoryBytes: 212_000_000 };
+        this.listeners.event({ event: 'machines.activity', data: { id, activity } });
+        return { forMs: 5000 };
+      }
       case 'machines.thumbnail':
         return { pngBase64: thumbnail(), version: 1 };
       case 'machines.log':

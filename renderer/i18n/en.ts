@@ -281,6 +281,12 @@ export const en = {
   'slot.10': 'IDE secondary master',
   'slot.11': 'IDE secondary slave',
 
+  'shutdown.ignored': '“{name}” has not switched itself off',
+  'shutdown.ignoredHint':
+    'Boot menus, DOS and systems without ACPI do not listen to the power button; others may still be saving their work.',
+  'shutdown.pressed': 'The power button of “{name}” was pressed',
+  'shutdown.pressedHint': 'The guest system decides what follows.',
+
   'state.crashed': 'Ended unexpectedly',
   'state.off': 'Powered off',
   'state.paused': 'Paused',
@@ -288,6 +294,20 @@ export const en = {
   'state.startFailed': 'Did not start',
   'state.starting': 'Starting…',
   'state.stopping': 'Stopping…',
+
+  'status.disk': 'Disk',
+  'status.hostCpu': 'Host processor',
+  'status.hostCpuHint': 'What the machine takes of the host; 100 % is one processor',
+  'status.hostMemory': 'Host memory',
+  'status.hostMemoryHint': 'What the machine’s process holds of the host’s memory; the guest has {guest}',
+  'status.idle': 'idle',
+  'status.mips': '{count} MIPS',
+  'status.reads': 'reads {rate}/s',
+  'status.speed': 'Guest speed',
+  'status.speedHint': 'Million guest instructions per second; little while the guest waits',
+  'status.speedUnknown': 'Not known: this engine does not count instructions',
+  'status.title': 'Machine status',
+  'status.writes': 'writes {rate}/s',
 
   'storage.addDisk': 'Add disk',
   'storage.addOptical': 'Add optical drive',

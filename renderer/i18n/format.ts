@@ -19,6 +19,11 @@ export function formatMiB(mebibytes: number): string {
   return formatBytes(mebibytes * 1024 * 1024);
 }
 
+/** Three figures at most: `0.4`, `12.3`, `123`. */
+export function formatNumber(value: number): string {
+  return value.toLocaleString(currentLanguage(), { maximumFractionDigits: value >= 99.95 ? 0 : 1 });
+}
+
 export function formatDateTime(at: number): string {
   return new Intl.DateTimeFormat(currentLanguage(), { dateStyle: 'medium', timeStyle: 'short' }).format(at);
 }

@@ -280,6 +280,11 @@ export const zhCN: Catalogue = {
   'slot.10': 'IDE 第二通道 主盘',
   'slot.11': 'IDE 第二通道 从盘',
 
+  'shutdown.ignored': '“{name}”没有自行关机',
+  'shutdown.ignoredHint': '启动菜单、DOS 以及不支持 ACPI 的系统不响应电源按钮；其他系统可能仍在保存工作。',
+  'shutdown.pressed': '已按下“{name}”的电源按钮',
+  'shutdown.pressedHint': '后续操作由客户机系统决定。',
+
   'state.crashed': '意外终止',
   'state.off': '已关闭',
   'state.paused': '已暂停',
@@ -287,6 +292,20 @@ export const zhCN: Catalogue = {
   'state.startFailed': '未能启动',
   'state.starting': '正在启动…',
   'state.stopping': '正在停止…',
+
+  'status.disk': '磁盘',
+  'status.hostCpu': '主机处理器',
+  'status.hostCpuHint': '虚拟机占用主机的比例；100 % 为一个处理器',
+  'status.hostMemory': '主机内存',
+  'status.hostMemoryHint': '虚拟机进程占用的主机内存；客户机内存为 {guest}',
+  'status.idle': '空闲',
+  'status.mips': '{count} MIPS',
+  'status.reads': '读取 {rate}/秒',
+  'status.speed': '客户机速度',
+  'status.speedHint': '每秒百万条客户机指令；客户机等待时数值很小',
+  'status.speedUnknown': '未知：该引擎不统计指令数',
+  'status.title': '虚拟机状态',
+  'status.writes': '写入 {rate}/秒',
 
   'storage.addDisk': '添加硬盘',
   'storage.addOptical': '添加光驱',

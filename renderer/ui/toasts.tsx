@@ -13,6 +13,8 @@ export interface Toast {
   body?: string;
   /** What "Copy details" puts on the clipboard. */
   details?: string;
+  /** What may be done about it; a message with an action stays until it is closed. */
+  action?: { label: string; run: () => void };
 }
 
 const toasts = createStore<readonly Toast[]>([]);
@@ -22,10 +24,12 @@ export function dismissToast(id: number): void {
   toasts.update((list) => list.filter((toast) => toast.id !== id));
 }
 
-export function showToast(toast: Omit<Toast, 'id'>): void {
+/** Answers with the number that `dismissToast` takes. */
+export function showToast(toast: Omit<Toast, 'id'>): number {
   const id = nextId++;
   toasts.update((list) => [...list.slice(-3), { ...toast, id }]);
-  if (toast.tone !== 'danger') setTimeout(() => dismissToast(id), 4500);
+  if (toast.tone !== 'danger' && !toast.action) setTimeout(() => dismissToast(id), 4500);
+  return id;
 }
 
 const ICONS = { info: 'info', ok: 'ok', danger: 'error' } as const;
@@ -47,6 +51,18 @@ export function Toasts(): ReactElement {
           <div className="grow">
             <div className="toast-title">{toast.title}</div>
             {toast.body && <div className="toast-body selectable">{toast.body}</div>}
+            {toast.action && (
+              <Button
+                size="sm"
+                onClick={() => {
+                  dismissToast(toast.id);
+                  toast.action?.run();
+                }}
+                data-testid="toast-action"
+              >
+                {toast.action.label}
+              </Button>
+            )}
             {toast.details && (
               <Button size="sm" variant="ghost" icon="copy" onClick={() => copyText(toast.details ?? '')}>
                 {t('common.copyDetails')}
