@@ -37,7 +37,6 @@ export class BlockSystem {
   /** Told how many requests are under way, all drives together. */
   requestsChanged: (pending: number) => void = () => {};
   private readonly ideDisks: (Device | null)[] = Array.from({ length: IDE_POSITIONS }, () => null);
-  private readonly host: SystemHost;
   private ideBuses: readonly Bus[] = [];
   private readonly pendingBy = new Map<BlockBackend, number>();
 
@@ -46,7 +45,6 @@ export class BlockSystem {
     emit: (event: string, data: Readonly<Record<string, unknown>>) => void,
     requestStop: () => void,
   ) {
-    this.host = host;
     this.blockHost = {
       open: (filename, options) => host.openImage(filename, options),
       warn: (text) => host.stderr(text.endsWith('\n') ? text : `${text}\n`),
