@@ -215,8 +215,16 @@ class BoardFuzz {
   }
   private move(base: number): void {
     const { random } = this;
+    if (random.chance(0.3)) {
+      const size = random.pick(SIZES);
+      const target = new Uint8Array(random.pick([1, 8, 512, 3000]) * size);
+      this.note(`ins ${base.toString(16)} ${size}, ${target.length} bytes`);
+      const done = this.io.readString(base, size, target);
+      if (!(done >= 0 && done <= target.length / size)) throw new Error(`INS gives ${done}`);
+      return;
+    }
     for (let i = random.pick([1, 3, 128, 256, 300]); i > 0; i--)
-      if (random.chance(0.5)) this.in(base, random.pick(SIZES));
+      if (random.chance(0.8)) this.in(base, random.pick(SIZES));
       else this.out(base, random.pick(SIZES), random.value());
   }
   private packet(base: number): void {
@@ -227,6 +235,12 @@ class BoardFuzz {
     ];
     const bytes = Array.from({ length: 12 }, () => random.pick([0, 0, 1, 2, 0xff, random.below(256)]));
     bytes[0] = random.chance(0.9) ? random.pick(codes) : random.below(256);
+    // An address that is there, now and then, and a length that fits.
+    if (random.chance(0.5)) bytes.fill(0, 2, 8);
+    if (random.chance(0.2)) bytes[8] = 4;
+    if (random.chance(0.3)) bytes[0] = random.pick([0x28, 0xa8, 0xbe]);
+    if (random.chance(0.3)) this.insert();
+    if (random.chance(0.6)) this.out(base + 6, 1, 0xa0);
     for (let i = 0; i < 12; i += 2) this.out(base, 2, bytes[i]! | (bytes[i + 1]! << 8));
     if (random.chance(0.8)) this.move(base);
   }
@@ -359,6 +373,14 @@ class BoardFuzz {
         await this.changeMedium();
     }
   }
+  /** A medium in a closed tray that the guest has noticed. */
+  private insert(): void {
+    const { board } = this;
+    const backend = board.system.block.find('cd0')!;
+    if (!backend.node && backend.pendingRequests === 0)
+      backend.setNode(board.system.block.openMedium(backend, this.random.pick(['cd', 'cd', 'odd']), 'raw', true));
+    if (backend.isTrayOpen) backend.changeMedium(true);
+  }
   private async changeMedium(): Promise<void> {
     const { random, board } = this;
     const name = { device: 'cd0' };
@@ -406,9 +428,15 @@ class BoardFuzz {
     else if (kind < 57) for (let i = random.between(1, 10); i > 0; i--) this.mmio();
     else if (kind < 65) this.vga();
     else if (kind < 69) this.look();
-    else if (kind < 77) this.ide();
-    else if (kind < 83) this.busMaster();
-    else if (kind < 86) this.fwCfg();
+    else if (kind < 83) {
+      if (kind < 77) this.ide();
+      else this.busMaster();
+      // The host's answer, and the guest that fetches it.
+      for (let i = random.below(4); i > 0; i--) {
+        await board.settle();
+        this.move(random.pick([0x1f0, 0x170]));
+      }
+    } else if (kind < 86) this.fwCfg();
     else if (kind < 87) this.dma();
     else if (kind < 89) this.keyboard();
     else if (kind < 90) this.smbus();
@@ -466,7 +494,7 @@ function checkFields(description: StateDescription, state: Record<string, unknow
 export async function fuzzBoard(seed: number, steps: number): Promise<number> {
   const random = new Random(seed);
   const board = await wholeBoard(ARGUMENTS, {
-    disk0: new Uint8Array(random.pick([512, 1 << 20, (3 << 20) + 512])),
+    disk0: new Uint8Array(random.pick([0, 1, 512, 1 << 20, (3 << 20) + 512])),
     disk1: new Uint8Array(random.pick([513, 700_000])),
     cd: new Uint8Array(random.pick([2048, 1 << 20])),
     odd: new Uint8Array(5001),
