@@ -105,6 +105,7 @@ export function machineSize(
     accept(value, { name }) {
       if (typeof value !== 'number' || parseInteger(String(value)) !== value)
         throw new UserError(`Invalid parameter type for '${name}', expected: integer`);
+      if (value < 0) throw new UserError(`Parameter '${name}' expects size`);
       limit(value);
       return value;
     },
