@@ -5,8 +5,9 @@ import { CR0, CS, DESC, EFLAGS, FIELDS, LDTR, SS, TR } from '../../core/target/x
 import { Finding, Random } from './random.ts';
 
 const RAM_BYTES = 1 << 20;
-const CODE = 0x40000;
-const CODE_BYTES = 0x4000;
+/** Where the code is. */
+export const CODE = 0x40000;
+export const CODE_BYTES = 0x4000;
 const GDT = 0x10000;
 const GDT_ENTRIES = 32;
 const IDT = 0x11000;
@@ -17,7 +18,7 @@ const BUDGET = 3000;
 /** Longest stay in the CPU for that budget. */
 const RUN_MS = 3000;
 
-const MODES = ['real', 'unreal', 'flat', 'protected', 'paged', 'vm86', 'user'] as const;
+export const MODES = ['real', 'unreal', 'flat', 'protected', 'paged', 'vm86', 'user'] as const;
 type Mode = (typeof MODES)[number];
 
 /** First bytes that lead somewhere: far transfers, system instructions, strings, prefixes. */
@@ -40,7 +41,7 @@ const NOTABLE_0F = [
   0xaa, 0xab, 0xae, 0xb0, 0xb2, 0xba, 0xc7,
 ] as const;
 
-function fillCode(random: Random, code: Uint8Array): void {
+export function fillCode(random: Random, code: Uint8Array): void {
   let at = 0;
   while (at < code.length) {
     if (random.chance(0.08)) code[at++] = random.pick([0x66, 0x67, 0xf3, 0x2e, 0x64]);
@@ -51,7 +52,7 @@ function fillCode(random: Random, code: Uint8Array): void {
   }
 }
 
-function fillTables(random: Random, view: DataView): void {
+export function fillTables(random: Random, view: DataView): void {
   for (let i = 0; i < GDT_ENTRIES; i++) {
     const base = random.pick([0, 0, CODE, 0x1000, RAM_BYTES - 16, TSS, random.u32()]);
     const limit = random.pick([0xfffff, 0xfffff, 0xffff, 0, 0x67, random.below(1 << 20)]);
@@ -118,7 +119,7 @@ function fillTables(random: Random, view: DataView): void {
 }
 
 /** A directory and tables that mostly map memory onto itself. */
-function fillPages(random: Random, view: DataView): void {
+export function fillPages(random: Random, view: DataView): void {
   for (let i = 0; i < 1024; i++) {
     const flags = random.chance(0.9) ? 7 : random.below(4096);
     const table = random.chance(0.9) ? PAGES + 0x1000 : PAGES + random.below(PAGE_TABLES) * 0x1000;
@@ -132,7 +133,7 @@ function fillPages(random: Random, view: DataView): void {
   }
 }
 
-function enter(machine: BareMachine, mode: Mode, random: Random): void {
+export function enter(machine: Pick<BareMachine, 'cpu'>, mode: Mode, random: Random): void {
   const { state } = machine.cpu;
   for (let i = 0; i < 8; i++) state.setReg32(i, random.chance(0.6) ? random.below(RAM_BYTES) : random.value());
   state.setReg32(4, random.chance(0.8) ? 0x8000 + random.below(0x1000) * 4 : random.value());
@@ -179,7 +180,7 @@ function enter(machine: BareMachine, mode: Mode, random: Random): void {
   machine.cpu.flushTlb();
 }
 
-function check(machine: BareMachine): void {
+export function check(machine: Pick<BareMachine, 'cpu'>): void {
   const { state } = machine.cpu;
   const flags = state.getEflags();
   if (!(flags & 2) || flags & 0x28 || flags & 0x8000 || flags >>> 22)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { bareMachine, enterFlat32 } from '../../core/accel/tcg/testing.ts';
 import { fuzzCpu, newFuzzMachine } from './cpu-fuzz.ts';
+import { fuzzMachine } from './machine-fuzz.ts';
 
 describe('the CPU under random code', () => {
   const machine = newFuzzMachine();
@@ -14,6 +15,10 @@ describe('the CPU under random code', () => {
     }
     expect(executed).toBeGreaterThan(100_000);
     expect(shutdowns).toBeGreaterThan(3);
+  });
+
+  it.each([1, 2, 3])('reaches every device of the machine and breaks none, seed %i', async (seed) => {
+    expect(await fuzzMachine(seed, 40)).toBeGreaterThan(1000);
   });
 
   it('fetches the rest of an instruction from a device', () => {
