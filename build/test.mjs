@@ -22,16 +22,14 @@ let sound = true;
 
 if (filters.length === 0) {
   const passed = await check();
-  lines.push(`check        ${passed ? 'passed' : 'FAILED'}`);
+  lines.push(`check: ${passed ? 'passed' : 'FAILED'}`);
   sound &&= passed;
 }
 runTests('unit', ['unit', 'conformance']);
-runTests('end to end', ['e2e']);
+runTests('end-to-end', ['e2e']);
 
 const minutes = (performance.now() - started) / 60_000;
-console.log(
-  ['', ...skipped.map((name) => `skipped: ${name}`), ...lines, `time         ${minutes.toFixed(1)} min`].join('\n'),
-);
+console.log(['', ...skipped.map((name) => `skipped: ${name}`), ...lines, `time: ${minutes.toFixed(1)} min`].join('\n'));
 process.exit(sound ? 0 : 1);
 
 /** Runs vitest on some of its projects and counts. @param {string} title @param {string[]} projects */
@@ -54,9 +52,7 @@ function runTests(title, projects) {
     }
   }
   const verdict = code !== 0 && counts.failed === 0 ? ' (did not run to its end: FAILED)' : '';
-  lines.push(
-    `${title.padEnd(12)} ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped${verdict}`,
-  );
+  lines.push(`${title}: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped${verdict}`);
 }
 
 /** @param {string} path @returns {TestFile[]} */
