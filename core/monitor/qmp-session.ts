@@ -10,6 +10,8 @@ import { checkMembers, choice, list, NO_MEMBERS, optional } from './schema.ts';
 
 /** Requests that may wait while one runs. A client that sends more without reading is cut off. */
 const MAX_WAITING = 4096;
+/** And so many bytes of them. */
+const MAX_WAITING_BYTES = 64 << 20;
 /** Output that a client may leave unread. */
 const MAX_UNREAD_BYTES = 64 << 20;
 
@@ -36,6 +38,8 @@ export class QmpSession {
   private readonly waiting: JsonMessage[] = [];
   private isNegotiated = false;
   private isBusy = false;
+  /** What has arrived since the session was last idle. */
+  private waitingBytes = 0;
 
   constructor(services: QmpSessionServices, stream: ByteStream, pretty = false) {
     this.services = services;
@@ -43,7 +47,10 @@ export class QmpSession {
     this.pretty = pretty;
     const reader = new JsonStream((message) => this.enqueue(message));
     stream.onData((bytes) => {
-      if (!stream.isClosed) reader.feed(bytes);
+      if (stream.isClosed) return;
+      this.waitingBytes = this.isBusy ? this.waitingBytes + bytes.length : 0;
+      if (this.waitingBytes > MAX_WAITING_BYTES) this.cutOff();
+      else reader.feed(bytes);
     });
     this.send({ QMP: { version: versionOf(services.identity), capabilities: [] } });
   }
@@ -55,12 +62,16 @@ export class QmpSession {
 
   private enqueue(message: JsonMessage): void {
     if (this.waiting.length >= MAX_WAITING) {
-      this.waiting.length = 0;
-      this.stream.close();
+      this.cutOff();
       return;
     }
     this.waiting.push(message);
     if (!this.isBusy) void this.runWaiting();
+  }
+
+  private cutOff(): void {
+    this.waiting.length = 0;
+    this.stream.close();
   }
 
   private async runWaiting(): Promise<void> {
