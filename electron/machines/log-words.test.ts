@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { engineWords, eventWords } from './log-words.ts';
+import { EngineLog, engineWords, eventWords } from './log-words.ts';
 
 describe('the log', () => {
   it('tells events in words, unknown ones by name, and nothing about who looks at the screen', () => {
@@ -32,5 +32,20 @@ describe('the log', () => {
     expect(engineWords('terrarium-x86_64: error: lost')).toEqual({ level: 'error', text: 'lost' });
     expect(engineWords('terrarium-x86_64: -m 9: bad size')).toEqual({ level: 'warning', text: '-m 9: bad size' });
     expect(engineWords('Error: x')).toEqual({ level: 'warning', text: 'Error: x' });
+  });
+
+  it('says once, in one entry, what the processor lacks', () => {
+    const entries: string[] = [];
+    const log = new EngineLog(({ text }) => entries.push(text));
+    const lacks = (bit: string) => log.line(`terrarium-x86_64: warning: TCG doesn't support requested feature: ${bit}`);
+    lacks('CPUID.01H:EDX.fpu [bit 0]');
+    lacks('CPUID.01H:ECX.sse4.1 [bit 19]');
+    expect(entries).toEqual([]);
+    log.line('terrarium-x86_64: warning: something else');
+    lacks('CPUID.01H:EDX.mmx [bit 23]');
+    log.flush();
+    log.flush();
+    const asks = 'The processor model asks for features that this engine does not have:';
+    expect(entries).toEqual([`${asks} fpu, sse4.1.`, 'something else', `${asks} mmx.`]);
   });
 });

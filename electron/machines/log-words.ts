@@ -38,6 +38,43 @@ export function engineWords(line: string): Words {
   return { level, text: kind ? before + rest : text };
 }
 
+const MISSING_FEATURE = /TCG doesn't support requested feature: \S+?\.([\w.-]+) \[bit \d+\]$/;
+/** Lines of one matter come at once; the file that brings them is read every 0.3 s. */
+const TOGETHER_MS = 500;
+
+/** Puts the engine's lines into a log. What is one matter in many lines (each feature that the processor model asks for
+ *  and the engine lacks) becomes one entry. */
+export class EngineLog {
+  private readonly add: (words: Words) => void;
+  private missing: string[] = [];
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(add: (words: Words) => void) {
+    this.add = add;
+  }
+
+  line(line: string): void {
+    const feature = MISSING_FEATURE.exec(line)?.[1];
+    if (feature === undefined) {
+      this.flush();
+      this.add(engineWords(line));
+      return;
+    }
+    this.missing.push(feature);
+    this.timer ??= setTimeout(() => this.flush(), TOGETHER_MS).unref();
+  }
+
+  /** Writes what waits for more of its kind. */
+  flush(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const features = this.missing.splice(0);
+    if (features.length === 0) return;
+    const text = `The processor model asks for features that this engine does not have: ${features.join(', ')}.`;
+    this.add({ level: 'warning', text });
+  }
+}
+
 function plain(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

@@ -17,7 +17,7 @@ import { argumentsOf, commandLine, driveId } from './command-line.ts';
 import type { Engine } from './engine.ts';
 import { EngineOutput } from './engine-output.ts';
 import { keysForCharacter } from './key-names.ts';
-import { engineWords, eventWords } from './log-words.ts';
+import { EngineLog, eventWords } from './log-words.ts';
 import type { MachineLog } from './machine-log.ts';
 import { processUsage } from './process-usage.ts';
 import { QmpClient, QmpError, type QmpEvent } from './qmp-client.ts';
@@ -80,6 +80,7 @@ export class MachineSession {
   private hasBeenLeft = false;
   private announceEnd: () => void = () => {};
   private readonly meter: ActivityMeter;
+  private readonly engineLog: EngineLog;
   private queue: Promise<unknown> = Promise.resolve();
 
   private constructor(setup: SessionSetup, paused: boolean) {
@@ -87,6 +88,7 @@ export class MachineSession {
     this.definition = setup.definition;
     const { endpoints } = setup.runDirectory;
     this.commandLine = commandLine(setup.definition, { endpoints, paused });
+    this.engineLog = new EngineLog(({ level, text }) => setup.log.add('engine', level, text));
     this.meter = new ActivityMeter({
       definition: setup.definition,
       execute: (command) => this.execute(command),
@@ -269,6 +271,7 @@ export class MachineSession {
     this.qmp?.close();
     for (const terminal of this.terminals.values()) terminal.close();
     this.output?.close();
+    this.engineLog.flush();
   }
 
   /** A QMP command; the engine's refusal becomes an `AppError` that quotes it. */
@@ -288,10 +291,7 @@ export class MachineSession {
     this.process = process;
     this.pid = process.identity.pid;
     this.startedAt = startedAt;
-    this.output = new EngineOutput(this.setup.runDirectory.outputPath, (line) => {
-      const { level, text } = engineWords(line);
-      this.setup.log.add('engine', level, text);
-    });
+    this.output = new EngineOutput(this.setup.runDirectory.outputPath, (line) => this.engineLog.line(line));
     void process.ended.then((end) => this.onEnd(end));
   }
 
@@ -403,6 +403,7 @@ export class MachineSession {
     // What it said last is still in the sockets and the output file.
     await Promise.race([this.qmpClosed, delay(LAST_WORDS_LIMIT_MS)]);
     this.output?.close();
+    this.engineLog.flush();
     this.qmp?.close();
     for (const terminal of this.terminals.values()) terminal.close();
     const { log, runDirectory, definition } = this.setup;

@@ -31,7 +31,7 @@ export function StatusBar({
   const captureText = capture.keyboard ? t('console.captured', { key: hostKey }) : t('console.notCaptured');
   return (
     <section className="status-bar" aria-label={t('status.title')} data-testid="status-bar">
-      <span className="status-item">
+      <span className="status-item status-state">
         <StateDot machine={machine} />
         {stateText(machine)}
       </span>
@@ -84,8 +84,10 @@ export function StatusBar({
         title={captureText}
         data-testid="capture-state"
       >
-        <Icon name="keyboard" size={14} />
-        <span className="truncate">{captureText}</span>
+        <Icon name="keyboard" size={14} label={captureText} />
+        <span className="truncate" aria-hidden="true">
+          {captureText}
+        </span>
       </span>
       <Figure
         icon="speed"
