@@ -86,12 +86,14 @@ export function addEeproms(bus: I2cBus, count = 8): void {
 }
 
 const i2cBusType: TypeInfo = { name: 'i2c-bus', parent: 'bus', instance: I2cBus };
+const smbusDeviceType = deviceType({ name: 'smbus-device', parent: 'i2c-slave', abstract: true });
+const i2cSlaveType = deviceType({ name: 'i2c-slave', abstract: true, busType: 'i2c-bus' });
 const eepromType = deviceType({
   name: 'smbus-eeprom',
-  busType: 'i2c-bus',
+  parent: 'smbus-device',
   userCreatable: false,
   class: SmbusEeprom,
   properties: PROPS,
   vmstate: STATE,
 });
-export const smbusTypes = [i2cBusType, eepromType];
+export const smbusTypes = [i2cBusType, i2cSlaveType, smbusDeviceType, eepromType];

@@ -87,7 +87,7 @@ export function deviceType(info: DeviceTypeInfo): TypeInfo {
             name,
             type: kind.typeName,
             description: kind.description,
-            defaultValue: kind.defaultValue,
+            ...(kind.helpDefault === undefined || kind.isHidden ? {} : { defaultValue: kind.defaultValue }),
             get: (object) => kind.toJson((object as Device).propertyValue(name)),
             set: (object, value) => (object as Device).setProperty(name, (context) => kind.accept(value, context)),
           });
@@ -333,3 +333,5 @@ export function resetBus(bus: Bus): void {
 
 typeRegister({ name: 'device', parent: 'object', abstract: true, instance: Device as new () => Device });
 typeRegister({ name: 'bus', parent: 'object', abstract: true, instance: Bus });
+// What stands on the main bus is part of a board: `-device` cannot make it.
+typeRegister(deviceType({ name: 'sys-bus-device', abstract: true, busType: 'System', userCreatable: false }));

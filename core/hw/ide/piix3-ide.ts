@@ -118,8 +118,10 @@ const CONTROL_PORT: MemoryRegionOps<IdeBus> = {
 /** The lines that the channels drive on a PC. */
 export const PIIX3_IDE_IRQS = CHANNELS.map(({ irq }) => irq);
 
+export const pciIdeType = pciDeviceType({ name: 'pci-ide', abstract: true });
 export const piix3IdeType = pciDeviceType({
   name: 'piix3-ide',
+  parent: 'pci-ide',
   category: 'storage',
   hotpluggable: false,
   class: Piix3Ide,

@@ -79,4 +79,4 @@ export abstract class Ps2Device<F extends Ps2Fields> extends Device<Record<never
   }
 }
 
-export const ps2DeviceType = deviceType({ name: 'ps2-device', abstract: true, userCreatable: false });
+export const ps2DeviceType = deviceType({ name: 'ps2-device', parent: 'sys-bus-device', abstract: true });

@@ -301,8 +301,8 @@ const DMA_OPS: MemoryRegionOps<FwCfg> = {
 
 export const fwCfgType = deviceType({
   name: 'fw_cfg',
+  parent: 'sys-bus-device',
   abstract: true,
-  userCreatable: false,
 });
 export const fwCfgIoType = deviceType({
   name: 'fw_cfg_io',

@@ -65,8 +65,8 @@ const DATA_OPS: MemoryRegionOps<PciHost> = {
 
 export const pciHostType = deviceType({
   name: 'pci-host-bridge',
+  parent: 'sys-bus-device',
   abstract: true,
-  busType: 'System',
   class: PciHost as unknown as new () => Device,
   properties: PROPS,
   vmstate: PCI_HOST_STATE,

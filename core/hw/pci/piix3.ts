@@ -113,8 +113,10 @@ const RESET_OPS: MemoryRegionOps<Piix3> = {
   },
 };
 
+export const pciPiix3Type = pciDeviceType({ name: 'pci-piix3', abstract: true });
 export const piix3Type = pciDeviceType({
   name: 'PIIX3',
+  parent: 'pci-piix3',
   description: 'ISA bridge',
   category: 'bridge',
   userCreatable: false,
