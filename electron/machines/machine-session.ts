@@ -192,10 +192,16 @@ export class MachineSession {
 
   /** Puts a disc into a drive, or takes it out. */
   async changeMedium(deviceId: string, path: string | null, force: boolean): Promise<void> {
-    if (path === null) await this.execute('eject', { id: deviceId, ...(force && { force }) });
-    else {
-      const options = { id: deviceId, filename: path, format: 'raw', 'read-only-mode': 'read-only' };
-      await this.execute('blockdev-change-medium', { ...options, ...(force && { force }) });
+    try {
+      if (path === null) await this.execute('eject', { id: deviceId, ...(force && { force }) });
+      else {
+        const options = { id: deviceId, filename: path, format: 'raw', 'read-only-mode': 'read-only' };
+        await this.execute('blockdev-change-medium', { ...options, ...(force && { force }) });
+      }
+    } catch (error) {
+      // Often because the guest has locked the tray, of which no event tells: whoever asked can see it now.
+      await this.refreshDrives().catch(() => {});
+      throw error;
     }
     const storage = this.definition.storage.map((drive) =>
       drive.kind === 'cdrom' && drive.id === deviceId ? { ...drive, path } : drive,

@@ -4,7 +4,7 @@ import { api } from '../api/index.ts';
 import { t } from '../i18n/index.ts';
 import { dismissToast, showToast } from '../ui/toasts.tsx';
 import { describeError, isAlive, type Verb } from './orders.ts';
-import { details, machines, putDetails, session } from './session.ts';
+import { details, machines, putDetails, refreshDetails, session } from './session.ts';
 import { open, showTab } from './view.ts';
 
 /** Runs it; a failure becomes a message that stays until it is closed. Answers whether it went well. */
@@ -96,19 +96,27 @@ export async function changeMedium(
   path: string | null,
   force = false,
 ): Promise<boolean> {
-  const drive = details
-    .get()
-    .get(machine.id)
-    ?.runtime?.drives.find((known) => known.deviceId === deviceId);
-  if (drive?.locked && !force) {
-    open({ kind: 'forceTray', machine, deviceId, path });
+  const isLocked = () =>
+    details
+      .get()
+      .get(machine.id)
+      ?.runtime?.drives.some((drive) => drive.deviceId === deviceId && drive.locked) ?? false;
+  const ask = () => open({ kind: 'forceTray', machine, deviceId, path });
+  if (isLocked() && !force) {
+    ask();
     return false;
   }
-  return attempt(t('failed.medium', { name: machine.name }), async () =>
-    putDetails(
-      await api().call('machines.changeMedium', { id: machine.id, deviceId, path, ...(force ? { force } : {}) }),
-    ),
-  );
+  try {
+    const params = { id: machine.id, deviceId, path, ...(force ? { force } : {}) };
+    putDetails(await api().call('machines.changeMedium', params));
+    return true;
+  } catch (error) {
+    if (!force) await refreshDetails(machine.id); // a guest locks its tray without a word
+    const doing = t('failed.medium', { name: machine.name });
+    if (isLocked() && !force) ask();
+    else showToast({ tone: 'danger', title: doing, ...describeError(error, doing) });
+    return false;
+  }
 }
 
 /** Asks for a disc, with the host's own dialog where there is one, and puts it in. */

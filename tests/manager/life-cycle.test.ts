@@ -17,6 +17,7 @@ import type { ChannelPeer } from '../../electron/machines/byte-channel.ts';
 import { identifyProcess } from '../../electron/machines/process-identity.ts';
 import { RunDirectory } from '../../electron/machines/run-directory.ts';
 import { ChildLauncher } from '../../electron/machines/vm-launcher.ts';
+import { writeProbeRom } from '../support/guest-programs.ts';
 import { sampleMachine, scratchFolder } from './sample-machine.ts';
 
 const GRUB_RESCUE = '/usr/lib/grub-rescue/grub-rescue-cdrom.iso';
@@ -197,6 +198,32 @@ describe('a machine', () => {
     const missing = { id, deviceId: 'ide1-0', path: join(folder, 'none.iso') };
     await expect(call(app, 'machines.changeMedium', missing)).rejects.toMatchObject({ code: 'not-found' });
     expect((await call(app, 'machines.get', { id })).definition.storage[0]?.path).toBe(second);
+  });
+
+  it('whose guest has locked the tray says so when the disc is asked for', async () => {
+    const dataDir = scratchFolder();
+    const rom = join(dataDir, 'lock.rom');
+    const app = await openApp(dataDir);
+    // PACKET, then PREVENT MEDIUM REMOVAL; what is sent to the serial port at the end says that it is done.
+    const out = (port: number, value: number, size: 1 | 2 = 1) => ({ out: size, port, value });
+    writeProbeRom(rom, [
+      ...[out(0x176, 0xa0), out(0x171, 0), out(0x174, 0), out(0x175, 0), out(0x177, 0xa0)],
+      ...[0x1e, 0, 1, 0, 0, 0].map((word) => out(0x170, word, 2)),
+      out(0x3f8, 0x4b),
+    ]);
+    const { definition } = await createGrubMachine(app, { extraArguments: ['-bios', rom] });
+    const { id } = definition;
+    await call(app, 'machines.start', { id, paused: true });
+    const serial = new Listener();
+    app.openChannel('serial', id, 0, serial);
+    await call(app, 'machines.resume', { id });
+    await serial.until(() => serial.text.includes('K'));
+    const drives = async () => (await call(app, 'machines.get', { id })).runtime?.drives;
+    const eject = (force: boolean) => call(app, 'machines.changeMedium', { id, deviceId: 'ide1-0', path: null, force });
+    await expect(eject(false)).rejects.toMatchObject({ code: 'engine' });
+    expect(await drives()).toMatchObject([{ path: GRUB_RESCUE, locked: true }]);
+    await eject(true);
+    expect(await drives()).toMatchObject([{ path: null, trayOpen: true }]);
   });
 
   it('answers on its console, its monitor and its serial port', async () => {
