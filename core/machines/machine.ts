@@ -72,7 +72,7 @@ function addProperties(klass: ObjectClass, table: PropertyTable): void {
   for (const [name, kind] of Object.entries(table))
     objectClassAddProperty(klass, {
       name,
-      type: kind.typeName,
+      type: kind.typeName === 'str' ? 'string' : kind.typeName, // as QOM names what qdev calls str
       description: kind.description,
       defaultValue: kind.defaultValue,
       get: (object) => kind.toJson((object as Machine).values[name]),

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { MonitorHub } from '../monitor/monitor-hub.ts';
 import { type CommandLineResult, type ParsedCommandLine, parseCommandLine } from '../options/command-line.ts';
+import { DriveFormatHelp } from '../options/drive-options.ts';
 import { reportText, errorText as userErrorText } from '../options/location.ts';
 import { createBlockControl } from '../system/block-control.ts';
 import { answerHelp, vmstateDump } from '../system/help.ts';
@@ -195,6 +196,10 @@ export function main(argv: readonly string[]): void {
   setFlagsFromString(`--wasm-tiering-budget=${WASM_TIERING_BUDGET}`);
   run(argv).catch((error: unknown) => {
     if (error instanceof UserError) fail(error);
+    if (error instanceof DriveFormatHelp) {
+      nodeHost.stdout('Supported formats: raw\nSupported formats (read-only): raw\n');
+      process.exit(0);
+    }
     nodeHost.stderr(
       `${PROGRAM}: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );

@@ -4,7 +4,7 @@ export const LOG_ITEMS = {
   int: 'show interrupts/exceptions in short format',
   cpu_reset: 'show CPU state before CPU resets',
   unimp: 'log unimplemented functionality',
-  guest_errors: 'log when the guest OS does something invalid (eg accessing a non-existent register)',
+  guest_errors: 'log when the guest OS does something invalid (eg accessing a\nnon-existent register)',
 } as const;
 export type LogItem = keyof typeof LOG_ITEMS;
 
