@@ -25,7 +25,7 @@ export interface MachineFailure {
   kind: 'start-failed' | 'crashed';
   /** One sentence for the banner. */
   message: string;
-  /** What the engine wrote to stderr, as it is; may be empty. */
+  /** What the engine wrote to stderr, but for what the processor lacks (the log has that); may be empty. */
   engineOutput: string;
   exitCode: number | null;
   signal: string | null;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EngineLog, engineWords, eventWords } from './log-words.ts';
+import { EngineLog, engineWords, eventWords, withoutFeatureWarnings } from './log-words.ts';
 
 describe('the log', () => {
   it('tells events in words, unknown ones by name, and nothing about who looks at the screen', () => {
@@ -47,5 +47,12 @@ describe('the log', () => {
     log.flush();
     const asks = 'The processor model asks for features that this engine does not have:';
     expect(entries).toEqual([`${asks} fpu, sse4.1.`, 'something else', `${asks} mmx.`]);
+  });
+
+  it('leaves such lines out of the report of a failure, and nothing else', () => {
+    const warning = "terrarium-x86_64: warning: TCG doesn't support requested feature: CPUID.01H:EDX.fpu [bit 0]\n";
+    const reason = 'terrarium-x86_64: warning: odd\nterrarium-x86_64: lost\n';
+    expect(withoutFeatureWarnings(warning + warning + reason)).toBe(reason);
+    expect(withoutFeatureWarnings(warning)).toBe('');
   });
 });

@@ -75,6 +75,14 @@ export class EngineLog {
   }
 }
 
+/** The engine's output without what every start says of the processor: in a report of a failure it hides the reason. */
+export function withoutFeatureWarnings(output: string): string {
+  return output
+    .split('\n')
+    .filter((line) => !MISSING_FEATURE.test(line.trimEnd()))
+    .join('\n');
+}
+
 function plain(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

@@ -17,7 +17,7 @@ import { argumentsOf, commandLine, driveId } from './command-line.ts';
 import type { Engine } from './engine.ts';
 import { EngineOutput } from './engine-output.ts';
 import { keysForCharacter } from './key-names.ts';
-import { EngineLog, eventWords } from './log-words.ts';
+import { EngineLog, eventWords, withoutFeatureWarnings } from './log-words.ts';
 import type { MachineLog } from './machine-log.ts';
 import { processUsage } from './process-usage.ts';
 import { QmpClient, QmpError, type QmpEvent } from './qmp-client.ts';
@@ -429,7 +429,7 @@ export class MachineSession {
   }
 
   private fail(kind: MachineFailure['kind'], message: string, end: ProcessEnd): void {
-    const engineOutput = this.output?.text.trimEnd() ?? '';
+    const engineOutput = withoutFeatureWarnings(this.output?.text ?? '').trimEnd();
     this.failure = { kind, message, engineOutput, exitCode: end.exitCode, signal: end.signal, at: Date.now() };
     this.setup.log.add('manager', 'error', message);
     this.setStatus({ state: kind === 'crashed' ? 'crashed' : 'off', pauseReason: null });
