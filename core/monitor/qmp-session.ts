@@ -11,7 +11,7 @@ import { checkMembers, choice, list, NO_MEMBERS, optional } from './schema.ts';
 /** Requests that may wait while one runs. A client that sends more without reading is cut off. */
 const MAX_WAITING = 4096;
 /** And so many bytes of them. */
-const MAX_WAITING_BYTES = 64 << 20;
+const MAX_WAITING_BYTES = 16 << 20;
 /** Output that a client may leave unread. */
 const MAX_UNREAD_BYTES = 64 << 20;
 

@@ -223,8 +223,8 @@ export function fuzzCpu(
     fillPages(random, machine.view);
     const code = machine.ram.subarray(CODE, CODE + CODE_BYTES);
     fillCode(random, code);
-    machine.dma(CODE, code.slice());
-    machine.dma(0, machine.ram.slice(0, 0x30000));
+    // Page by page: each tells the CPU that its code is new.
+    for (let at = 0; at < RAM_BYTES; at += 4096) machine.dma(at, machine.ram.slice(at, at + 4096));
     const mode = random.pick(MODES);
     // Code that runs off the end of RAM, now and then.
     const atEnd = random.chance(0.03);
