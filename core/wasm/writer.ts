@@ -74,8 +74,13 @@ export class FunctionWriter {
     this.locals.push(type);
     return this.paramCount + this.locals.length - 1;
   }
+  /** One byte, or prefix and number of a prefixed instruction (0xfd00 + n). */
   op(opcode: number): void {
-    this.code.byte(opcode);
+    if (opcode < 0x100) this.code.byte(opcode);
+    else {
+      this.code.byte(opcode >> 8);
+      this.code.u32(opcode & 0xff);
+    }
   }
   get(index: number): void {
     this.code.byte(OP.localGet);
@@ -99,7 +104,7 @@ export class FunctionWriter {
   }
   /** Any load or store; alignment is only a hint and says "unknown". */
   memory(opcode: number, offset: number): void {
-    this.code.byte(opcode);
+    this.op(opcode);
     this.code.byte(0);
     this.code.u32(offset);
   }

@@ -318,6 +318,13 @@ export class GuestMemory implements LinearMemory {
     this.watch?.access(linear >>> 0, size, true);
     this.store(linear >>> 0, size, value, this.isUser);
   }
+  /** Writes what lies in the scratch area. */
+  storeScratch(linear: number, size: number): void {
+    const at = linear >>> 0;
+    this.watch?.access(at, size, true);
+    if ((at & 0xfff) + size > 4096) this.probe(at, size, ACCESS.write, false);
+    for (let i = 0; i < size; i += 4) this.store((at + i) >>> 0, 4, this.scratch.getUint32(i, true), this.isUser);
+  }
   private store(at: number, size: number, value: number, isUser: boolean): void {
     if ((at & 0xfff) + size > 4096) {
       const head = 4096 - (at & 0xfff);

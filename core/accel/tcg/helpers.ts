@@ -22,6 +22,7 @@ import {
 import type { CpuActivity, CpuBus, SystemOps } from '../../target/x86/system-ops.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { StringOps } from './strings.ts';
+import { createVectorHelpers } from './vector-helpers.ts';
 
 /** What helpers need of the engine. */
 export interface HelperContext {
@@ -591,5 +592,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
 
     ...strings.helpers,
+    ...createVectorHelpers(ctx),
   };
 }

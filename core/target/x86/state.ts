@@ -148,6 +148,9 @@ export const FIELDS = {
   fpuDp: field('u64'),
   /** 32 vector registers with room for 64 bytes each. */
   xmm: field('bytes', 32 * 64, 64),
+  /** Operands that a helper for vectors takes; the first is its result. */
+  vectorA: field('bytes', 16, 16),
+  vectorB: field('bytes', 16, 16),
 } as const;
 (FIELDS.segments as { offset: number }).offset = FIELDS.segmentBytes.offset;
 

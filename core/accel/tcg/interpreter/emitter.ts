@@ -4,7 +4,8 @@
 
 import type { FlagName, Form, Operand, Ops, Width } from '../../../target/x86/semantics/ops.ts';
 import { CS, FIELDS, SEGMENT, SS, type StateField } from '../../../target/x86/state.ts';
-import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
+import { I32, I64, OP, V128, VOID } from '../../../wasm/opcodes.ts';
+import { SIMD, type SimdName } from '../../../wasm/simd.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { RECORD, TLB } from './layout.ts';
 
@@ -24,6 +25,8 @@ export class Node {
   /** Constant, memory offset or local index. */
   readonly imm: number;
   readonly alias: number;
+  /** Immediate bytes behind the operation. */
+  bytes: readonly number[] | null = null;
   uses = 0;
   emitted = 0;
   local = -1;
@@ -73,21 +76,34 @@ export interface Frame {
 /** Locals that are reused from handler to handler. */
 export class ScratchLocals {
   private readonly writer: FunctionWriter;
-  private readonly free32: number[] = [];
-  private readonly free64: number[] = [];
+  private readonly free = new Map<number, number[]>();
   constructor(writer: FunctionWriter) {
     this.writer = writer;
   }
   take(type: number): number {
-    return (type === I64 ? this.free64 : this.free32).pop() ?? this.writer.local(type);
+    return this.free.get(type)?.pop() ?? this.writer.local(type);
   }
   give(type: number, index: number): void {
-    (type === I64 ? this.free64 : this.free32).push(index);
+    const list = this.free.get(type);
+    if (list) list.push(index);
+    else this.free.set(type, [index]);
   }
 }
 
-const LOAD_U: Record<Width, number> = { 8: OP.i32Load8U, 16: OP.i32Load16U, 32: OP.i32Load, 64: OP.i64Load };
-const STORE: Record<Width, number> = { 8: OP.i32Store8, 16: OP.i32Store16, 32: OP.i32Store, 64: OP.i64Store };
+const LOAD_U: Record<Width, number> = {
+  8: OP.i32Load8U,
+  16: OP.i32Load16U,
+  32: OP.i32Load,
+  64: OP.i64Load,
+  128: SIMD['v128.load'],
+};
+const STORE: Record<Width, number> = {
+  8: OP.i32Store8,
+  16: OP.i32Store16,
+  32: OP.i32Store,
+  64: OP.i64Store,
+  128: SIMD['v128.store'],
+};
 const COMPARISONS = new Set<number>([
   OP.i32Eqz,
   OP.i32Eq,
@@ -275,9 +291,40 @@ export class Emitter implements Ops<Node> {
     return this.node(OP.i32WrapI64, I32, a, null, null);
   }
 
+  simd(name: SimdName, ...args: Node[]): Node {
+    const type = /any_true|all_true|bitmask/.test(name) ? I32 : V128;
+    return this.node(SIMD[name], type, args[0] ?? null, args[1] ?? null, args[2] ?? null);
+  }
+  lane(name: SimdName, lane: number, ...args: Node[]): Node {
+    const type = name.includes('replace') ? V128 : name.startsWith('i64') ? I64 : I32;
+    const made = this.node(SIMD[name], type, args[0] ?? null, args[1] ?? null, null);
+    made.bytes = [lane];
+    return made;
+  }
+  shuffle(a: Node, b: Node, bytes: readonly number[]): Node {
+    const made = this.node(SIMD['i8x16.shuffle'], V128, a, b, null);
+    made.bytes = bytes;
+    return made;
+  }
+  vector(bytes: readonly number[]): Node {
+    const made = this.node(SIMD['v128.const'], V128, null, null, null);
+    made.bytes = bytes;
+    return made;
+  }
+  xmm(index: number): Operand<Node> {
+    return this.registerOperand(128, FIELDS.xmm.offset + index * 64);
+  }
+  callVector(helper: string, code: Node, a: Node, b: Node): Node {
+    const at = (name: 'vectorA' | 'vectorB') => this.layout.state + FIELDS[name].offset;
+    this.storeTo(STORE[128], this.base, at('vectorA'), a, ALIAS.field);
+    this.storeTo(STORE[128], this.base, at('vectorB'), b, ALIAS.field);
+    this.call(helper, code);
+    return this.load(LOAD_U[128], this.base, at('vectorA'), ALIAS.field);
+  }
+
   /** A load from the record, the state or guest memory. */
   load(op: number, address: Node, offset: number, alias: number): Node {
-    return this.node(op, op === OP.i64Load ? I64 : I32, address, null, null, offset, alias);
+    return this.node(op, op === OP.i64Load ? I64 : op === LOAD_U[128] ? V128 : I32, address, null, null, offset, alias);
   }
   recordField(op: number, offset: number): Node {
     return this.load(op, this.ip, offset, ALIAS.none);
@@ -324,8 +371,9 @@ export class Emitter implements Ops<Node> {
     if (node.a) this.value(node.a);
     if (node.b) this.value(node.b);
     if (node.c) this.value(node.c);
-    if (node.op >= OP.i32Load && node.op <= OP.i64Load32U) w.memory(node.op, node.imm);
+    if ((node.op >= OP.i32Load && node.op <= OP.i64Load32U) || node.op === LOAD_U[128]) w.memory(node.op, node.imm);
     else w.op(node.op);
+    if (node.bytes) for (const byte of node.bytes) w.code.byte(byte);
     if (!isRehearsal && node.uses > node.emitted) {
       node.local = this.frame.scratch.take(node.type);
       w.tee(node.local);
@@ -525,11 +573,24 @@ export class Emitter implements Ops<Node> {
       this.prepare(value);
       this.tlbCheck(ea, width / 8, TLB.write, entry);
       w.block(OP.if, VOID, false);
-      this.value(ea);
-      this.value(value);
-      w.i32(width / 8);
-      w.get(this.frame.ip);
-      w.call(this.imports.slowWrite);
+      if (width > 32) {
+        w.i32(0);
+        this.value(value);
+        w.memory(STORE[width], this.layout.state + FIELDS.scratch.offset);
+        w.i32(Emitter.helperIndex('storeScratch'));
+        w.get(this.frame.ip);
+        this.value(ea);
+        w.i32(width / 8);
+        w.i32(0);
+        w.call(this.imports.helper);
+        w.op(OP.drop);
+      } else {
+        this.value(ea);
+        this.value(value);
+        w.i32(width / 8);
+        w.get(this.frame.ip);
+        w.call(this.imports.slowWrite);
+      }
       w.op(OP.else);
       this.value(ea);
       w.get(entry);

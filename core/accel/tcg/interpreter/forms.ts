@@ -34,16 +34,16 @@ export function parseForm(key: string): HandlerForm {
 
 const NUMBER = new Map(INSTRUCTIONS.map((instruction, i) => [instruction, i]));
 const KIND_CODE: Record<OperandKind, number> = { r: 1, m: 2, f: 3, g: 4, i: 5 };
-/** The same as a number: instruction, five bits for each operand, variants. Distinct where keys are distinct. */
+/** The same as a number: instruction, six bits for each operand, variants. Distinct where keys are distinct. */
 export function formCode(d: Decoded, memoryKind: 'm' | 'f' | 'g', flatStack: boolean): number {
   let code = NUMBER.get(d.instruction)!;
   for (let i = 0; i < 3; i++) {
     const o = d.operands[i];
-    code <<= 5;
+    code <<= 6;
     if (o)
       code |=
-        KIND_CODE[o.kind === 'm' ? memoryKind : o.kind] * 4 +
-        (o.width === 8 ? 0 : o.width === 16 ? 1 : o.width === 32 ? 2 : 3);
+        KIND_CODE[o.kind === 'm' ? memoryKind : o.kind] * 8 +
+        (o.width === 8 ? 0 : o.width === 16 ? 1 : o.width === 32 ? 2 : o.width === 64 ? 3 : 4);
   }
   let variants = 0;
   for (const variant of d.instruction.variants ?? []) {

@@ -3,7 +3,7 @@
 import { INSTRUCTIONS } from '../semantics/index.ts';
 import type { Instruction, Width } from '../semantics/ops.ts';
 import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
-import { buildMaps, type Encoding } from './encoding.ts';
+import { buildMaps, type Encoding, NO_PREFIX } from './encoding.ts';
 
 export interface MemoryOperand {
   /** Register numbers, -1: none. */
@@ -94,6 +94,11 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
     if (p >= limit) return outOfBytes();
     opcode = bytes[p++]!;
     map = 1;
+    if (opcode === 0x38 || opcode === 0x3a) {
+      if (p >= limit) return outOfBytes();
+      map = opcode === 0x38 ? 2 : 3;
+      opcode = bytes[p++]!;
+    }
   }
   const candidates = MAPS[map]![opcode]!;
   let modrm = 0;
@@ -106,7 +111,10 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
   const reg = (modrm >> 3) & 7;
   let found: Encoding | null = null;
   for (const c of candidates) {
-    if (c.prefix && c.prefix !== (c.prefix === 0x66 ? (operandPrefix ? 0x66 : 0) : rep)) continue;
+    if (c.prefix === NO_PREFIX) {
+      if (rep || operandPrefix) continue;
+    } else if (c.prefix && c.prefix !== (c.prefix === 0x66 && (!rep || c.map === 0) ? (operandPrefix ? 0x66 : 0) : rep))
+      continue;
     if (c.modrm >= 0 && c.modrm !== modrm) continue;
     if (c.digit >= 0 && c.digit !== reg) continue;
     if (c.mod >= 0 && (c.mod === 1) !== isRegister) continue;
@@ -120,7 +128,7 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
 
   // Memory operand: ModRM, SIB and displacement come before immediates.
   let memory: MemoryOperand | null = null;
-  const hasE = found.operands.some((o) => o.letter === 'E' || o.letter === 'F' || o.letter === 'M');
+  const hasE = found.operands.some((o) => 'EFMQW'.includes(o.letter));
   if (hasE && !isRegister) {
     let base = -1;
     let index = -1;
@@ -169,7 +177,8 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
   const operands: DecodedOperand[] = [];
   let distance = 0;
   for (const { letter, width: code } of found.operands) {
-    const width: Width = code === 'b' ? 8 : code === 'w' ? 16 : code === 'd' ? 32 : code === 'q' ? 64 : opSize;
+    const width: Width =
+      code === 'b' ? 8 : code === 'w' ? 16 : code === 'd' ? 32 : code === 'q' ? 64 : code === 'x' ? 128 : opSize;
     switch (letter) {
       case 'E':
       case 'F':
@@ -181,6 +190,22 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
           const actual = letter === 'F' ? opSize : width;
           operands.push({ kind: 'r', width: actual, value: registerOffset(modrm & 7, actual) });
         }
+        break;
+      case 'W':
+      case 'U':
+        if (memory) operands.push({ kind: 'm', width, value: 0 });
+        else operands.push({ kind: 'r', width, value: FIELDS.xmm.offset + (modrm & 7) * 64 });
+        break;
+      case 'Q':
+      case 'T':
+        if (memory) operands.push({ kind: 'm', width, value: 0 });
+        else operands.push({ kind: 'r', width, value: FIELDS.fpr.offset + (modrm & 7) * 16 });
+        break;
+      case 'V':
+        operands.push({ kind: 'r', width, value: FIELDS.xmm.offset + reg * 64 });
+        break;
+      case 'P':
+        operands.push({ kind: 'r', width, value: FIELDS.fpr.offset + reg * 16 });
         break;
       case 'G':
         operands.push({ kind: 'r', width, value: registerOffset(reg, width) });
@@ -215,6 +240,10 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
         break;
       case 'X':
         operands.push({ kind: 'i', width, value: segment < 0 ? DS : segment });
+        break;
+      case 'H':
+      case 'L':
+        operands.push({ kind: 'i', width, value: ((memory?.segment ?? 0) << 8) | (modrm << 16) });
         break;
       case 'O': {
         const size = addrSize / 8;

@@ -6,5 +6,16 @@ import { MOVE } from './move.ts';
 import type { Instruction } from './ops.ts';
 import { STRING } from './string.ts';
 import { SYSTEM } from './system.ts';
+import { VECTOR_INTEGER } from './vector-integer.ts';
+import { VECTOR_MOVE } from './vector-move.ts';
 
-export const INSTRUCTIONS: readonly Instruction[] = [...MOVE, ...ARITH, ...LOGIC, ...CONTROL, ...STRING, ...SYSTEM];
+export const INSTRUCTIONS: readonly Instruction[] = [
+  ...MOVE,
+  ...ARITH,
+  ...LOGIC,
+  ...CONTROL,
+  ...STRING,
+  ...SYSTEM,
+  ...VECTOR_MOVE,
+  ...VECTOR_INTEGER,
+];

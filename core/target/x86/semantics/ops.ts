@@ -4,7 +4,9 @@
  *  Rules: everything that can fault precedes the first commit; a definition may branch on the decoded form, never on a guest
  *  value (that is `select` and `when`). Values of 8 and 16 bits are zero-extended unless said otherwise; bits above the
  *  operand's width in a value that is stored are ignored. */
-export type Width = 8 | 16 | 32 | 64;
+import type { SimdName } from '../../../wasm/simd.ts';
+
+export type Width = 8 | 16 | 32 | 64 | 128;
 export type FlagName = 'C' | 'P' | 'A' | 'Z' | 'S' | 'O';
 
 /** r: register, m: memory behind an effective-address record, f: memory at base + displacement in a flat segment,
@@ -67,6 +69,15 @@ export interface Ops<V> {
   wideU(a: V): V;
   wideS(a: V): V;
   narrow(a: V): V;
+  /** Vectors (128 bits), by the names of WebAssembly's operations. Narrow operands of a lane are 32 bits wide. */
+  simd(name: SimdName, ...args: V[]): V;
+  lane(name: SimdName, lane: number, ...args: V[]): V;
+  shuffle(a: V, b: V, bytes: readonly number[]): V;
+  vector(bytes: readonly number[]): V;
+  /** A vector register by index. */
+  xmm(index: number): Operand<V>;
+  /** A helper for vectors: takes two, gives one. */
+  callVector(helper: string, code: V, a: V, b: V): V;
   /** Runs `then` (or `otherwise`) depending on a guest value. Values made inside must not be used outside. */
   when(condition: V, then: () => void, otherwise?: () => void): void;
 

@@ -1,0 +1,250 @@
+/** Vector instructions on the host CPU and in the interpreter: cases from the encodings, and both ways to run them. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { NO_PREFIX, parseEncoding } from '../../../target/x86/decode/encoding.ts';
+import type { Instruction } from '../../../target/x86/semantics/ops.ts';
+import { CR4, FIELDS } from '../../../target/x86/state.ts';
+import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
+import { random } from './cases.ts';
+import { CODE, DATA } from './native.ts';
+
+const INPUT = 44 + 20 + 128 + 64 + 128;
+const OUTPUT = 48 + 128 + 64 + 128;
+const SIGNAL_OF: Record<number, number> = { 3: 5, 6: 4, 7: 11, 13: 11, 14: 11, 16: 8, 19: 8 };
+
+export interface VectorCase {
+  readonly name: string;
+  readonly what: string;
+  readonly regs: readonly number[];
+  readonly eflags: number;
+  readonly mxcsr: number;
+  readonly code: readonly number[];
+  readonly xmm: Uint8Array;
+  readonly mm: Uint8Array;
+  readonly data: Uint8Array;
+}
+export interface VectorOutcome {
+  readonly signal: number;
+  readonly regs: readonly number[];
+  readonly eflags: number;
+  readonly mxcsr: number;
+  /** Top of the x87 stack in bits 8-10, empty registers below. */
+  readonly fpu: number;
+  readonly xmm: Uint8Array;
+  readonly mm: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+/** Lanes that arithmetic finds interesting. */
+const SINGLES = [
+  0, 0x8000_0000, 0x3f80_0000, 0xbf80_0000, 0x7f80_0000, 0xff80_0000, 0x7fc0_0001, 0x7f80_0001, 0xffc1_2345, 1,
+  0x8000_0001, 0x007f_ffff, 0x0080_0000, 0x7f7f_ffff, 0x4f00_0000, 0xcf00_0000, 0x3f00_0000, 0x3fc0_0000, 0x4020_0000,
+];
+const DOUBLE_HIGHS = [
+  0, 0x8000_0000, 0x3ff0_0000, 0xbff0_0000, 0x7ff0_0000, 0xfff0_0000, 0x7ff8_0000, 0x7ff0_1000, 0x000f_ffff,
+  0x0010_0000, 0x7fef_ffff, 0x41e0_0000, 0xc1e0_0000, 0x3fe0_0000, 0x36a0_0000, 0x380f_ffff, 0x47ef_ffff, 0x4004_0000,
+];
+
+export function vectorCases(
+  instructions: readonly Instruction[],
+  perForm: number,
+  mxcsrs: readonly number[],
+  seed = 11,
+): VectorCase[] {
+  const next = random(seed);
+  const pick = <T>(list: readonly T[]): T => list[next() % list.length]!;
+  const fill = (bytes: number): Uint8Array => {
+    const view = new DataView(new ArrayBuffer(bytes));
+    for (let i = 0; i < bytes; i += 8) {
+      const kind = next() % 6;
+      const word = () =>
+        kind < 2 ? next() : kind === 2 ? pick(SINGLES) : kind === 3 ? ((next() % 200) - 100) >>> 0 : next();
+      view.setUint32(i, word(), true);
+      view.setUint32(i + 4, word(), true);
+      if (kind === 4) {
+        view.setUint32(i, next() & 1 ? 0 : next() % 3, true);
+        view.setUint32(i + 4, pick(DOUBLE_HIGHS), true);
+      }
+      if (kind === 5) {
+        if (next() & 1) view.setFloat64(i, ((next() % 20001) - 10000) / pick([1, 2, 4, 3]), true);
+        else {
+          view.setFloat32(i, ((next() % 2001) - 1000) / pick([1, 2, 4, 3]), true);
+          view.setFloat32(i + 4, ((next() % 2001) - 1000) * 2 ** ((next() % 60) - 30), true);
+        }
+      }
+    }
+    return new Uint8Array(view.buffer);
+  };
+  const cases: VectorCase[] = [];
+  for (const instruction of instructions)
+    for (const text of instruction.encodings) {
+      const e = parseEncoding(instruction, text);
+      const hasE = e.operands.some((o) => 'EFMQW'.includes(o.letter));
+      const modes = hasE ? (e.mod === 0 ? ['m'] : ['r', 'm']) : ['r'];
+      for (const mode of modes)
+        for (let n = 0; n < perForm; n++) {
+          const code: number[] = [];
+          const regs = Array.from({ length: 8 }, () => next());
+          regs[4] = DATA + 96;
+          if (e.operands.some((o) => o.letter === 'X')) regs[7] = DATA + 16 + (next() % 64);
+          if (e.prefix && e.prefix !== NO_PREFIX) code.push(e.prefix);
+          if (e.map) code.push(0x0f);
+          if (e.map > 1) code.push(e.map === 2 ? 0x38 : 0x3a);
+          code.push(e.opcode);
+          if (e.hasModrm) {
+            const reg = e.digit >= 0 ? e.digit : next() & 7;
+            if (mode === 'r') code.push(0xc0 | (reg << 3) | (next() & 7));
+            else {
+              regs[6] = DATA + 32 + (n % 6 === 5 ? next() % 16 : 16 * (next() % 3));
+              code.push(0x46 | (reg << 3), 16 * (next() % 2));
+            }
+          }
+          for (const o of e.operands) if (o.letter === 'I') code.push(next() & 1 ? next() % 33 : next() & 0xff);
+          cases.push({
+            name: instruction.name,
+            what: `${instruction.name} (${text}) ${mode}`,
+            regs: regs.map((r) => r >>> 0),
+            eflags: next() & 0x8d5,
+            mxcsr: pick(mxcsrs),
+            code,
+            xmm: fill(128),
+            mm: fill(64),
+            data:
+              instruction.name === 'ldmxcsr'
+                ? new Uint8Array(128).map((_, i) => (i % 4 > 1 ? 0 : next() & 0xff))
+                : fill(128),
+          });
+        }
+    }
+  return cases;
+}
+
+/** The host's answers, or null where it cannot build or run 32-bit programs. */
+export function runVectorNative(cases: readonly VectorCase[]): VectorOutcome[] | null {
+  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
+  try {
+    const program = join(folder, 'vector');
+    const source = join(import.meta.dirname, 'vector.c');
+    if (spawnSync('gcc', ['-m32', '-O1', '-w', '-mno-sse', '-o', program, source]).status !== 0) return null;
+    const input = new Uint8Array(cases.length * INPUT);
+    const view = new DataView(input.buffer);
+    cases.forEach((s, i) => {
+      const at = i * INPUT;
+      s.regs.forEach((r, k) => {
+        view.setUint32(at + k * 4, r, true);
+      });
+      view.setUint32(at + 32, s.eflags, true);
+      view.setUint32(at + 36, s.mxcsr, true);
+      view.setUint32(at + 40, s.code.length, true);
+      input.set(s.code, at + 44);
+      input.set(s.xmm, at + 64);
+      input.set(s.mm, at + 192);
+      input.set(s.data, at + 256);
+    });
+    const ran = spawnSync(program, { input, maxBuffer: 1 << 29 });
+    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
+    const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
+    const bytes = (at: number, n: number) => new Uint8Array(ran.stdout.subarray(at, at + n));
+    return cases.map((_, i) => {
+      const at = i * OUTPUT;
+      return {
+        signal: out.getUint32(at, true),
+        regs: Array.from({ length: 8 }, (_x, k) => out.getUint32(at + 4 + k * 4, true)),
+        eflags: out.getUint32(at + 36, true),
+        mxcsr: out.getUint32(at + 40, true),
+        fpu: out.getUint32(at + 44, true),
+        xmm: bytes(at + 48, 128),
+        mm: bytes(at + 176, 64),
+        data: bytes(at + 240, 128),
+      };
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Runs the cases on one emulated CPU. */
+export class VectorSubject {
+  readonly machine: BareMachine = bareMachine(4 << 20);
+  private fault = -1;
+  constructor() {
+    const { cpu } = this.machine;
+    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
+      this.fault = vector;
+      cpu.state.halted = true;
+    };
+  }
+  run(s: VectorCase): VectorOutcome {
+    const { cpu, ram } = this.machine;
+    const { state } = cpu;
+    enterFlat32(this.machine, CODE);
+    state.cr4 = CR4.OSFXSR | CR4.OSXMMEXCPT;
+    const code = new Uint8Array(0x40).fill(0xf4);
+    code.set(s.code);
+    this.machine.dma(CODE, code);
+    this.machine.dma(DATA, s.data);
+    s.regs.forEach((r, i) => {
+      state.setReg32(i, r);
+    });
+    const { u8 } = state;
+    for (let i = 0; i < 8; i++) {
+      u8.set(s.xmm.subarray(i * 16, i * 16 + 16), FIELDS.xmm.offset + i * 64);
+      u8.set(s.mm.subarray(i * 8, i * 8 + 8), FIELDS.fpr.offset + i * 16);
+    }
+    state.set(FIELDS.mxcsr, s.mxcsr);
+    state.set(FIELDS.fpuStatus, 0);
+    state.set(FIELDS.fpuTop, 0);
+    state.set(FIELDS.fpuEmpty, 0);
+    state.setEflags((s.eflags & 0xcd5) | 0x202);
+    state.halted = false;
+    this.fault = -1;
+    const result = cpu.run(1000);
+    if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${state.eip.toString(16)}`);
+    const xmm = new Uint8Array(128);
+    const mm = new Uint8Array(64);
+    for (let i = 0; i < 8; i++) {
+      xmm.set(u8.subarray(FIELDS.xmm.offset + i * 64, FIELDS.xmm.offset + i * 64 + 16), i * 16);
+      mm.set(u8.subarray(FIELDS.fpr.offset + i * 16, FIELDS.fpr.offset + i * 16 + 8), i * 8);
+    }
+    return {
+      signal: this.fault < 0 ? 5 : (SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      regs: Array.from({ length: 8 }, (_, i) => state.reg32(i)),
+      eflags: state.getEflags(),
+      mxcsr: state.low(FIELDS.mxcsr),
+      fpu: (state.low(FIELDS.fpuTop) << 8) | state.low(FIELDS.fpuEmpty),
+      xmm,
+      mm,
+      data: ram.slice(DATA, DATA + 128),
+    };
+  }
+}
+
+const hex = (bytes: Uint8Array) => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+/** What differs, or null. Signals after a fault leave the rest as it was. */
+export function vectorDifference(s: VectorCase, host: VectorOutcome, ours: VectorOutcome): string | null {
+  const bad: string[] = [];
+  if (host.signal !== ours.signal) bad.push(`signal ${host.signal} here ${ours.signal}`);
+  host.regs.forEach((r, i) => {
+    if (r !== ours.regs[i]) bad.push(`r${i} ${r.toString(16)} here ${ours.regs[i]!.toString(16)}`);
+  });
+  if (host.signal === 5 && (host.eflags ^ ours.eflags) & 0x8d5)
+    bad.push(`flags ${(host.eflags & 0x8d5).toString(16)} here ${(ours.eflags & 0x8d5).toString(16)}`);
+  if (host.mxcsr !== ours.mxcsr) bad.push(`mxcsr ${host.mxcsr.toString(16)} here ${ours.mxcsr.toString(16)}`);
+  if (host.fpu !== ours.fpu) bad.push(`fpu ${host.fpu.toString(16)} here ${ours.fpu.toString(16)}`);
+  for (const [what, size] of [
+    ['xmm', 16],
+    ['mm', 8],
+    ['data', 16],
+  ] as const)
+    for (let i = 0; i < host[what].length; i += size) {
+      const a = hex(host[what].subarray(i, i + size));
+      const b = hex(ours[what].subarray(i, i + size));
+      if (a !== b) bad.push(`${what}${i / size} ${a} here ${b}`);
+    }
+  if (bad.length === 0) return null;
+  const rm = s.code[s.code.length - 1]!;
+  void rm;
+  return `${s.what} [${s.code.map((b) => b.toString(16))}] mxcsr ${s.mxcsr.toString(16)} xmm ${[0, 1, 2, 3, 4, 5, 6, 7].map((i) => hex(s.xmm.subarray(i * 16, i * 16 + 16)))}: ${bad.join(', ')}`;
+}
