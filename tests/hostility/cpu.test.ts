@@ -25,7 +25,9 @@ describe('the CPU under random code', () => {
   it('comes to the same state in whole blocks and one instruction at a time', () => {
     const stepped = newFuzzMachine();
     let executed = 0;
-    for (let seed = 1; seed <= 25; seed++) executed += fuzzSteps(seed, machine, stepped);
+    // 40075: an interrupt's frame lies over code that runs again later.
+    for (const seed of [40_075, ...Array.from({ length: 24 }, (_, i) => i + 1)])
+      executed += fuzzSteps(seed, machine, stepped);
     expect(executed).toBeGreaterThan(1000);
   });
 

@@ -199,9 +199,9 @@ export class StackAccess {
     const at = this.locate(linear, size, ACCESS.write);
     if (at >= 0) {
       const view = this.view!;
+      this.ctx.memory.noteWrite!(at, size);
       if (size === 4) view.setUint32(at, value, true);
       else view.setUint16(at, value, true);
-      this.ctx.memory.noteWrite!(at, size);
     } else this.ctx.memory.write(linear, size, size === 2 ? value & 0xffff : value >>> 0, this.isSupervisor);
     this.sp = sp;
   }
