@@ -20,7 +20,7 @@ export interface CpuActivity {
 /** So many instructions may pass between two polls. */
 const INSTRUCTIONS_PER_POLL = 20_000;
 /** A guest rests only after it has done nothing else for so long. */
-const QUIET_NS = 150_000_000;
+const QUIET_NS = 60_000_000;
 /** Rest between bursts: below the 10 ms that a key press may be delayed by; a kick ends it early anyway. */
 const REST_MS = 8;
 /** How long a burst may last: a poll loop needs a fraction of it to look at everything once. */
