@@ -33,11 +33,11 @@ function lockFolder(): string {
   const base = process.env.XDG_RUNTIME_DIR ?? join(tmpdir(), `terrarium-${userInfo().username}`);
   const folder = join(base, 'terrarium-locks');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  // The temporary folder is everybody's: what somebody else has put there must not decide about our images.
+  // The temporary folder is everybody's: what somebody else has put there must not decide about our images (the superuser decides anyway).
   const uid = process.getuid?.();
   for (const path of [base, folder]) {
     const info = lstatSync(path);
-    if (!info.isDirectory() || (uid !== undefined && info.uid !== uid))
+    if (!info.isDirectory() || (uid !== undefined && uid !== 0 && info.uid !== uid))
       throw new UserError(`image locks need a folder of the user's own, and '${path}' is not: set XDG_RUNTIME_DIR`);
   }
   return folder;
