@@ -1,5 +1,6 @@
 /** Helpers of MMX and SSE instructions: faults, the control register, stores under a mask. */
 import { raise, VECTOR } from '../../target/x86/fault.ts';
+import { FLAG, SseFloat } from '../../target/x86/sse-float.ts';
 import { CR0, CR4, FIELDS } from '../../target/x86/state.ts';
 import type { Helper, HelperContext } from './helpers.ts';
 
@@ -10,7 +11,33 @@ export function createVectorHelpers(ctx: HelperContext): Record<string, Helper> 
   const { state, memory } = ctx;
   const a8 = state.u8.subarray(FIELDS.vectorA.offset, FIELDS.vectorA.offset + 16);
   const b8 = state.u8.subarray(FIELDS.vectorB.offset, FIELDS.vectorB.offset + 16);
+  const view = (field: { offset: number }) => new DataView(state.u8.buffer, state.u8.byteOffset + field.offset, 16);
+  const a = view(FIELDS.vectorA);
+  const b = view(FIELDS.vectorB);
+  const float = new SseFloat();
+  /** Sets the flags; raises #XM (#UD when the system does not expect it) for one that is not masked. */
+  const settleFlags = () => {
+    const mxcsr = state.low(FIELDS.mxcsr);
+    const open = float.flags & ~(mxcsr >>> 7);
+    const before = FLAG.IE | FLAG.DE | FLAG.ZE;
+    // What is found before computing keeps the rest from being found.
+    state.set(FIELDS.mxcsr, mxcsr | (open & before ? float.flags & before : float.flags));
+    if (open) raise(state, state.cr4 & CR4.OSXMMEXCPT ? VECTOR.XM : VECTOR.UD);
+  };
   return {
+    vectorFloat: (code) => {
+      float.begin(state.low(FIELDS.mxcsr));
+      float.execute(code, a, b);
+      settleFlags();
+      return 0;
+    },
+    vectorCompare: (code) => {
+      float.begin(state.low(FIELDS.mxcsr));
+      const flags = float.execute(code, a, b);
+      settleFlags();
+      state.setArithmeticFlags(flags);
+      return 0;
+    },
     sseUnavailable: () => raise(state, state.cr0 & CR0.EM || !(state.cr4 & CR4.OSFXSR) ? VECTOR.UD : VECTOR.NM),
     mmxUnavailable: () => raise(state, state.cr0 & CR0.EM ? VECTOR.UD : state.cr0 & CR0.TS ? VECTOR.NM : VECTOR.MF),
     /** All six arithmetic flags as in EFLAGS. */

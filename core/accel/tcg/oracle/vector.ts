@@ -221,6 +221,16 @@ export class VectorSubject {
   }
 }
 
+/** Approximations: the manuals allow a relative error of 1.5 * 2^-12, and the makers' tables differ. */
+function isNear(a: Uint8Array, b: Uint8Array, at: number): boolean {
+  const x = new DataView(a.buffer, a.byteOffset + at, 16);
+  const y = new DataView(b.buffer, b.byteOffset + at, 16);
+  return [0, 4, 8, 12].every((i) => {
+    if (x.getUint32(i, true) === y.getUint32(i, true)) return true;
+    const expected = x.getFloat32(i, true);
+    return Math.abs(y.getFloat32(i, true) - expected) <= Math.abs(expected) * 2 ** -10.5;
+  });
+}
 const hex = (bytes: Uint8Array) => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 /** What differs, or null. Signals after a fault leave the rest as it was. */
 export function vectorDifference(s: VectorCase, host: VectorOutcome, ours: VectorOutcome): string | null {
@@ -241,10 +251,9 @@ export function vectorDifference(s: VectorCase, host: VectorOutcome, ours: Vecto
     for (let i = 0; i < host[what].length; i += size) {
       const a = hex(host[what].subarray(i, i + size));
       const b = hex(ours[what].subarray(i, i + size));
+      if (/^r(cp|sqrt)[ps]s$/.test(s.name) && what === 'xmm' && isNear(host.xmm, ours.xmm, i)) continue;
       if (a !== b) bad.push(`${what}${i / size} ${a} here ${b}`);
     }
   if (bad.length === 0) return null;
-  const rm = s.code[s.code.length - 1]!;
-  void rm;
   return `${s.what} [${s.code.map((b) => b.toString(16))}] mxcsr ${s.mxcsr.toString(16)} xmm ${[0, 1, 2, 3, 4, 5, 6, 7].map((i) => hex(s.xmm.subarray(i * 16, i * 16 + 16)))}: ${bad.join(', ')}`;
 }

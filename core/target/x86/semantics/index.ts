@@ -6,6 +6,7 @@ import { MOVE } from './move.ts';
 import type { Instruction } from './ops.ts';
 import { STRING } from './string.ts';
 import { SYSTEM } from './system.ts';
+import { VECTOR_FLOAT } from './vector-float.ts';
 import { VECTOR_INTEGER } from './vector-integer.ts';
 import { VECTOR_MOVE } from './vector-move.ts';
 
@@ -18,4 +19,5 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...SYSTEM,
   ...VECTOR_MOVE,
   ...VECTOR_INTEGER,
+  ...VECTOR_FLOAT,
 ];
