@@ -503,6 +503,8 @@ export class X86Cpu {
       get record() {
         return memory.record;
       },
+      instructionEip: () => (this.isSystem ? this.systemEip : (this.state.eip + this.blocks.pc(memory.record)) >>> 0),
+      interruptWaits: () => this.irqLine && (this.state.eflagsSystem & EFLAGS.IF) !== 0,
       pauseAtInstruction: () => {
         this.isPartial = true;
         this.rewind();

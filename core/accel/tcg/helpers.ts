@@ -20,8 +20,9 @@ import {
   TR,
 } from '../../target/x86/state.ts';
 import type { CpuActivity, CpuBus, SystemOps } from '../../target/x86/system-ops.ts';
+import { FloatUnit } from '../../target/x86/x87/unit.ts';
 import type { GuestMemory } from './guest-memory.ts';
-import { StringOps } from './strings.ts';
+import { StringOps, segmentAddress } from './strings.ts';
 import { createVectorHelpers } from './vector-helpers.ts';
 
 /** What helpers need of the engine. */
@@ -35,7 +36,11 @@ export interface HelperContext {
   flushPage(linear: number): void;
   /** Register pointers and words of the record that called. */
   readonly record: number;
-  /** EIP of the instruction that called, and putting RIP there for a string instruction that pauses. */
+  /** EIP of the instruction that called. */
+  instructionEip(): number;
+  /** An external interrupt would be taken before the next instruction. */
+  interruptWaits(): boolean;
+  /** Puts RIP at the instruction that called: it pauses. */
   pauseAtInstruction(): void;
   /** Single step or breakpoints: repeated instructions stop after every element. */
   isStepped(): boolean;
@@ -48,6 +53,18 @@ export type Helper = (a: number, b: number, c: number) => number;
 export function createHelpers(ctx: HelperContext): Record<string, Helper> {
   const { state, bus, memory, ops, activity } = ctx;
   const strings = new StringOps(ctx);
+  const float = new FloatUnit({
+    state,
+    memory,
+    bus,
+    instructionEip: () => ctx.instructionEip(),
+    segmentAddress: (segment, offset, bytes, isWrite) => segmentAddress(ctx, segment, offset, bytes, isWrite),
+    pauseForInterrupt: () => {
+      if (!ctx.interruptWaits()) return false;
+      ctx.pauseAtInstruction();
+      return true;
+    },
+  });
   const ss = state.segments[SS]!;
 
   const requirePrivilege = () => {
@@ -559,35 +576,15 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       return 0;
     },
 
-    // Floating point: probing works, arithmetic is not there yet (CPUID does not offer it).
-    wait: () => {
-      if ((state.cr0 & (CR0.MP | CR0.TS)) === (CR0.MP | CR0.TS)) raise(state, VECTOR.NM);
+    // Floating point.
+    x87: (code, offset) => float.execute(code, offset),
+    wait: () => float.wait(),
+    fxsave: (place, offset) => {
+      float.environment.save((place >>> 8) & 7, offset);
       return 0;
     },
-    escape: (group, at, modrm) => {
-      if (state.cr0 & (CR0.EM | CR0.TS)) raise(state, VECTOR.NM);
-      const code = (group << 8) | modrm;
-      const digit = (modrm >> 3) & 7;
-      if (code === 0x3e3) {
-        state.set(FIELDS.fpuControl, 0x37f);
-        state.set(FIELDS.fpuStatus, 0);
-        state.set(FIELDS.fpuTop, 0);
-        state.set(FIELDS.fpuEmpty, 0xff);
-        return 0;
-      }
-      if (code === 0x3e2) {
-        state.set(FIELDS.fpuStatus, state.low(FIELDS.fpuStatus) & 0x7f00);
-        return 0;
-      }
-      const status = () => (state.low(FIELDS.fpuStatus) & ~0x3800) | (state.low(FIELDS.fpuTop) << 11);
-      if (code === 0x7e0) state.setReg16(EAX, status());
-      else if (group === 5 && digit === 7 && modrm < 0xc0) memory.write(at, 2, status());
-      else if (group === 1 && digit === 7 && modrm < 0xc0) memory.write(at, 2, state.low(FIELDS.fpuControl));
-      else if (group === 1 && digit === 5 && modrm < 0xc0) state.set(FIELDS.fpuControl, memory.read(at, 2));
-      else {
-        bus.log('unimp', () => `x87 instruction d${(8 + group).toString(16)} ${modrm.toString(16)}`);
-        raise(state, VECTOR.UD);
-      }
+    fxrstor: (place, offset) => {
+      float.environment.restore((place >>> 8) & 7, offset);
       return 0;
     },
 

@@ -54,6 +54,8 @@ export interface CpuBus {
   writeApicBase?(value: number): void;
   smiAcknowledged?(inSmm: boolean): void;
   tripleFault(): void;
+  /** FERR#: an unmasked x87 exception while CR0.NE is clear (IRQ 13 on a PC). */
+  ferr?(): void;
   haltedChanged?(halted: boolean): void;
   log(mask: LogMask, text: () => string): void;
 }

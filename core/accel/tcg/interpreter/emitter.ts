@@ -501,9 +501,6 @@ export class Emitter implements Ops<Node> {
       this.w.end();
     });
   }
-  escape(group: number, address: Node): void {
-    this.call('escape', this.const(group), address, this.recordField(OP.i32Load, RECORD.imm));
-  }
   raise(vector: number): void {
     this.call('raise', this.const(vector));
   }

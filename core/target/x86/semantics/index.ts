@@ -9,6 +9,7 @@ import { SYSTEM } from './system.ts';
 import { VECTOR_FLOAT } from './vector-float.ts';
 import { VECTOR_INTEGER } from './vector-integer.ts';
 import { VECTOR_MOVE } from './vector-move.ts';
+import { X87 } from './x87.ts';
 
 export const INSTRUCTIONS: readonly Instruction[] = [
   ...MOVE,
@@ -20,4 +21,5 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...VECTOR_MOVE,
   ...VECTOR_INTEGER,
   ...VECTOR_FLOAT,
+  ...X87,
 ];

@@ -124,10 +124,8 @@ export interface Ops<V> {
 
   /** A helper of the engine (core/accel/tcg/helpers.ts). May fault; may read and write any state. */
   call(helper: string, ...args: V[]): V;
-  /** A repeated string helper: called again for the same instruction until it returns 0. */
+  /** A repeated string helper, or an x87 one that an interrupt may precede: called again for the same instruction until it returns 0. */
   repeat(helper: string, a: V, b: V): void;
-  /** An x87 escape: `group` is the low opcode bits; the helper reads the ModRM byte from the record. */
-  escape(group: number, address: V): void;
   /** Raises a fault without error code. */
   raise(vector: number): void;
 }

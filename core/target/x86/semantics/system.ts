@@ -34,7 +34,6 @@ export const SYSTEM = [
   plain('rsm:0f aa', 'system'),
   plain('ud2:0f 0b', 'system'),
   plain('salc:d6'),
-  plain('wait:9b'),
   instruction({
     name: 'ud0',
     encodings: ['0f ff Gv,Ev', '0f b9 Gv,Ev'],
@@ -225,23 +224,6 @@ export const SYSTEM = [
     const [name, code] = text.split(':') as [string, string];
     return instruction({ name, encodings: [code], semantics: () => {} });
   }),
-  // The floating-point unit proper is not modelled yet: the escape helper raises #NM or #UD, and answers probes.
-  ...Array.from({ length: 8 }, (_, i) =>
-    instruction({
-      name: `esc${i}m`,
-      encodings: [`d${(8 + i).toString(16)} Mb`],
-      dst: 'rw',
-      semantics: (o, at) => void o.escape(i, at.address()),
-    }),
-  ),
-  ...Array.from({ length: 8 }, (_, i) =>
-    instruction({
-      name: `esc${i}r`,
-      encodings: [`d${(8 + i).toString(16)} Rb`],
-      dst: 'r',
-      semantics: (o) => void o.escape(i, o.const(0)),
-    }),
-  ),
   /** What the decoder gives for bytes that are no instruction. */
   instruction({
     name: 'invalid',

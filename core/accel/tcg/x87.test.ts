@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { CR0, CR4, FIELDS } from '../../target/x86/state.ts';
+import { bareMachine, enterFlat32 } from './testing.ts';
+
+const CODE = 0x1000;
+/** Runs code with `cr0` bits set; vectors of faults are collected, each ends the run. */
+function run(code: readonly number[], cr0 = 0, prepare?: (m: ReturnType<typeof bareMachine>) => void) {
+  const machine = bareMachine(1 << 20);
+  const { cpu } = machine;
+  const faults: number[] = [];
+  let ferr = 0;
+  machine.bus.ferr = () => {
+    ferr++;
+  };
+  (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
+    faults.push(vector);
+    cpu.state.halted = true;
+  };
+  enterFlat32(machine, CODE);
+  cpu.state.cr0 = (cpu.state.cr0 | cr0) >>> 0;
+  prepare?.(machine);
+  machine.dma(CODE, Uint8Array.from([...code, 0xf4]));
+  cpu.run(100);
+  return { machine, faults, ferr, eip: cpu.state.eip };
+}
+/** Unmasks division by zero and divides: FNINIT; FLDCW [2000h]; FLD1; FLDZ; FDIVP. */
+const DIVIDE = [0xdb, 0xe3, 0xd9, 0x2d, 0, 0x20, 0, 0, 0xd9, 0xe8, 0xd9, 0xee, 0xde, 0xf9];
+const unmask = (m: ReturnType<typeof bareMachine>) => m.view.setUint16(0x2000, 0x37b, true);
+
+describe('x87 unit', () => {
+  it('raises #NM when it is switched off or owned by another task', () => {
+    expect(run([0xd9, 0xe8], CR0.EM).faults).toEqual([7]);
+    expect(run([0xd9, 0xe8], CR0.TS).faults).toEqual([7]);
+    expect(run([0x9b], CR0.TS | CR0.MP).faults).toEqual([7]);
+    expect(run([0x9b], CR0.TS).faults).toEqual([]);
+    expect(run([0x0f, 0xae, 0x05, 0, 0x30, 0, 0], CR0.TS).faults).toEqual([7]);
+  });
+  it('reports an unmasked exception with the next instruction that waits', () => {
+    const next = run([...DIVIDE, 0xd9, 0xe8], CR0.NE, unmask);
+    expect(next).toMatchObject({ faults: [16], eip: CODE + DIVIDE.length, ferr: 0 });
+    // The instruction that failed is remembered, not the one that reports.
+    expect(next.machine.cpu.state.low(FIELDS.fpuIp)).toBe(CODE + 12);
+    expect(next.machine.cpu.state.low(FIELDS.fpuOpcode)).toBe(0x6f9);
+    expect(run([...DIVIDE, 0x9b], CR0.NE, unmask).faults).toEqual([16]);
+    expect(run([...DIVIDE, 0xdf, 0xe0, 0xdb, 0xe2, 0x9b], CR0.NE, unmask).faults).toEqual([]);
+  });
+  it('asserts FERR# instead when CR0.NE is clear', () => {
+    const { faults, ferr } = run(DIVIDE, 0, unmask);
+    expect(faults).toEqual([]);
+    expect(ferr).toBe(1);
+  });
+  it('faults before it changes anything when an operand is out of reach', () => {
+    // FSTP tword at the end of a segment of 8 KiB.
+    const code = [0xd9, 0xe8, 0xdb, 0x3d, 0xfa, 0x1f, 0, 0];
+    const { faults, machine } = run(code, 0, (m) => m.cpu.state.segments[3]!.set(16, 0, 0x1fff, 0x0040_9300));
+    expect(faults).toEqual([13]);
+    expect(machine.cpu.state.low(FIELDS.fpuTop)).toBe(7);
+    expect(machine.view.getUint32(0x1ffa, true)).toBe(0);
+  });
+  it('saves and restores everything with FXSAVE and FXRSTOR', () => {
+    // FLDPI; FLD1; FXSAVE [3000h]; FNINIT; FXRSTOR [3000h]; FXSAVE [3200h]
+    const save = (at: number) => [0x0f, 0xae, 0x05, 0, at >> 8, 0, 0];
+    const code = [
+      0xd9,
+      0xeb,
+      0xd9,
+      0xe8,
+      ...save(0x3000),
+      0xdb,
+      0xe3,
+      0x0f,
+      0xae,
+      0x0d,
+      0,
+      0x30,
+      0,
+      0,
+      ...save(0x3200),
+    ];
+    const { machine, faults } = run(code, 0, ({ cpu: { state } }) => {
+      state.cr4 = CR4.OSFXSR;
+      state.set(FIELDS.mxcsr, 0x1f80);
+      for (let i = 0; i < 8; i++) state.u32[(FIELDS.xmm.offset >>> 2) + i * 16] = 0x1111 * (i + 1);
+    });
+    const { ram, view } = machine;
+    expect(faults).toEqual([]);
+    expect(view.getUint16(0x3000, true)).toBe(0x37f);
+    expect(view.getUint16(0x3002, true)).toBe(6 << 11);
+    expect(view.getUint8(0x3004)).toBe(0xc0);
+    expect(view.getUint32(0x3018, true)).toBe(0x1f80);
+    expect(view.getUint16(0x3028, true)).toBe(0x3fff);
+    expect([view.getUint32(0x3034, true), view.getUint32(0x3030, true)]).toEqual([0xc90f_daa2, 0x2168_c235]);
+    expect(view.getUint32(0x30a0 + 7 * 16, true)).toBe(0x8888);
+    expect(ram.slice(0x3200, 0x3400)).toEqual(ram.slice(0x3000, 0x3200));
+    expect(run([0x0f, 0xae, 0x05, 8, 0x30, 0, 0]).faults).toEqual([13]);
+  });
+});
