@@ -7,7 +7,7 @@ import { keysForCharacter } from '../machines/key-names.ts';
 import { identifyProcess, isAlive, signalProcess } from '../machines/process-identity.ts';
 import { RunDirectory } from '../machines/run-directory.ts';
 import { browseFiles } from './browse-files.ts';
-import { lockDataDir } from './data-lock.ts';
+import { lockDataDir, takeDataDir } from './data-lock.ts';
 import { chooseDataDir } from './host.ts';
 import { placeWindow, readWindowState, writeWindowState } from './window-state.ts';
 
@@ -45,6 +45,15 @@ describe('the lock of a data folder', () => {
     expect(() => lockDataDir(folder)).toThrow(new RegExp(`running already .*process ${process.pid}`));
     unlock();
     lockDataDir(folder)();
+  });
+
+  it('is refused in one sentence where no folder can be', () => {
+    const file = join(scratchFolder(), 'file');
+    writeFileSync(file, 'kept');
+    expect(() => takeDataDir(file, join(file, 'media'))).toThrow(
+      /^The data folder .*file cannot be used \(ENOTDIR.*--data-dir/,
+    );
+    expect(readFileSync(file, 'utf8')).toBe('kept');
   });
 
   it.each([

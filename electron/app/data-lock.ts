@@ -2,7 +2,7 @@
  *  by a crash is recognised; two managers that start at once are told apart by the exclusive creation of the file. */
 
 import { randomBytes } from 'node:crypto';
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError, hostErrorCode } from '../api/app-error.ts';
@@ -37,6 +37,21 @@ export function lockDataDir(dataDir: string): () => void {
     throw new AppError('conflict', `The data folder ${dataDir} cannot be locked: another Terrarium is starting.`);
   } finally {
     rmSync(draft, { force: true });
+  }
+}
+
+/** Makes the data folder where it is missing and locks it; a folder that cannot be had is the user's to change. */
+export function takeDataDir(dataDir: string, mediaDir: string): () => void {
+  try {
+    mkdirSync(mediaDir, { recursive: true, mode: 0o700 });
+    return lockDataDir(dataDir);
+  } catch (error) {
+    if (error instanceof AppError || !hostErrorCode(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new AppError(
+      'io',
+      `The data folder ${dataDir} cannot be used (${reason}). Choose another one with --data-dir.`,
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /** The app without a window: library, machines, contract. Both shells are fronts of this. */
 import { EventEmitter } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve, sep } from 'node:path';
 import { ZodError } from 'zod';
 import { AppError } from '../api/app-error.ts';
@@ -23,7 +23,7 @@ import type { ChannelInput, ChannelPeer } from '../machines/byte-channel.ts';
 import { type Engine, findEngine } from '../machines/engine.ts';
 import { Machines } from '../machines/machines.ts';
 import type { VmLauncher } from '../machines/vm-launcher.ts';
-import { lockDataDir } from './data-lock.ts';
+import { takeDataDir } from './data-lock.ts';
 import { describeMedium, makeHandlers, type ShellAbilities, standardPlaces } from './handlers.ts';
 import { hostLimits, packageVersion } from './host.ts';
 
@@ -57,8 +57,7 @@ export class Terrarium {
     this.dataDir = setup.dataDir;
     this.mediaDir = join(setup.dataDir, 'media');
     this.version = packageVersion(setup.root);
-    mkdirSync(this.mediaDir, { recursive: true, mode: 0o700 });
-    this.unlock = lockDataDir(setup.dataDir);
+    this.unlock = takeDataDir(setup.dataDir, this.mediaDir);
     try {
       this.library = new Library(join(setup.dataDir, 'library.db'));
     } catch (error) {

@@ -143,7 +143,7 @@ export class Device<P extends PropertyTable = any, F extends Fields = any> exten
   setProperty(name: string, value: (context: { device: Device; name: string }) => unknown): void {
     if (this.isRealized)
       throw new UserError(
-        `Attempt to set property '${name}' on device '${this.id ?? ''}' (type '${this.typeName}') after it was realized`,
+        `Attempt to set property '${name}' on ${this.id ? `device '${this.id}'` : 'anonymous device'} (type '${this.typeName}') after it was realized`,
       );
     const next = value({ device: this, name });
     const values = this.props as Record<string, unknown>;
