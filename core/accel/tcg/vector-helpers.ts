@@ -1,7 +1,8 @@
 /** Helpers of MMX and SSE instructions: faults, the control register, stores under a mask. */
 import { raise, VECTOR } from '../../target/x86/fault.ts';
 import { FLAG, SseFloat } from '../../target/x86/sse-float.ts';
-import { CR0, CR4, FIELDS } from '../../target/x86/state.ts';
+import { CR0, CR4, EAX, ECX, EDX, FIELDS } from '../../target/x86/state.ts';
+import { compareStrings, crc32c, vectorTable } from '../../target/x86/vector-tables.ts';
 import type { Helper, HelperContext } from './helpers.ts';
 
 /** Bits of MXCSR that can be set (with denormals-are-zero). */
@@ -31,6 +32,29 @@ export function createVectorHelpers(ctx: HelperContext): Record<string, Helper> 
       settleFlags();
       return 0;
     },
+    vectorDot: (code) => {
+      float.begin(state.low(FIELDS.mxcsr));
+      float.dot(code, a, b, settleFlags);
+      return 0;
+    },
+    vectorTable: (code) => {
+      vectorTable(code & 0xff, (code >>> 16) & 0xff, a8, b8);
+      return 0;
+    },
+    /** Bit 8: strings end with a zero, else their lengths stand in EAX and EDX; bit 9: the mask is the result. */
+    vectorString: (code) => {
+      const lengthOf = (index: number) => {
+        if (code & 0x100) return -1;
+        const value = state.reg32(index) | 0;
+        return value === -0x8000_0000 ? 16 : Math.abs(value);
+      };
+      const isMask = (code & 0x200) !== 0;
+      const { flags, index } = compareStrings((code >>> 16) & 0xff, a8, b8, lengthOf(EAX), lengthOf(EDX), isMask);
+      if (!isMask) state.setReg32(ECX, index);
+      state.setArithmeticFlags(flags);
+      return 0;
+    },
+    crc32: (crc, value, bits) => crc32c(crc, value, bits),
     vectorCompare: (code) => {
       float.begin(state.low(FIELDS.mxcsr));
       const flags = float.execute(code, a, b);

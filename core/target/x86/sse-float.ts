@@ -360,6 +360,32 @@ export class SseFloat {
         return 0;
     }
   }
+  /** DPPS and DPPD: products of the lanes that bits 4-7 choose, summed in pairs, into the lanes of bits 0-3. Products and each
+   *  sum are operations of their own with their own flags. */
+  dot(code: number, a: DataView, b: DataView, step: () => void): void {
+    const isDouble = (code & 0x100) !== 0;
+    const imm = code >>> 16;
+    const f = isDouble ? DOUBLE : SINGLE;
+    const count = isDouble ? 2 : 4;
+    const get = (v: DataView, i: number) => (isDouble ? v.getBigUint64(i * 8, true) : BigInt(v.getUint32(i * 4, true)));
+    const products = Array.from({ length: count }, (_, i) =>
+      (imm >> (4 + i)) & 1 ? this.binary(f, FLOAT_OP.mul, get(a, i), get(b, i), i) : 0n,
+    );
+    step();
+    let sums = products;
+    while (sums.length > 1) {
+      const old = sums;
+      sums = Array.from({ length: old.length / 2 }, (_, i) =>
+        this.binary(f, FLOAT_OP.add, old[2 * i]!, old[2 * i + 1]!, 0),
+      );
+      step();
+    }
+    for (let i = 0; i < count; i++) {
+      const x = (imm >> i) & 1 ? sums[0]! : 0n;
+      if (isDouble) a.setBigUint64(i * 8, x, true);
+      else a.setUint32(i * 4, Number(x), true);
+    }
+  }
   private convert(from: Format, to: Format, x: bigint): bigint {
     const sign = isNegative(from, x);
     if (isNan(from, x)) {

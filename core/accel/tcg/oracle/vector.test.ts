@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VECTOR_FLOAT } from '../../../target/x86/semantics/vector-float.ts';
+import { VECTOR_IMMEDIATE } from '../../../target/x86/semantics/vector-immediate.ts';
 import { VECTOR_INTEGER } from '../../../target/x86/semantics/vector-integer.ts';
 import { VECTOR_MOVE } from '../../../target/x86/semantics/vector-move.ts';
 import { runVectorNative, VectorSubject, vectorCases, vectorDifference } from './vector.ts';
@@ -9,6 +10,7 @@ describe('vector instructions against the host CPU', () => {
   for (const [what, instructions, mxcsrs, least] of [
     ['moves', VECTOR_MOVE, [0x1f80], 0.8],
     ['integers', VECTOR_INTEGER, [0x1f80], 0.8],
+    ['what an immediate chooses', VECTOR_IMMEDIATE, [0x1f80, 0x1fbf], 0.8],
     ['floats', VECTOR_FLOAT, [0x1f80], 0.8],
     ['floats with flags set', VECTOR_FLOAT, [0x1fa0, 0x1fbf], 0.8],
     ['floats, other rounding', VECTOR_FLOAT, [0x3f80, 0x5f80, 0x7fa0], 0.8],

@@ -102,6 +102,11 @@ export function vectorCases(
             }
           }
           for (const o of e.operands) if (o.letter === 'I') code.push(next() & 1 ? next() % 33 : next() & 0xff);
+          // Strings: few different characters, lengths about the vector's.
+          const isString = /^pcmp[ei]str/.test(instruction.name);
+          if (isString) for (const r of [0, 2]) regs[r] = (next() % 40) - 20;
+          const text16 = (bytes: number) =>
+            Uint8Array.from({ length: bytes }, (_, i) => (n & 1 && i & 1 ? 0 : (next() % 5) * (next() & 8 ? 1 : 0x33)));
           cases.push({
             name: instruction.name,
             what: `${instruction.name} (${text}) ${mode}`,
@@ -109,12 +114,14 @@ export function vectorCases(
             eflags: next() & 0x8d5,
             mxcsr: pick(mxcsrs),
             code,
-            xmm: fill(128),
+            xmm: isString ? text16(128) : fill(128),
             mm: fill(64),
             data:
               instruction.name === 'ldmxcsr'
                 ? new Uint8Array(128).map((_, i) => (i % 4 > 1 ? 0 : next() & 0xff))
-                : fill(128),
+                : isString
+                  ? text16(128)
+                  : fill(128),
           });
         }
     }

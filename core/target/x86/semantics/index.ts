@@ -7,6 +7,7 @@ import type { Instruction } from './ops.ts';
 import { STRING } from './string.ts';
 import { SYSTEM } from './system.ts';
 import { VECTOR_FLOAT } from './vector-float.ts';
+import { VECTOR_IMMEDIATE } from './vector-immediate.ts';
 import { VECTOR_INTEGER } from './vector-integer.ts';
 import { VECTOR_MOVE } from './vector-move.ts';
 import { X87 } from './x87.ts';
@@ -21,5 +22,6 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...VECTOR_MOVE,
   ...VECTOR_INTEGER,
   ...VECTOR_FLOAT,
+  ...VECTOR_IMMEDIATE,
   ...X87,
 ];
