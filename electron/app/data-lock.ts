@@ -2,8 +2,8 @@
  *  by a crash is recognised; two managers that start at once are told apart by the exclusive creation of the file. */
 
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { AppError, hostErrorCode } from '../api/app-error.ts';
 import { identifyProcess, isAlive } from '../machines/process-identity.ts';
@@ -40,10 +40,17 @@ export function lockDataDir(dataDir: string): () => void {
   }
 }
 
+/** As `mkdir -p`. Node's own recursion never ends where a file system refuses with ENOENT, as /proc does. */
+function makeFolders(path: string): void {
+  if (existsSync(path)) return;
+  if (!existsSync(dirname(path))) makeFolders(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
+}
+
 /** Makes the data folder where it is missing and locks it; a folder that cannot be had is the user's to change. */
 export function takeDataDir(dataDir: string, mediaDir: string): () => void {
   try {
-    mkdirSync(mediaDir, { recursive: true, mode: 0o700 });
+    makeFolders(mediaDir);
     return lockDataDir(dataDir);
   } catch (error) {
     if (error instanceof AppError || !hostErrorCode(error)) throw error;
