@@ -4,10 +4,10 @@ import { UserError } from '../../util/errors.ts';
 import { FEATURE_WORDS, FeatureSet, featureDescription, findFeature, isFlagWithoutBit } from './features.ts';
 import { type CpuModel, cpuTypeName, findCpuModel } from './models.ts';
 
-/** What this CPU can do. MMX, SSE and long mode join when their instructions do;
- *  SMAP when STAC and CLAC do. */
+/** What this CPU can do. Long mode joins when its instructions do, SMAP when STAC and CLAC do. */
 export const IMPLEMENTED_FEATURES: readonly string[] = (
-  'fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush acpi fxsr ss hypervisor ' + 'nx smep syscall arat'
+  'fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush acpi mmx fxsr sse sse2 pni ssse3 sse4.1 sse4.2 ' +
+  'aes pclmulqdq popcnt ss hypervisor nx smep syscall arat'
 ).split(' ');
 
 /** Everything CPUID, paging and the MSRs need to know about one CPU. */
