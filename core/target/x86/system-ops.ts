@@ -69,7 +69,7 @@ export interface LinearMemory {
   probeWrite(linear: number, bytes: number, supervisor?: boolean): void;
   probeRead(linear: number, bytes: number, supervisor?: boolean): void;
   /** Several words of one structure at once, where memory is plain RAM: arena offset of `linear`, good to the end of its page, or
-   *  -1. After writing through it say so with `noteWrite`. Absent: word by word. */
+   *  -1. Before writing through it say so with `noteWrite`. Absent: word by word. */
   window?(linear: number, access: Access, supervisor?: boolean): number;
   readonly arenaView?: DataView;
   noteWrite?(arenaOffset: number, bytes: number): void;
