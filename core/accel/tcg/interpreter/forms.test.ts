@@ -15,8 +15,8 @@ function* everyInstruction(): Generator<{ bytes: Uint8Array; name: string }> {
         for (const address of [[], [0x67]])
           for (const rep of [[], [0xf2], [0xf3]])
             for (const modrm of e.hasModrm ? (e.mod === 0 ? [0x40] : e.mod === 1 ? [0xc1] : [0x40, 0xc1]) : [-1]) {
-              const escape = e.map === 0 ? [] : e.map === 1 ? [0x0f] : [0x0f, e.map === 2 ? 0x38 : 0x3a];
-              const code = [...size, ...address, ...(e.prefix > 0 ? [e.prefix] : rep), ...escape, e.opcode];
+              const opcodeEscape = e.map === 0 ? [] : e.map === 1 ? [0x0f] : [0x0f, e.map === 2 ? 0x38 : 0x3a];
+              const code = [...size, ...address, ...(e.prefix > 0 ? [e.prefix] : rep), ...opcodeEscape, e.opcode];
               if (e.modrm >= 0) code.push(e.modrm);
               else if (modrm >= 0) code.push(modrm | ((e.digit < 0 ? 3 : e.digit) << 3));
               yield { bytes: Uint8Array.from([...code, ...Array(20 - code.length).fill(1)]), name: instruction.name };
