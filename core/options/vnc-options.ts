@@ -40,7 +40,8 @@ const NOT_YET = ['tls-creds', 'tls-authz', 'sasl-authz', 'password-secret', 'aud
 export function parseVnc(opts: QemuOpts): VncOptions {
   const shown = opts.get('vnc') ?? 'none';
   for (const key of NOT_YET) if (opts.get(key) !== undefined) throw new UserError(`vnc: '${key}' is not supported yet`);
-  for (const key of ['sasl', 'reverse']) {
+  if (!opts.getBool('lock-key-sync', true)) throw new UserError("vnc: 'lock-key-sync=off' is not supported yet");
+  for (const key of ['sasl', 'reverse', 'power-control']) {
     if (opts.getBool(key, false)) throw new UserError(`vnc: '${key}' is not supported yet`);
   }
   const share = opts.get('share') ?? 'allow-exclusive';

@@ -96,6 +96,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   checkAccelerator(command, host);
   const cpuRequest = parseCpuOption(command.cpu ?? klass.defaultCpuType ?? 'qemu64');
   const boot = parseBoot(command.boot);
+  if (boot.splash !== undefined) throw new UserError("Parameter 'boot.splash' is not supported yet");
   const ramBytes = roundRam(command.memoryBytes ?? klass.defaultRamBytes ?? 0);
 
   const requests = new Requests();
@@ -126,6 +127,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   phases.advance('machine-created');
 
   for (const [name, text] of command.machine.properties) setMachineProperty(machine, name, text);
+  if (machine instanceof PcMachine) refuseMissingParts(machine, command.machine.properties);
   phases.advance('accel-created');
 
   await chardevs.create(command.chardevs);
@@ -161,7 +163,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
       rebootTimeoutMs: boot.rebootTimeoutMs ?? -1,
       bootStrict: boot.strict,
       uuid: uuidBytes(command.uuid),
-      graphics: !command.nographic,
+      graphics: !command.nographic && machine.values.graphics !== false,
       serials: command.serials.map((serial) => serial.chardev),
       rtcClock: ({ host: 'host', rt: 'realtime', vm: 'virtual' } as const)[command.rtc.clock],
       rtcStartSeconds: rtcStart(command, host),
@@ -281,6 +283,23 @@ function checkTcgProperty(key: string, value: string): void {
 
 function roundRam(bytes: number): number {
   return Math.ceil(bytes / 8192) * 8192;
+}
+
+/** Settings of QEMU's board that ask for parts which this one has not, or without parts which it cannot do without. */
+const MISSING_PARTS: Readonly<Record<string, readonly unknown[]>> = {
+  usb: [true],
+  hpet: [true],
+  vmport: ['on'],
+  acpi: ['on'],
+  pit: ['off'],
+  pic: ['off'],
+};
+
+/** @throws UserError for a setting that was given and would be without effect */
+function refuseMissingParts(machine: Machine, given: readonly (readonly [string, string])[]): void {
+  for (const [name, text] of given)
+    if (MISSING_PARTS[name]?.includes(machine.values[name]))
+      throw new UserError(`-machine ${name}=${text}: not supported yet`);
 }
 
 function setMachineProperty(machine: Machine, name: string, text: string): void {
