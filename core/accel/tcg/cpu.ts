@@ -14,9 +14,9 @@ import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS, STATE_BYTES } from '../
 import { createSystemOps } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { BlockCache, type HandlerSource, MODE } from './blocks.ts';
+import { type EngineLayout, InstructionEmitter } from './emit/instruction-emitter.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
-import { Emitter, type EngineLayout } from './interpreter/emitter.ts';
 import { hotForms, parseForm, WARM_FORMS } from './interpreter/forms.ts';
 import { generateCold, generateInterpreter, SPECIAL } from './interpreter/generate.ts';
 import { RECORD, TLB } from './interpreter/layout.ts';
@@ -518,7 +518,7 @@ export class X86Cpu {
     const helpers: Helper[] = names.map((name) => named[name]!);
     const lightCount = LIGHT.size;
     const index = new Map(names.map((name, i) => [name, i]));
-    Emitter.helperIndex = (name) => {
+    InstructionEmitter.helperIndex = (name) => {
       const found = index.get(name);
       if (found === undefined) throw new Error(`no helper ${name}`);
       return found;

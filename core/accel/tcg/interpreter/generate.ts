@@ -5,7 +5,9 @@ import type { Operand } from '../../../target/x86/semantics/ops.ts';
 import { FIELDS } from '../../../target/x86/state.ts';
 import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
-import { Emitter, type EngineImports, type EngineLayout, type Frame, type Node, ScratchLocals } from './emitter.ts';
+import { type Node, ScratchLocals } from '../emit/graph.ts';
+import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
+import { Emitter, type Frame } from './emitter.ts';
 import type { HandlerForm } from './forms.ts';
 import { RECORD } from './layout.ts';
 

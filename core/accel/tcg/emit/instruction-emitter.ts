@@ -1,0 +1,293 @@
+/** The part of the instruction vocabulary that means the same wherever operands live: segments, the stack, reading flags. */
+import type { FlagName, Form, Operand, Ops, Width } from '../../../target/x86/semantics/ops.ts';
+import { FIELDS, SEGMENT, SS, type StateField } from '../../../target/x86/state.ts';
+import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
+import type { FunctionWriter } from '../../../wasm/writer.ts';
+import { ALIAS, Graph, LOAD_U, type Node, type ScratchLocals, STORE } from './graph.ts';
+
+/** Function indices of what the engine imports into every module. */
+export interface EngineImports {
+  readonly slowRead: number;
+  readonly slowUpdate: number;
+  readonly slowWrite: number;
+  readonly commitUpdate: number;
+  readonly segmentCheck: number;
+  readonly helper: number;
+  readonly system: number;
+  readonly lookup: number;
+}
+/** Absolute addresses in linear memory. */
+export interface EngineLayout {
+  readonly state: number;
+  readonly jumpCache: number;
+}
+
+export abstract class InstructionEmitter extends Graph implements Ops<Node> {
+  form: Form = { opSize: 32, addrSize: 32, rep: 0, flatStack: true };
+  /** True while the definition is of an instruction that ends its block as `system`. */
+  isSystem = false;
+  protected readonly imports: EngineImports;
+  protected readonly layout: EngineLayout;
+
+  constructor(writer: FunctionWriter, scratch: ScratchLocals, imports: EngineImports, layout: EngineLayout) {
+    super(writer, scratch);
+    this.imports = imports;
+    this.layout = layout;
+  }
+
+  abstract call(helper: string, ...args: Node[]): Node;
+  abstract repeat(helper: string, a: Node, b: Node): void;
+  abstract registerOperand(width: Width, pointer: number): Operand<Node>;
+  abstract linearOperand(kind: 'm' | 'f' | 'g', width: Width, address: () => Node): Operand<Node>;
+  protected abstract guestLoad(ea: Node, width: Width): Node;
+  protected abstract guestStore(ea: Node, value: Node, width: Width): void;
+  /** Emits what happens when an offset is not below the segment's end. */
+  protected abstract refuseOffset(segment: Node, offset: Node, shape: number): void;
+  abstract nextEip(): Node;
+  abstract jump(target: Node): void;
+  abstract jumpRelative(): void;
+  abstract branchRelative(condition: Node): void;
+
+  /** Import indices by the names of core/accel/tcg/helpers.ts; set by the engine. */
+  static helperIndex: (name: string) => number = () => 0;
+  raise(vector: number): void {
+    this.call('raise', this.const(vector));
+  }
+
+  xmm(index: number): Operand<Node> {
+    return this.registerOperand(128, FIELDS.xmm.offset + index * 64);
+  }
+  callVector(helper: string, code: Node, a: Node, b: Node): Node {
+    const at = (name: 'vectorA' | 'vectorB') => this.layout.state + FIELDS[name].offset;
+    this.storeTo(STORE[128], this.base, at('vectorA'), a, ALIAS.field);
+    this.storeTo(STORE[128], this.base, at('vectorB'), b, ALIAS.field);
+    this.call(helper, code);
+    return this.load(LOAD_U[128], this.base, at('vectorA'), ALIAS.field);
+  }
+
+  reg(index: number, width: Width): Operand<Node> {
+    const at = FIELDS.gpr.offset + (width === 8 ? (index & 3) * 8 + (index >>> 2) : index * 8);
+    return this.registerOperand(width, at);
+  }
+  protected segmentField(segment: number | Node, word: number): Node {
+    if (typeof segment === 'number')
+      return this.load(
+        OP.i32Load,
+        this.base,
+        this.layout.state + FIELDS.segments.offset + segment * FIELDS.segments.stride + word,
+        ALIAS.field,
+      );
+    const at = this.mul(segment, this.const(FIELDS.segments.stride));
+    return this.load(OP.i32Load, at, this.layout.state + FIELDS.segments.offset + word, ALIAS.field);
+  }
+  /** Linear address of an offset in a segment, limit and rights checked. */
+  protected linear(segment: number | Node, offset: Node, bytes: number, isWrite: boolean): Node {
+    const end = this.segmentField(segment, isWrite ? SEGMENT.writeEnd : SEGMENT.readEnd);
+    const base = this.segmentField(segment, SEGMENT.base);
+    const index = typeof segment === 'number' ? this.const(segment) : segment;
+    this.use(offset, offset, offset, end, base, index);
+    const result = this.resultNode(I32);
+    this.statements.push(() => {
+      const { w } = this;
+      this.prepare(offset);
+      this.prepare(index);
+      this.value(offset);
+      this.value(end);
+      w.op(OP.i32GeU);
+      w.block(OP.if, VOID, false);
+      this.refuseOffset(index, offset, bytes | (isWrite ? 0x100 : 0));
+      w.end();
+      this.value(offset);
+      this.value(base);
+      w.op(OP.i32Add);
+      this.bindResult(result);
+    });
+    return result;
+  }
+  /** Effective-address record in a segment that needs a check: pointers come from the record. */
+  memory(segment: number | Node, offset: Node, width: Width): Operand<Node> {
+    let written: Node | null = null;
+    const inner = this.linearOperand('m', width, () => this.linear(segment, offset, width / 8, true));
+    return {
+      kind: 'm',
+      width,
+      load: () => this.guestLoad(this.linear(segment, offset, width / 8, false), width),
+      modify: inner.modify,
+      store: inner.store,
+      address: () => {
+        written ??= this.linear(segment, offset, width / 8, true);
+        return written;
+      },
+    };
+  }
+  memoryFlat(linear: Node, width: Width): Operand<Node> {
+    return this.linearOperand('m', width, () => linear);
+  }
+  selector(index: Node): Node {
+    return this.segmentField(index, SEGMENT.selector);
+  }
+  private declared(name: string): StateField {
+    const found = (FIELDS as Record<string, StateField>)[name];
+    if (!found) throw new Error(`no state field ${name}`);
+    return found;
+  }
+  field(name: string): Node {
+    return this.load(OP.i32Load, this.base, this.layout.state + this.declared(name).offset, ALIAS.field);
+  }
+  setField(name: string, value: Node): void {
+    this.storeTo(OP.i32Store, this.base, this.layout.state + this.declared(name).offset, value, ALIAS.field);
+  }
+
+  // -- flags ---------------------------------------------------------------------------------------------------------
+
+  protected get result(): Node {
+    return this.field('flagResult');
+  }
+  protected get aux(): Node {
+    return this.field('flagAux');
+  }
+  flag(name: FlagName): Node {
+    switch (name) {
+      case 'C':
+        return this.shrU(this.aux, 31);
+      case 'Z':
+        return this.eqz(this.result);
+      case 'S':
+        return this.shrU(this.signWord(), 31);
+      case 'O':
+        return this.shrU(this.overflowWord(this.aux), 31);
+      case 'A':
+        return this.and(this.shrU(this.aux, 3), this.const(1));
+      case 'P': {
+        const byte = this.and(this.xor(this.result, this.shrU(this.aux, 8)), this.const(0xff));
+        return this.xor(this.and(this.popcnt(byte), this.const(1)), this.const(1));
+      }
+    }
+  }
+  protected signWord(): Node {
+    return this.xor(this.result, this.shl(this.aux, 31));
+  }
+  protected overflowWord(aux: Node): Node {
+    return this.xor(aux, this.shl(aux, 1));
+  }
+  protected lessWord(): Node {
+    const { aux } = this;
+    return this.xor(this.xor(this.result, this.shl(aux, 31)), this.overflowWord(aux));
+  }
+  condition(code: number): Node {
+    const negative = (word: Node) => this.ltS(word, this.const(0));
+    let holds: Node;
+    switch (code >> 1) {
+      case 0:
+        holds = negative(this.overflowWord(this.aux));
+        break;
+      case 1:
+        holds = negative(this.aux);
+        break;
+      case 2:
+        return code & 1 ? this.ne(this.result, this.const(0)) : this.eqz(this.result);
+      case 3:
+        holds = this.or(negative(this.aux), this.eqz(this.result));
+        break;
+      case 4:
+        holds = negative(this.signWord());
+        break;
+      case 5:
+        holds = this.flag('P');
+        break;
+      case 6:
+        holds = negative(this.lessWord());
+        break;
+      default:
+        holds = this.or(negative(this.lessWord()), this.eqz(this.result));
+    }
+    return code & 1 ? this.eqz(holds) : holds;
+  }
+  protected auxFrom(carries: Node, width: Width): Node {
+    if (width === 64)
+      return this.or(
+        this.and(this.narrow(this.shrU(carries, 32)), this.const(0xc000_0000)),
+        this.and(this.narrow(carries), this.const(8)),
+      );
+    if (width === 32) return this.and(carries, this.const(0xc000_0008));
+    return this.or(this.and(this.shl(carries, 32 - width), this.const(0xc000_0000)), this.and(carries, this.const(8)));
+  }
+  protected commitResult(result: Node, width: Width): void {
+    const extended = this.signExtend(result, width);
+    this.storeTo(
+      extended.type === I64 ? OP.i64Store : OP.i32Store,
+      this.base,
+      this.layout.state + FIELDS.flagResult.offset,
+      extended,
+      ALIAS.field,
+    );
+  }
+  commitFlags(result: Node, carries: Node, width: Width): void {
+    const aux = this.auxFrom(carries, width);
+    this.commitResult(result, width);
+    this.setField('flagAux', aux);
+  }
+  commitLogicFlags(result: Node, width: Width): void {
+    this.commitResult(result, width);
+    this.setField('flagAux', this.const(0));
+  }
+  commitFlagsExceptCarry(result: Node, carries: Node, width: Width): void {
+    const fresh = this.auxFrom(carries, width);
+    const changed = this.and(this.xor(fresh, this.aux), this.const(0x8000_0000));
+    const aux = this.xor(fresh, this.or(changed, this.shrU(changed, 1)));
+    this.commitResult(result, width);
+    this.setField('flagAux', aux);
+  }
+  protected carryOverflow(carry: Node, overflow: Node): Node {
+    return this.or(this.shl(carry, 31), this.shl(this.xor(carry, overflow), 30));
+  }
+  commitResultFlags(result: Node, width: Width, carry: Node, overflow: Node): void {
+    const aux = this.carryOverflow(carry, overflow);
+    this.commitResult(result, width);
+    this.setField('flagAux', aux);
+  }
+  commitCarryOverflow(carry: Node, overflow: Node): void {
+    this.setField('flagAux', this.or(this.and(this.aux, this.const(0x3fff_ffff)), this.carryOverflow(carry, overflow)));
+  }
+  setFlag(name: 'C' | 'Z', value: Node): void {
+    if (name === 'Z') {
+      this.call('setZero', value);
+      return;
+    }
+    const { aux } = this;
+    const changed = this.xor(this.shrU(aux, 31), value);
+    this.setField('flagAux', this.xor(aux, this.mul(changed, this.const(0xc000_0000))));
+  }
+
+  // -- stack and control flow ----------------------------------------------------------------------------------------
+
+  protected stackOffset(offset: Node): Node {
+    return this.form.flatStack ? offset : this.and(offset, this.field('stackMask'));
+  }
+  protected setStackPointer(value: Node): void {
+    const esp = this.reg(4, 32);
+    if (this.form.flatStack) {
+      esp.store(value);
+      return;
+    }
+    const mask = this.field('stackMask');
+    esp.store(this.or(this.and(esp.load(), this.not(mask)), this.and(value, mask)));
+  }
+  push(value: Node, width: Width): void {
+    const top = this.stackOffset(this.sub(this.reg(4, 32).load(), this.const(width / 8)));
+    if (this.form.flatStack) this.guestStore(top, value, width);
+    else this.memory(SS, top, width).store(value);
+    this.setStackPointer(top);
+  }
+  stackTop(width: Width, skip = 0): Node {
+    const top = this.stackOffset(this.add(this.reg(4, 32).load(), this.const(skip)));
+    return this.form.flatStack ? this.guestLoad(top, width) : this.memory(SS, top, width).load();
+  }
+  dropStack(bytes: number | Node): void {
+    this.setStackPointer(this.add(this.reg(4, 32).load(), this.operand(bytes)));
+  }
+
+  protected truncated(eip: Node): Node {
+    return this.form.opSize === 16 ? this.and(eip, this.const(0xffff)) : eip;
+  }
+}
