@@ -1,5 +1,5 @@
 /** Decoded blocks: records in linear memory, found by where the code is in the arena and the CPU mode. */
-import { type Decoded, decode, MAX_LENGTH } from '../../target/x86/decode/decoder.ts';
+import { type Decoded, decode, MAX_LENGTH, type OpcodeMaps } from '../../target/x86/decode/decoder.ts';
 import { INSTRUCTIONS } from '../../target/x86/semantics/index.ts';
 import { DS, ES, FIELDS, SEGMENT, SS } from '../../target/x86/state.ts';
 import type { RamArena } from '../../target/x86/system-ops.ts';
@@ -82,6 +82,8 @@ export class BlockCache {
   generation = 0;
   decoded = 0;
   onPageWithCode: (arenaOffset: number) => void = () => {};
+  /** The instructions that the CPU's model has; all of them without it. */
+  maps: OpcodeMaps | undefined;
 
   constructor(arena: RamArena, handlers: HandlerSource) {
     this.arena = arena;
@@ -157,7 +159,7 @@ export class BlockCache {
     let second = -1;
     let length = 0;
     for (;;) {
-      let d = decode(bytes, p, pageEnd, isCode32);
+      let d = decode(bytes, p, pageEnd, isCode32, this.maps);
       if (!d) {
         if (count > 0) {
           this.goOn(p - start, count, linear);
@@ -167,7 +169,7 @@ export class BlockCache {
         const joined = new Uint8Array(2 * MAX_LENGTH);
         joined.set(bytes.subarray(p, pageEnd));
         joined.set(bytes.subarray(second, second + MAX_LENGTH), pageEnd - p);
-        d = decode(joined, 0, joined.length, isCode32);
+        d = decode(joined, 0, joined.length, isCode32, this.maps);
         if (!d) throw new Error('an instruction of at most 15 bytes must decode');
       }
       const offset = p - start;

@@ -9,6 +9,7 @@ import {
   recordDebugException,
   watchesPage,
 } from '../../target/x86/debug-registers.ts';
+import { mapsFor } from '../../target/x86/decode/decoder.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
 import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS, STATE_BYTES } from '../../target/x86/state.ts';
 import { createSystemOps } from '../../target/x86/system.ts';
@@ -127,6 +128,8 @@ export class X86Cpu {
     const machine = this.assemble();
     this.interpret = machine.run;
     this.blocks = new BlockCache(arena, machine.handlers);
+    const { definition } = options;
+    if (definition) this.blocks.maps = mapsFor((name) => definition.features.has(name));
     this.blocks.onPageWithCode = (offset) => this.memory.dropWriteRights(offset, 4096);
     this.jumpCache.fill(EMPTY);
     this.reset();

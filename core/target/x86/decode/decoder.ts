@@ -1,5 +1,6 @@
 /** Bytes to a decoded instruction. Pure: usable without a CPU. */
 
+import { featureOf } from '../instruction-features.ts';
 import { INSTRUCTIONS } from '../semantics/index.ts';
 import type { Instruction, Width } from '../semantics/ops.ts';
 import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
@@ -33,7 +34,18 @@ export interface Decoded {
   readonly distance: number;
 }
 
-const MAPS = buildMaps(INSTRUCTIONS);
+/** Candidates by map and opcode. */
+export type OpcodeMaps = readonly (readonly (readonly Encoding[])[])[];
+const MAPS: OpcodeMaps = buildMaps(INSTRUCTIONS);
+
+/** The instructions that a CPU with these features has. */
+export function mapsFor(hasFeature: (name: string) => boolean): OpcodeMaps {
+  const isKnown = (e: Encoding) => {
+    const feature = featureOf(e);
+    return feature === null || hasFeature(feature);
+  };
+  return MAPS.map((cells) => cells.map((cell) => (cell.every(isKnown) ? cell : cell.filter(isKnown))));
+}
 const INVALID = INSTRUCTIONS.find((i) => i.name === 'invalid')!;
 const TOO_LONG = INSTRUCTIONS.find((i) => i.name === 'tooLong')!;
 /** ModRM r/m of 16-bit addresses: base and index registers. */
@@ -45,7 +57,7 @@ const registerOffset = (index: number, width: Width) =>
   FIELDS.gpr.offset + (width === 8 ? (index & 3) * 8 + (index >>> 2) : index * 8);
 
 /** Decodes at `at`; bytes up to `end` may be read. Null when the instruction reaches beyond `end`. */
-export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boolean): Decoded | null {
+export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boolean, maps = MAPS): Decoded | null {
   let p = at;
   const isComplete = end - at >= MAX_LENGTH;
   const limit = isComplete ? at + MAX_LENGTH : end;
@@ -100,7 +112,7 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
       opcode = bytes[p++]!;
     }
   }
-  const candidates = MAPS[map]![opcode]!;
+  const candidates = maps[map]![opcode]!;
   let modrm = 0;
   const first = candidates[0];
   if (first?.hasModrm) {
