@@ -1,51 +1,176 @@
-/** Bytes to a decoded instruction. Pure: usable without a CPU. */
+/** Bytes to a decoded instruction. Pure: usable without a CPU.
+ *
+ *  16- and 32-bit code has one set of opcode maps, 64-bit code another (long-mode.ts). Everything that can be known of an
+ *  encoding is worked out when the maps are built; register operands are shared objects. */
 
 import { featureOf } from '../instruction-features.ts';
 import { INSTRUCTIONS } from '../semantics/index.ts';
 import type { Instruction, Width } from '../semantics/ops.ts';
 import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
-import { buildMaps, type Encoding, NO_PREFIX } from './encoding.ts';
+import { buildMaps, type Decodable, type Encoding, encodingsOf, type OpcodeMap, SELECTOR } from './encoding.ts';
+import { IN_LONG_MODE_ONLY, isInLongMode, isStackSized, WIDE_FORMS } from './long-mode.ts';
 
-export interface MemoryOperand {
+/** `base` of an address relative to the next instruction (64-bit code). */
+export const RIP_BASE = 16;
+
+export interface MemoryOperand<Size extends 16 | 32 | 64 = 16 | 32> {
   /** Register numbers, -1: none. */
   readonly base: number;
   readonly index: number;
   readonly scale: number;
   readonly displacement: number;
   readonly segment: number;
-  readonly addrSize: 16 | 32;
+  readonly addrSize: Size;
 }
 export interface DecodedOperand {
   readonly kind: 'r' | 'm' | 'i';
   readonly width: Width;
-  /** Register: offset in the state block. Immediate: the value. */
+  /** Register: offset in the state block. Immediate: the value, its lower half if it has 64 bits. */
   readonly value: number;
 }
-export interface Decoded {
-  readonly instruction: Instruction;
+/** `Size`: operand and address sizes that the code may have; `I`: instructions that are defined, or only known. */
+export interface Decoded<Size extends 16 | 32 | 64 = 16 | 32, I extends Decodable = Instruction> {
+  readonly instruction: I;
   readonly operands: readonly DecodedOperand[];
-  readonly memory: MemoryOperand | null;
+  readonly memory: MemoryOperand<Size> | null;
   readonly length: number;
-  readonly opSize: 16 | 32;
-  readonly addrSize: 16 | 32;
+  readonly opSize: Size;
+  readonly addrSize: Size;
   readonly rep: 0 | 0xf2 | 0xf3;
   readonly modrm: number;
   /** Relative jumps: distance from the end of the instruction. */
   readonly distance: number;
+  /** Upper half of a 64-bit immediate or absolute offset. */
+  readonly high: number;
+  /** How the instruction was written; null for bytes that are no instruction. */
+  readonly encoding: Encoding<I> | null;
+}
+/** An instruction of 64-bit code. */
+export type LongDecoded = Decoded<16 | 32 | 64, Decodable>;
+
+/** An encoding with all that does not depend on the bytes. */
+interface Compiled {
+  readonly encoding: Encoding<Decodable>;
+  readonly instruction: Decodable;
+  readonly operands: readonly number[];
+  readonly opcode: number;
+  readonly isLockable: boolean;
+  /** A ModRM byte with mod below 3 gives a memory operand. */
+  readonly hasMemory: boolean;
+  readonly isPop: boolean;
+  readonly isMovToSeg: boolean;
+  /** 64-bit code: the operand size is 64 bits, or 16 where a prefix can make it so. */
+  readonly stackSize: 'none' | 'near' | 'stack';
+  /** What REX.W makes of it. */
+  readonly wide: Compiled | null;
+}
+// An operand is `letter << 3 | size`.
+const KIND = {
+  general: 0,
+  generalAtOpSize: 1,
+  vector: 2,
+  mmx: 3,
+  vectorByReg: 4,
+  mmxByReg: 5,
+  generalByReg: 6,
+  generalInOpcode: 7,
+  accumulator: 8,
+  counter: 9,
+  port: 10,
+  one: 11,
+  segment: 12,
+  numbered: 13,
+  source: 14,
+  x87: 15,
+  absolute: 16,
+  immediate: 17,
+  signed: 18,
+  far: 19,
+  relative: 20,
+  wholeImmediate: 21,
+} as const;
+const KIND_OF: Readonly<Record<string, number>> = {
+  E: KIND.general,
+  M: KIND.general,
+  R: KIND.general,
+  N: KIND.general,
+  F: KIND.generalAtOpSize,
+  W: KIND.vector,
+  U: KIND.vector,
+  Q: KIND.mmx,
+  T: KIND.mmx,
+  V: KIND.vectorByReg,
+  P: KIND.mmxByReg,
+  G: KIND.generalByReg,
+  Z: KIND.generalInOpcode,
+  AL: KIND.accumulator,
+  eAX: KIND.accumulator,
+  CL: KIND.counter,
+  DX: KIND.port,
+  '1': KIND.one,
+  S: KIND.segment,
+  C: KIND.numbered,
+  D: KIND.numbered,
+  X: KIND.source,
+  H: KIND.x87,
+  L: KIND.x87,
+  O: KIND.absolute,
+  I: KIND.immediate,
+  sI: KIND.signed,
+  A: KIND.far,
+  J: KIND.relative,
+};
+/** Sizes: 0-4 are widths; then operand size, 32 or 64 by REX.W, 32 or 64 by mode. */
+const SIZE = { b: 0, w: 1, d: 2, q: 3, x: 4, v: 5, y: 6, native: 7 } as const;
+const WIDTHS: readonly Width[] = [8, 16, 32, 64, 128];
+
+function compile(encoding: Encoding<Decodable>, wide: Compiled | null = null): Compiled {
+  const { instruction, operands } = encoding;
+  const { name } = instruction;
+  return {
+    encoding,
+    instruction,
+    operands: operands.map(({ letter, width, text }) => {
+      const kind = text === 'Iv' ? KIND.wholeImmediate : KIND_OF[letter];
+      if (kind === undefined) throw new Error(`operand letter ${letter} is not decoded`);
+      const size = letter === 'N' ? SIZE.native : text.endsWith('y') ? SIZE.y : SIZE[width];
+      return (kind << 3) | size;
+    }),
+    opcode: encoding.opcode,
+    isLockable: instruction.lockable === true && encoding.hasModrm,
+    hasMemory: operands.some((o) => 'EFMQW'.includes(o.letter)),
+    isPop: name === 'pop',
+    isMovToSeg: name === 'movToSeg',
+    stackSize: isStackSized(name),
+    wide,
+  };
 }
 
-/** Candidates by map and opcode. */
-export type OpcodeMaps = readonly (readonly (readonly Encoding[])[])[];
-const MAPS: OpcodeMaps = buildMaps(INSTRUCTIONS);
+const ENCODINGS = encodingsOf(INSTRUCTIONS);
+const compiled = new Map(ENCODINGS.map((e) => [e, compile(e)]));
+/** Opcode maps of 16- and 32-bit code. */
+export type OpcodeMaps = readonly OpcodeMap<Compiled>[];
+const MAPS: OpcodeMaps = buildMaps(ENCODINGS, (e) => compiled.get(e)!);
 
 /** The instructions that a CPU with these features has. */
 export function mapsFor(hasFeature: (name: string) => boolean): OpcodeMaps {
-  const isKnown = (e: Encoding) => {
+  return buildMaps(ENCODINGS, (e) => {
     const feature = featureOf(e);
-    return feature === null || hasFeature(feature);
-  };
-  return MAPS.map((cells) => cells.map((cell) => (cell.every(isKnown) ? cell : cell.filter(isKnown))));
+    return feature === null || hasFeature(feature) ? compiled.get(e)! : null;
+  });
 }
+
+let longMaps: OpcodeMaps | null = null;
+/** Made when 64-bit code is first decoded. */
+function buildLongMaps(): OpcodeMaps {
+  const wide = new Map(WIDE_FORMS.map(({ text, encoding }) => [text, compile(encoding)]));
+  const kept = ENCODINGS.filter(isInLongMode);
+  longMaps = buildMaps<Decodable, Compiled>([...kept, ...encodingsOf(IN_LONG_MODE_ONLY)], (e) =>
+    compile(e, wide.get(e.text) ?? null),
+  );
+  return longMaps;
+}
+
 const INVALID = INSTRUCTIONS.find((i) => i.name === 'invalid')!;
 const TOO_LONG = INSTRUCTIONS.find((i) => i.name === 'tooLong')!;
 /** ModRM r/m of 16-bit addresses: base and index registers. */
@@ -53,100 +178,135 @@ const BASE16 = [3, 3, 5, 5, -1, -1, 5, 3];
 const INDEX16 = [6, 7, 6, 7, 6, 7, -1, -1];
 export const MAX_LENGTH = 15;
 
-const registerOffset = (index: number, width: Width) =>
-  FIELDS.gpr.offset + (width === 8 ? (index & 3) * 8 + (index >>> 2) : index * 8);
+const registers = (count: number, width: Width, offset: (index: number) => number): readonly DecodedOperand[] =>
+  Array.from({ length: count }, (_, i) => ({ kind: 'r', width, value: offset(i) }));
+const gpr = FIELDS.gpr.offset;
+/** General registers by width and number. */
+const GENERAL = WIDTHS.map((width) =>
+  width === 8 ? registers(8, 8, (i) => gpr + (i & 3) * 8 + (i >>> 2)) : registers(16, width, (i) => gpr + i * 8),
+);
+/** Byte registers of an instruction with a REX prefix: SPL, BPL, SIL, DIL in place of AH, CH, DH, BH. */
+const BYTES_WITH_REX = registers(16, 8, (i) => gpr + i * 8);
+const VECTORS = WIDTHS.map((width) => registers(16, width, (i) => FIELDS.xmm.offset + i * 64));
+const MMX = WIDTHS.map((width) => registers(8, width, (i) => FIELDS.fpr.offset + i * 16));
+const MEMORY = WIDTHS.map((width): DecodedOperand => ({ kind: 'm', width, value: 0 }));
+const ONE = WIDTHS.map((width): DecodedOperand => ({ kind: 'i', width, value: 1 }));
+const NO_OPERANDS: readonly DecodedOperand[] = [];
 
-/** Decodes at `at`; bytes up to `end` may be read. Null when the instruction reaches beyond `end`. */
+/** What a byte is as a prefix. */
+const PREFIX = new Uint8Array(256);
+const IS = { operandSize: 1, addressSize: 2, segment: 3, lock: 4, rep: 5 } as const;
+for (const [kind, bytes] of [
+  [IS.operandSize, [0x66]],
+  [IS.addressSize, [0x67]],
+  [IS.segment, [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65]],
+  [IS.lock, [0xf0]],
+  [IS.rep, [0xf2, 0xf3]],
+] as const)
+  for (const byte of bytes) PREFIX[byte] = kind;
+
+/** Decodes 16- or 32-bit code at `at`; bytes up to `end` may be read. Null when the instruction reaches beyond `end`.
+ *  `maps`: what the CPU knows; without it, everything. */
 export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boolean, maps = MAPS): Decoded | null {
+  return decodeWith(maps, bytes, at, end, isCode32 ? 32 : 16) as Decoded | null;
+}
+/** The same for code of any size. What 64-bit code may hold is not all defined: some instructions are only known by name. */
+export function decodeCode(bytes: Uint8Array, at: number, end: number, bits: 16 | 32 | 64): LongDecoded | null {
+  return decodeWith(bits === 64 ? (longMaps ?? buildLongMaps()) : MAPS, bytes, at, end, bits);
+}
+
+function decodeWith(
+  maps: OpcodeMaps,
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  bits: 16 | 32 | 64,
+): LongDecoded | null {
   let p = at;
   const isComplete = end - at >= MAX_LENGTH;
   const limit = isComplete ? at + MAX_LENGTH : end;
-  const outOfBytes = () => (isComplete ? failed(TOO_LONG, 0, MAX_LENGTH) : null);
   let operandPrefix = false;
   let addressPrefix = false;
   let rep: 0 | 0xf2 | 0xf3 = 0;
   let lock = false;
   let segment = -1;
+  let rex = 0;
   let opcode = 0;
-  prefixes: for (;;) {
-    if (p >= limit) return outOfBytes();
+  for (;;) {
+    if (p >= limit) return outOfBytes(isComplete);
     opcode = bytes[p++]!;
-    switch (opcode) {
-      case 0x26:
-      case 0x2e:
-      case 0x36:
-      case 0x3e:
-        segment = (opcode >> 3) & 3;
-        break;
-      case 0x64:
-      case 0x65:
-        segment = opcode - 0x60;
-        break;
-      case 0x66:
-        operandPrefix = true;
-        break;
-      case 0x67:
-        addressPrefix = true;
-        break;
-      case 0xf0:
-        lock = true;
-        break;
-      case 0xf2:
-      case 0xf3:
-        rep = opcode;
-        break;
-      default:
-        break prefixes;
+    const prefix = PREFIX[opcode]!;
+    if (prefix === 0) {
+      if (bits !== 64 || (opcode & 0xf0) !== 0x40) break;
+      rex = opcode;
+      continue;
     }
+    rex = 0; // counts only right before the opcode
+    if (prefix === IS.operandSize) operandPrefix = true;
+    else if (prefix === IS.addressSize) addressPrefix = true;
+    else if (prefix === IS.segment) {
+      if (opcode >= 0x64) segment = opcode - 0x60;
+      else if (bits !== 64) segment = (opcode >> 3) & 3;
+    } else if (prefix === IS.lock) lock = true;
+    else rep = opcode as 0xf2 | 0xf3;
   }
-  const opSize = isCode32 !== operandPrefix ? 32 : 16;
-  const addrSize = isCode32 !== addressPrefix ? 32 : 16;
+  const isWide = (rex & 8) !== 0;
+  let opSize: 16 | 32 | 64;
+  let addrSize: 16 | 32 | 64;
+  if (bits === 64) {
+    opSize = isWide ? 64 : operandPrefix ? 16 : 32;
+    addrSize = addressPrefix ? 32 : 64;
+  } else {
+    const isCode32 = bits === 32;
+    opSize = isCode32 !== operandPrefix ? 32 : 16;
+    addrSize = isCode32 !== addressPrefix ? 32 : 16;
+  }
   let map = 0;
   if (opcode === 0x0f) {
-    if (p >= limit) return outOfBytes();
+    if (p >= limit) return outOfBytes(isComplete);
     opcode = bytes[p++]!;
     map = 1;
     if (opcode === 0x38 || opcode === 0x3a) {
-      if (p >= limit) return outOfBytes();
+      if (p >= limit) return outOfBytes(isComplete);
       map = opcode === 0x38 ? 2 : 3;
       opcode = bytes[p++]!;
     }
   }
-  const candidates = maps[map]![opcode]!;
+  const cell = maps[map]![opcode]!;
   let modrm = 0;
-  const first = candidates[0];
-  if (first?.hasModrm) {
-    if (p >= limit) return outOfBytes();
+  let selector: number = rep
+    ? rep === 0xf3
+      ? SELECTOR.f3
+      : SELECTOR.f2
+    : operandPrefix
+      ? SELECTOR.operandSize
+      : SELECTOR.none;
+  if (cell.hasModrm) {
+    if (p >= limit) return outOfBytes(isComplete);
     modrm = bytes[p++]!;
+    selector =
+      cell.formBits === 8 ? (selector << 8) | modrm : (selector << 4) | ((modrm >> 3) & 7) | (modrm >= 0xc0 ? 8 : 0);
   }
   const isRegister = modrm >= 0xc0;
-  const reg = (modrm >> 3) & 7;
-  let found: Encoding | null = null;
-  for (const c of candidates) {
-    if (c.prefix === NO_PREFIX) {
-      if (rep || operandPrefix) continue;
-    } else if (c.prefix && c.prefix !== (c.prefix === 0x66 && (!rep || c.map === 0) ? (operandPrefix ? 0x66 : 0) : rep))
-      continue;
-    if (c.modrm >= 0 && c.modrm !== modrm) continue;
-    if (c.digit >= 0 && c.digit !== reg) continue;
-    if (c.mod >= 0 && (c.mod === 1) !== isRegister) continue;
-    found = c;
-    break;
-  }
-  if (!found) return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
-  const { instruction } = found;
-  if (lock && (!instruction.lockable || isRegister || !found.hasModrm))
+  let found = cell.table[selector]!;
+  // With REX.B the opcode of NOP is an exchange again.
+  if (rex & 1 && opcode === 0x90 && map === 0) found = maps[0]![0x91]!.table[selector]!;
+  if (found === null || (lock && (!found.isLockable || isRegister)))
     return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
+  if (bits === 64) {
+    if (isWide && found.wide) found = found.wide;
+    if (found.stackSize !== 'none' && (opSize === 32 || found.stackSize === 'near')) opSize = 64;
+  }
+  const opIndex = opSize === 32 ? 2 : opSize === 16 ? 1 : 3;
 
   // Memory operand: ModRM, SIB and displacement come before immediates.
-  let memory: MemoryOperand | null = null;
-  const hasE = found.operands.some((o) => 'EFMQW'.includes(o.letter));
-  if (hasE && !isRegister) {
+  let memory: MemoryOperand<16 | 32 | 64> | null = null;
+  if (!isRegister && found.hasMemory) {
     let base = -1;
     let index = -1;
     let scale = 0;
     let displacement = 0;
-    let bytesLeft: 0 | 1 | 2 | 4 = 0;
+    let bytesLeft = 0;
     const mod = modrm >> 6;
     const rm = modrm & 7;
     if (addrSize === 16) {
@@ -159,154 +319,189 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
       if (mod === 0 && rm === 6) {
         base = -1;
         bytesLeft = 2;
-      } else bytesLeft = mod === 1 ? 1 : mod === 2 ? 2 : 0;
+      } else bytesLeft = mod;
     } else {
       base = rm;
       if (rm === 4) {
-        if (p >= limit) return outOfBytes();
+        if (p >= limit) return outOfBytes(isComplete);
         const sib = bytes[p++]!;
         base = sib & 7;
-        index = (sib >> 3) & 7;
+        index = ((sib >> 3) & 7) | ((rex & 2) << 2);
         scale = sib >> 6;
         if (index === 4) index = -1;
       }
       if (mod === 0 && base === 5) {
-        base = -1;
+        base = bits === 64 && rm === 5 ? RIP_BASE : -1;
         bytesLeft = 4;
-      } else bytesLeft = mod === 1 ? 1 : mod === 2 ? 4 : 0;
+      } else {
+        base |= (rex & 1) << 3;
+        bytesLeft = mod === 2 ? 4 : mod;
+      }
     }
-    if (p + bytesLeft > limit) return outOfBytes();
-    if (bytesLeft === 1) displacement = (bytes[p]! << 24) >> 24;
-    else if (bytesLeft === 2) displacement = bytes[p]! | (bytes[p + 1]! << 8);
-    else if (bytesLeft === 4) displacement = read32(bytes, p);
-    p += bytesLeft;
-    const standard = base === EBP || (base === ESP && addrSize === 32) ? SS : DS;
+    if (bytesLeft !== 0) {
+      if (p + bytesLeft > limit) return outOfBytes(isComplete);
+      if (bytesLeft === 1) displacement = (bytes[p]! << 24) >> 24;
+      else if (bytesLeft === 2) displacement = bytes[p]! | (bytes[p + 1]! << 8);
+      else displacement = read32(bytes, p);
+      p += bytesLeft;
+    }
+    if (segment < 0) segment = base === EBP || (base === ESP && addrSize !== 16) ? SS : DS;
     // POP with ESP as base uses the value after the increment.
-    if (instruction.name === 'pop' && base === ESP && addrSize === 32) displacement += opSize / 8;
-    memory = { base, index, scale, displacement, segment: segment < 0 ? standard : segment, addrSize };
+    if (found.isPop && base === ESP && addrSize !== 16) displacement += opSize / 8;
+    memory = { base, index, scale, displacement, segment, addrSize };
   }
 
-  const operands: DecodedOperand[] = [];
+  const codes = found.operands;
+  const count = codes.length;
+  let operands = NO_OPERANDS;
   let distance = 0;
-  for (const { letter, width: code } of found.operands) {
-    const width: Width =
-      code === 'b' ? 8 : code === 'w' ? 16 : code === 'd' ? 32 : code === 'q' ? 64 : code === 'x' ? 128 : opSize;
-    switch (letter) {
-      case 'E':
-      case 'F':
-      case 'M':
-      case 'R':
-      case 'N':
-        if (memory) operands.push({ kind: 'm', width, value: 0 });
-        else {
-          const actual = letter === 'F' ? opSize : width;
-          operands.push({ kind: 'r', width: actual, value: registerOffset(modrm & 7, actual) });
+  let high = 0;
+  if (count !== 0) {
+    const list: DecodedOperand[] = [];
+    operands = list;
+    const reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
+    const rm = (modrm & 7) | ((rex & 1) << 3);
+    for (let i = 0; i < count; i++) {
+      const code = codes[i]!;
+      let size = code & 7;
+      if (size > 4) size = size === SIZE.v ? opIndex : (size === SIZE.y ? isWide : bits === 64) ? 3 : 2;
+      switch (code >> 3) {
+        case KIND.general:
+          list.push(memory ? MEMORY[size]! : size === 0 && rex ? BYTES_WITH_REX[rm]! : GENERAL[size]![rm]!);
+          break;
+        case KIND.generalByReg:
+          list.push(size === 0 && rex ? BYTES_WITH_REX[reg]! : GENERAL[size]![reg]!);
+          break;
+        case KIND.generalInOpcode: {
+          const number = ((opcode - found.opcode + (found.opcode & 7)) & 7) | ((rex & 1) << 3);
+          list.push(size === 0 && rex ? BYTES_WITH_REX[number]! : GENERAL[size]![number]!);
+          break;
         }
-        break;
-      case 'W':
-      case 'U':
-        if (memory) operands.push({ kind: 'm', width, value: 0 });
-        else operands.push({ kind: 'r', width, value: FIELDS.xmm.offset + (modrm & 7) * 64 });
-        break;
-      case 'Q':
-      case 'T':
-        if (memory) operands.push({ kind: 'm', width, value: 0 });
-        else operands.push({ kind: 'r', width, value: FIELDS.fpr.offset + (modrm & 7) * 16 });
-        break;
-      case 'V':
-        operands.push({ kind: 'r', width, value: FIELDS.xmm.offset + reg * 64 });
-        break;
-      case 'P':
-        operands.push({ kind: 'r', width, value: FIELDS.fpr.offset + reg * 16 });
-        break;
-      case 'G':
-        operands.push({ kind: 'r', width, value: registerOffset(reg, width) });
-        break;
-      case 'Z':
-        operands.push({
-          kind: 'r',
-          width,
-          value: registerOffset((opcode - found.opcode + (found.opcode & 7)) & 7, width),
-        });
-        break;
-      case 'AL':
-      case 'eAX':
-        operands.push({ kind: 'r', width, value: registerOffset(0, width) });
-        break;
-      case 'CL':
-        operands.push({ kind: 'r', width, value: registerOffset(1, 8) });
-        break;
-      case 'DX':
-        operands.push({ kind: 'r', width, value: registerOffset(2, 16) });
-        break;
-      case '1':
-        operands.push({ kind: 'i', width, value: 1 });
-        break;
-      case 'S':
-        if (reg > 5 || (instruction.name === 'movToSeg' && reg === CS)) return failed(INVALID, 0, p - at);
-        operands.push({ kind: 'i', width, value: reg });
-        break;
-      case 'C':
-      case 'D':
-        operands.push({ kind: 'i', width, value: reg });
-        break;
-      case 'X':
-        operands.push({ kind: 'i', width, value: segment < 0 ? DS : segment });
-        break;
-      case 'H':
-      case 'L':
-        operands.push({ kind: 'i', width, value: ((memory?.segment ?? 0) << 8) | (modrm << 16) });
-        break;
-      case 'O': {
-        const size = addrSize / 8;
-        if (p + size > limit) return outOfBytes();
-        const displacement = size === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
-        p += size;
-        memory = { base: -1, index: -1, scale: 0, displacement, segment: segment < 0 ? DS : segment, addrSize };
-        operands.push({ kind: 'm', width, value: 0 });
-        break;
+        case KIND.signed:
+          if (p >= limit) return outOfBytes(isComplete);
+          list.push({ kind: 'i', width: WIDTHS[size]!, value: (bytes[p++]! << 24) >> 24 });
+          break;
+        case KIND.wholeImmediate:
+        case KIND.immediate: {
+          if (size === 3) {
+            if (code >> 3 === KIND.wholeImmediate) {
+              if (p + 8 > limit) return outOfBytes(isComplete);
+              list.push({ kind: 'i', width: 64, value: read32(bytes, p) });
+              high = read32(bytes, p + 4);
+              p += 8;
+              break;
+            }
+            if (p + 4 > limit) return outOfBytes(isComplete);
+            const value = read32(bytes, p);
+            list.push({ kind: 'i', width: 64, value });
+            high = value >> 31;
+            p += 4;
+            break;
+          }
+          const length = 1 << size;
+          if (p + length > limit) return outOfBytes(isComplete);
+          const value = size === 0 ? bytes[p]! : size === 1 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
+          p += length;
+          list.push({ kind: 'i', width: WIDTHS[size]!, value });
+          break;
+        }
+        case KIND.relative: {
+          if (size === 3) size = 2;
+          const length = 1 << size;
+          if (p + length > limit) return outOfBytes(isComplete);
+          if (size === 0) distance = (bytes[p]! << 24) >> 24;
+          else if (size === 1) distance = ((bytes[p]! | (bytes[p + 1]! << 8)) << 16) >> 16;
+          else distance = read32(bytes, p);
+          p += length;
+          break;
+        }
+        case KIND.generalAtOpSize:
+          list.push(memory ? MEMORY[size]! : GENERAL[opIndex]![rm]!);
+          break;
+        case KIND.vector:
+          list.push(memory ? MEMORY[size]! : VECTORS[size]![rm]!);
+          break;
+        case KIND.vectorByReg:
+          list.push(VECTORS[size]![reg]!);
+          break;
+        case KIND.mmx:
+          list.push(memory ? MEMORY[size]! : MMX[size]![modrm & 7]!);
+          break;
+        case KIND.mmxByReg:
+          list.push(MMX[size]![reg & 7]!);
+          break;
+        case KIND.accumulator:
+          list.push(GENERAL[size]![0]!);
+          break;
+        case KIND.counter:
+          list.push(GENERAL[0]![1]!);
+          break;
+        case KIND.port:
+          list.push(GENERAL[1]![2]!);
+          break;
+        case KIND.one:
+          list.push(ONE[size]!);
+          break;
+        case KIND.segment: {
+          const number = reg & 7; // REX.R does not count
+          if (number > 5 || (found.isMovToSeg && number === CS)) return failed(INVALID, 0, p - at);
+          list.push({ kind: 'i', width: WIDTHS[size]!, value: number });
+          break;
+        }
+        case KIND.numbered:
+          list.push({ kind: 'i', width: WIDTHS[size]!, value: reg });
+          break;
+        case KIND.source:
+          list.push({ kind: 'i', width: WIDTHS[size]!, value: segment < 0 ? DS : segment });
+          break;
+        case KIND.x87:
+          list.push({ kind: 'i', width: WIDTHS[size]!, value: (memory ? memory.segment << 8 : 0) | (modrm << 16) });
+          break;
+        case KIND.absolute: {
+          const length = addrSize / 8;
+          if (p + length > limit) return outOfBytes(isComplete);
+          const displacement = length === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
+          if (length === 8) high = read32(bytes, p + 4);
+          p += length;
+          memory = { base: -1, index: -1, scale: 0, displacement, segment: segment < 0 ? DS : segment, addrSize };
+          list.push(MEMORY[size]!);
+          break;
+        }
+        case KIND.far: {
+          const length = opSize / 8;
+          if (p + length + 2 > limit) return outOfBytes(isComplete);
+          const offset = length === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
+          p += length;
+          list.push({ kind: 'i', width: WIDTHS[size]!, value: offset });
+          list.push({ kind: 'i', width: 16, value: bytes[p]! | (bytes[p + 1]! << 8) });
+          p += 2;
+          break;
+        }
+        default:
+          throw new Error(`operand kind ${code >> 3} is not decoded`);
       }
-      case 'I': {
-        const size = width / 8;
-        if (p + size > limit) return outOfBytes();
-        const value = size === 1 ? bytes[p]! : size === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
-        p += size;
-        operands.push({ kind: 'i', width, value });
-        break;
-      }
-      case 'sI':
-        if (p >= limit) return outOfBytes();
-        operands.push({ kind: 'i', width, value: (bytes[p++]! << 24) >> 24 });
-        break;
-      case 'A': {
-        const size = opSize / 8;
-        if (p + size + 2 > limit) return outOfBytes();
-        const offset = size === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
-        p += size;
-        operands.push(
-          { kind: 'i', width, value: offset },
-          { kind: 'i', width: 16, value: bytes[p]! | (bytes[p + 1]! << 8) },
-        );
-        p += 2;
-        break;
-      }
-      case 'J': {
-        const size = width / 8;
-        if (p + size > limit) return outOfBytes();
-        if (size === 1) distance = (bytes[p]! << 24) >> 24;
-        else if (size === 2) distance = ((bytes[p]! | (bytes[p + 1]! << 8)) << 16) >> 16;
-        else distance = read32(bytes, p);
-        p += size;
-        break;
-      }
-      default:
-        throw new Error(`operand letter ${letter} is not decoded`);
     }
   }
-  return { instruction, operands, memory, length: p - at, opSize, addrSize, rep, modrm, distance };
+  return {
+    instruction: found.instruction,
+    operands,
+    memory,
+    length: p - at,
+    opSize,
+    addrSize,
+    rep,
+    modrm,
+    distance,
+    high,
+    encoding: found.encoding,
+  };
 }
 
-function failed(instruction: Instruction, detail: number, length: number): Decoded {
+/** The instruction reaches beyond its 15 bytes, or beyond what may be read. */
+function outOfBytes(isComplete: boolean): LongDecoded | null {
+  return isComplete ? failed(TOO_LONG, 0, MAX_LENGTH) : null;
+}
+function failed(instruction: Instruction, detail: number, length: number): LongDecoded {
   return {
     instruction,
     operands: [{ kind: 'i', width: 32, value: detail }],
@@ -317,6 +512,8 @@ function failed(instruction: Instruction, detail: number, length: number): Decod
     rep: 0,
     modrm: 0,
     distance: 0,
+    high: 0,
+    encoding: null,
   };
 }
 function read32(bytes: Uint8Array, p: number): number {

@@ -7,15 +7,19 @@
  *  offset, A far pointer, X string source segment, H x87 register by ModRM,
  *  L segment of the memory operand and ModRM byte (both for x87); V vector register by reg, W vector register or memory, U vector register
  *  by r/m, P Q T the same for MMX registers; then the width: b w d q x (128), v operand size, z immediate of operand size.
- *  `np`: with none of the prefixes 66, F2, F3; F2 and F3 count before 66. */
+ *  y doubleword, or quadword with REX.W. `np`: with none of the prefixes 66, F2, F3; F2 and F3 count before 66. */
 import type { Instruction } from '../semantics/ops.ts';
 
 export interface OperandCode {
   readonly letter: string;
   readonly width: 'b' | 'w' | 'd' | 'q' | 'v' | 'x';
+  /** As written: tells an immediate `Iv` of up to 64 bits from `Iz`, and `Ey` from `Ed`. */
+  readonly text: string;
 }
-export interface Encoding {
-  readonly instruction: Instruction;
+/** What the decoder reads of an instruction. */
+export type Decodable = Pick<Instruction, 'name' | 'encodings' | 'lockable' | 'addressOnly'>;
+export interface Encoding<I extends Decodable = Instruction> {
+  readonly instruction: I;
   readonly text: string;
   readonly map: number;
   readonly opcode: number;
@@ -34,7 +38,7 @@ export interface Encoding {
 export const NO_PREFIX = -1;
 const FIXED = new Set(['AL', 'CL', 'DX', 'eAX', '1']);
 
-export function parseEncoding(instruction: Instruction, text: string): Encoding {
+export function parseEncoding<I extends Decodable>(instruction: I, text: string): Encoding<I> {
   const tokens = text.split(' ');
   const isHex = (t: string | undefined): t is string => t !== undefined && /^[0-9a-f]{2}(\+\d?)?$/.test(t);
   let at = 0;
@@ -62,11 +66,12 @@ export function parseEncoding(instruction: Instruction, text: string): Encoding 
     .split(',')
     .filter((o) => o !== '')
     .map((o): OperandCode => {
-      if (FIXED.has(o)) return { letter: o, width: o === 'eAX' ? 'v' : o === 'DX' ? 'w' : 'b' };
-      const [, letter, width] = /^(sI|[A-Z])([bwdqvzpx])/.exec(o) ?? [];
+      if (FIXED.has(o)) return { letter: o, width: o === 'eAX' ? 'v' : o === 'DX' ? 'w' : 'b', text: o };
+      const [, letter, width] = /^(sI|[A-Z])([bwdqvzpxy])/.exec(o) ?? [];
       if (!letter || !width) throw new Error(`operand ${o} of ${instruction.name} is not understood`);
-      if (letter === 'sI') return { letter, width: 'v' };
-      return { letter, width: width === 'z' || width === 'p' ? 'v' : (width as OperandCode['width']) };
+      if (letter === 'sI') return { letter, width: 'v', text: o };
+      const plain = width === 'z' || width === 'p' ? 'v' : width === 'y' ? 'd' : width;
+      return { letter, width: plain as OperandCode['width'], text: o };
     });
   const letters = operands.map((o) => o.letter);
   const hasModrm = digit >= 0 || modrm >= 0 || letters.some((l) => 'EFMRNGSCDPQTVWUH'.includes(l) && l !== 'DX');
@@ -74,7 +79,8 @@ export function parseEncoding(instruction: Instruction, text: string): Encoding 
   return { instruction, text, map, opcode, span, prefix, digit, modrm, mod, hasModrm, operands };
 }
 
-function overlap(a: Encoding, b: Encoding): boolean {
+/** Both take the same bytes and neither is tried first. */
+function overlap(a: Encoding<Decodable>, b: Encoding<Decodable>): boolean {
   if (a.prefix !== b.prefix) return false; // the prefixed one is tried first
   if (a.modrm >= 0 || b.modrm >= 0) {
     if (a.modrm >= 0 && b.modrm >= 0) return a.modrm === b.modrm;
@@ -90,24 +96,77 @@ function overlap(a: Encoding, b: Encoding): boolean {
   return a.mod < 0 || b.mod < 0 || a.mod === b.mod;
 }
 
-/** One-, two- and three-byte opcode maps (0F 38, 0F 3A): candidates by opcode, most specific first. Two claims to one encoding are an error. */
-export function buildMaps(instructions: readonly Instruction[]): readonly (readonly (readonly Encoding[])[])[] {
-  const maps: Encoding[][][] = [0, 1, 2, 3].map(() => Array.from({ length: 256 }, () => []));
-  for (const instruction of instructions)
-    for (const text of instruction.encodings) {
+/** Which of the prefixes that choose among encodings is in force: an index of `OpcodeCell.table`. */
+export const SELECTOR = { none: 0, operandSize: 1, f3: 2, f2: 3 } as const;
+
+/** What an opcode may mean. */
+export interface OpcodeCell<E> {
+  readonly hasModrm: boolean;
+  /** 0: by selector only; 4: by selector and isRegister * 8 + reg; 8: by selector and the whole ModRM byte. */
+  readonly formBits: 0 | 4 | 8;
+  /** The encoding for each selector and form. */
+  readonly table: readonly (E | null)[];
+}
+export type OpcodeMap<E> = readonly OpcodeCell<E>[];
+
+/** All encodings of some instructions. Two claims to one encoding are an error. */
+export function encodingsOf<I extends Decodable>(instructions: readonly I[]): readonly Encoding<I>[] {
+  const cells = new Map<number, Encoding<I>[]>();
+  return instructions.flatMap((instruction) =>
+    instruction.encodings.map((text) => {
       const encoding = parseEncoding(instruction, text);
       for (let i = 0; i < encoding.span; i++) {
-        const cell = maps[encoding.map]![encoding.opcode + i]!;
+        const place = encoding.map * 256 + encoding.opcode + i;
+        const cell = cells.get(place) ?? [];
         const rival = cell.find((other) => overlap(other, encoding));
         if (rival) throw new Error(`${text} is claimed by ${rival.instruction.name} and ${instruction.name}`);
-        cell.push(encoding);
-        cell.sort((a, b) => rank(b) - rank(a));
+        cells.set(place, [...cell, encoding]);
       }
-    }
-  return maps;
+      return encoding;
+    }),
+  );
 }
-function rank(e: Encoding): number {
+
+/** One-, two- and three-byte opcode maps (0F 38, 0F 3A). `compile` gives what the maps hold for an encoding, null to leave it out. */
+export function buildMaps<I extends Decodable, E>(
+  encodings: readonly Encoding<I>[],
+  compile: (encoding: Encoding<I>) => E | null,
+): readonly OpcodeMap<E>[] {
+  const candidates: { encoding: Encoding<I>; compiled: E }[][] = Array.from({ length: 4 * 256 }, () => []);
+  for (const encoding of encodings) {
+    const compiled = compile(encoding);
+    if (compiled === null) continue;
+    for (let i = 0; i < encoding.span; i++)
+      candidates[encoding.map * 256 + encoding.opcode + i]!.push({ encoding, compiled });
+  }
+  const cells = candidates.map((list) => buildCell(list.sort((a, b) => rank(b.encoding) - rank(a.encoding))));
+  return [0, 1, 2, 3].map((map) => cells.slice(map * 256, map * 256 + 256));
+}
+/** Order in which encodings are tried: those that ask for most come first. */
+function rank(e: Encoding<Decodable>): number {
   return (
     (e.prefix === 0xf2 || e.prefix === 0xf3 ? 8 : e.prefix ? 4 : 0) + (e.modrm >= 0 ? 2 : 0) + (e.digit >= 0 ? 1 : 0)
   );
+}
+function buildCell<E>(
+  candidates: readonly { readonly encoding: Encoding<Decodable>; readonly compiled: E }[],
+): OpcodeCell<E> {
+  const hasModrm = candidates[0]?.encoding.hasModrm ?? false;
+  if (candidates.some((c) => c.encoding.hasModrm !== hasModrm))
+    throw new Error(`${candidates[0]!.encoding.text} has rivals without ModRM`);
+  const formBits = !hasModrm ? 0 : candidates.some((c) => c.encoding.modrm >= 0) ? 8 : 4;
+  const table: (E | null)[] = [];
+  for (const prefix of [0, 0x66, 0xf3, 0xf2])
+    for (let form = 0; form < 1 << formBits; form++) {
+      const modrm = formBits === 8 ? form : ((form & 7) << 3) | (form & 8 ? 0xc0 : 0);
+      const found = candidates.find(
+        ({ encoding: c }) =>
+          (c.prefix === NO_PREFIX ? prefix === 0 : c.prefix === 0 || c.prefix === prefix) &&
+          (c.modrm < 0 || c.modrm === modrm) &&
+          (c.digit < 0 || c.digit === ((modrm >> 3) & 7)) &&
+          (c.mod < 0 || (c.mod === 1) === modrm >= 0xc0),
+      );
+      table.push(found ? found.compiled : null);
+    }
+  return { hasModrm, formBits, table };
 }

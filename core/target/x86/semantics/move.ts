@@ -41,6 +41,14 @@ function requireFlagRights<V>(o: Ops<V>): void {
   o.when(isDenied, () => void o.call('denied'));
 }
 
+/** Bytes in the opposite order. */
+function reversed<V>(o: Ops<V>, a: V, width: Width): V {
+  if (width === 16) return o.or(o.shl(a, 8), o.shrU(o.zeroExtend(a, 16), 8));
+  const even = o.and(o.rotr(a, 8), o.const(0xff00ff00));
+  const odd = o.and(o.rotl(a, 8), o.const(0x00ff00ff));
+  return o.or(even, odd);
+}
+
 export const MOVE = [
   instruction({
     name: 'mov',
@@ -54,7 +62,7 @@ export const MOVE = [
       'a2 Ob,AL',
       'a3 Ov,eAX',
       'b0+ Zb,Ib',
-      'b8+ Zv,Iz',
+      'b8+ Zv,Iv',
       'c6 /0 Eb,Ib',
       'c7 /0 Ev,Iz',
     ],
@@ -115,10 +123,20 @@ export const MOVE = [
     semantics: (o, dst) => {
       const a = dst.modify();
       if (dst.width === 16) return dst.store(o.const(0)); // undefined by the manual, zero on hardware
-      const even = o.and(o.rotr(a, 8), o.const(0xff00ff00));
-      const odd = o.and(o.rotl(a, 8), o.const(0x00ff00ff));
-      dst.store(o.or(even, odd));
+      dst.store(reversed(o, a, 32));
     },
+  }),
+  instruction({
+    name: 'movbeLoad',
+    encodings: ['0f 38 f0 Gv,Mv'],
+    dst: 'w',
+    semantics: (o, dst, src) => dst.store(reversed(o, src.load(), dst.width)),
+  }),
+  instruction({
+    name: 'movbeStore',
+    encodings: ['0f 38 f1 Mv,Gv'],
+    dst: 'w',
+    semantics: (o, dst, src) => dst.store(reversed(o, src.load(), dst.width)),
   }),
   instruction({
     name: 'xlat',

@@ -105,7 +105,7 @@ export const VECTOR_IMMEDIATE = [
   ),
   instruction({
     name: 'crc32',
-    encodings: ['f2 0f 38 f0 Gd,Eb', 'f2 0f 38 f1 Gd,Ev'],
+    encodings: ['f2 0f 38 f0 Gy,Eb', 'f2 0f 38 f1 Gy,Ev'],
     semantics: (o, dst, src) => {
       const value = src.load();
       dst.store(o.call('crc32', dst.load(), value, o.const(src.width)));

@@ -484,7 +484,7 @@ export const VECTOR_INTEGER = [
     [
       ['pinsrw', ['66 0f c4 Vx,Ew,Ib'], 'i16x8'],
       ['pinsrb', ['66 0f 3a 20 Vx,Rd,Ib', '66 0f 3a 20 Vx,Mb,Ib'], 'i8x16'],
-      ['pinsrd', ['66 0f 3a 22 Vx,Ed,Ib'], 'i32x4'],
+      ['pinsrd', ['66 0f 3a 22 Vx,Ey,Ib'], 'i32x4'],
     ] as const
   ).map(([name, encodings, type]) =>
     instruction({
@@ -528,7 +528,7 @@ export const VECTOR_INTEGER = [
   }),
   instruction({
     name: 'pextrd',
-    encodings: ['66 0f 3a 16 Ed,Vx,Ib', '66 0f 3a 17 Ed,Vx,Ib'],
+    encodings: ['66 0f 3a 16 Ey,Vx,Ib', '66 0f 3a 17 Ed,Vx,Ib'],
     dst: 'w',
     semantics: (o, dst, src, imm) => {
       enterSse(o);

@@ -1,0 +1,39 @@
+/** What 64-bit code decodes differently: instructions that are gone, that are new, and whose operand size is 64 bits without
+ *  being asked. Instructions of this file are known to the decoder and the disassembler; executing 64-bit code is not defined. */
+import { type Decodable, type Encoding, parseEncoding } from './encoding.ts';
+
+/** One-byte opcodes that are undefined, prefixes, or something else in 64-bit code. */
+const GONE = new Set([
+  ...[0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f], // PUSH and POP of ES, CS, SS, DS
+  ...[0x27, 0x2f, 0x37, 0x3f, 0xd4, 0xd5], // BCD
+  ...[0x60, 0x61, 0x62, 0x63, 0x82], // PUSHA, POPA, BOUND (EVEX), ARPL (MOVSXD), second copy of 80
+  ...[0x9a, 0xea, 0xce, 0xc4, 0xc5, 0xd6], // far CALL and JMP, INTO, LES and LDS (VEX), SALC
+]);
+/** 40-4F are REX prefixes. */
+const isRexOpcode = (opcode: number) => opcode >= 0x40 && opcode <= 0x4f;
+
+/** Whether an encoding of the 16- and 32-bit maps is the same in 64-bit code. */
+export function isInLongMode(e: Encoding<Decodable>): boolean {
+  return e.map !== 0 || !(GONE.has(e.opcode) || isRexOpcode(e.opcode));
+}
+
+/** New instructions. */
+export const IN_LONG_MODE_ONLY: readonly Decodable[] = [
+  { name: 'movsxd', encodings: ['63 Gv,Ed'] },
+  { name: 'swapgs', encodings: ['0f 01 f8'] },
+  { name: 'rdfsbase', encodings: ['f3 0f ae /0 Ry'] },
+  { name: 'rdgsbase', encodings: ['f3 0f ae /1 Ry'] },
+  { name: 'wrfsbase', encodings: ['f3 0f ae /2 Ry'] },
+  { name: 'wrgsbase', encodings: ['f3 0f ae /3 Ry'] },
+];
+/** Other instructions with REX.W, by the encoding without it. */
+export const WIDE_FORMS = [{ text: '0f c7 /1 Mq', name: 'cmpxchg16b', wide: '0f c7 /1 Mx' }].map(
+  ({ text, name, wide }) => ({ text, encoding: parseEncoding({ name, encodings: [wide], lockable: true }, wide) }),
+);
+
+const NEAR = /^(jmp|jmpE|call|callE|ret|retI|loop|loope|loopne|jcxz|jn?[obzsplbe]+)$/;
+const STACK = new Set(['push', 'pop', 'pushf', 'popf', 'enter', 'leave', 'pushSeg4', 'pushSeg5', 'popSeg4', 'popSeg5']);
+/** Instructions that work on 64 bits without REX.W; near branches ignore an operand-size prefix (as Intel's CPUs do). */
+export function isStackSized(name: string): 'none' | 'near' | 'stack' {
+  return NEAR.test(name) ? 'near' : STACK.has(name) ? 'stack' : 'none';
+}
