@@ -1,0 +1,155 @@
+/** What many runs of the guest benchmark amount to: medians, ratios to QEMU TCG, and the bars that are to be met. */
+import { type EngineName, GROUPS, type GuestRun } from './guest-run.ts';
+
+/** Times faster than QEMU TCG, geometric mean of a group's tests, at least. */
+export const GROUP_BARS: Record<(typeof GROUPS)[number], number> = { int: 1.2, sse: 3, x87: 1, system: 0.7, app: 0.7 };
+/** No single test of the group below this. */
+export const SINGLE_BARS: Partial<Record<(typeof GROUPS)[number], number>> = { int: 0.5 };
+/** To the shell: 6.5 s where QEMU needs 5.2. Without QEMU beside it, the seconds themselves. */
+export const BOOT_BAR = { seconds: 6.5, timesQemu: 6.5 / 5.2 };
+export const IDLE_BAR = 2.5;
+export const MEMORY_BAR = 400;
+
+export interface Verdict {
+  readonly what: string;
+  readonly value?: number;
+  readonly bar: string;
+  readonly result: 'passed' | 'FAILED' | 'skipped';
+  readonly reason?: string;
+}
+
+export function median(values: readonly number[]): number | undefined {
+  if (values.length === 0) return undefined;
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export class GuestReport {
+  readonly runs: readonly GuestRun[];
+  readonly engines: readonly EngineName[];
+  /** Names of the tests in the order in which they ran. */
+  readonly tests: readonly string[];
+
+  constructor(runs: readonly GuestRun[]) {
+    this.runs = runs;
+    this.engines = [...new Set(runs.map((run) => run.engine))];
+    this.tests = [...new Set(runs.flatMap((run) => Object.keys(run.tests)))];
+  }
+
+  seconds(test: string, engine: EngineName): number | undefined {
+    return median(this.of(engine).flatMap((run) => run.tests[test]?.seconds ?? []));
+  }
+
+  /** How many times faster than QEMU TCG. */
+  ratio(test: string, engine: EngineName): number | undefined {
+    const [ours, theirs] = [this.seconds(test, engine), this.seconds(test, 'qemu')];
+    return ours && theirs ? theirs / ours : undefined;
+  }
+
+  /** Geometric mean of a group's ratios. INT 80h is left out of the native column: a virtual host may intercept it. */
+  groupRatio(group: string, engine: EngineName): number | undefined {
+    const ratios = this.tests
+      .filter((test) => test.startsWith(`${group}.`) && !(engine === 'native' && test === 'system.int80'))
+      .flatMap((test) => this.ratio(test, engine) ?? []);
+    return ratios.length > 0
+      ? Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length)
+      : undefined;
+  }
+
+  figure(name: 'shellSeconds' | 'shellCpuSeconds' | 'idlePercent' | 'peakMiB', engine: EngineName): number | undefined {
+    return median(this.of(engine).flatMap((run) => run[name] ?? []));
+  }
+
+  /** Runs that failed, and checksums that differ from the native run's (or, without one, from the others'). */
+  problems(): string[] {
+    const found = this.runs.flatMap((run) => (run.error ? [`${run.engine}: ${run.error}`] : []));
+    const reference = this.engines.includes('native') ? 'native' : this.engines[0]!;
+    for (const test of this.tests) {
+      const truth = this.checksums(test, reference)[0];
+      for (const engine of this.engines)
+        for (const sum of this.checksums(test, engine))
+          if (truth && sum !== truth) found.push(`${test}: ${engine} gave ${sum}, ${reference} ${truth}`);
+    }
+    return [...new Set(found)];
+  }
+
+  verdicts(): Verdict[] {
+    const list: Verdict[] = [];
+    const judge = (what: string, value: number | undefined, bar: number, atLeast: boolean, missing: string) => {
+      const text = `${atLeast ? '>=' : '<='} ${bar.toFixed(2)}`;
+      if (value === undefined) list.push({ what, bar: text, result: 'skipped', reason: missing });
+      else list.push({ what, value, bar: text, result: (atLeast ? value >= bar : value <= bar) ? 'passed' : 'FAILED' });
+    };
+    const absent = this.engines.includes('qemu') ? 'not run' : 'no QEMU to compare with';
+    for (const group of GROUPS) {
+      judge(`${group}, times QEMU TCG`, this.groupRatio(group, 'terrarium'), GROUP_BARS[group], true, absent);
+      const single = SINGLE_BARS[group];
+      if (single === undefined) continue;
+      const ratios = this.tests
+        .filter((test) => test.startsWith(`${group}.`))
+        .flatMap((test) => this.ratio(test, 'terrarium') ?? []);
+      const worst = ratios.length > 0 ? Math.min(...ratios) : undefined;
+      judge(`${group}, slowest single test`, worst, single, true, absent);
+    }
+    const qemuBoot = this.figure('shellSeconds', 'qemu');
+    const bootBar = qemuBoot === undefined ? BOOT_BAR.seconds : qemuBoot * BOOT_BAR.timesQemu;
+    judge('start to shell, s', this.figure('shellSeconds', 'terrarium'), bootBar, false, 'not run');
+    judge('idle at the shell, % of a core', this.figure('idlePercent', 'terrarium'), IDLE_BAR, false, 'not measured');
+    judge('peak memory, MiB', this.figure('peakMiB', 'terrarium'), MEMORY_BAR, false, 'not run');
+    return list;
+  }
+
+  lines(): string[] {
+    const peers = this.engines.filter((engine) => engine !== 'qemu');
+    const withQemu = this.engines.includes('qemu');
+    const cell = (value: number | undefined, digits = 2) =>
+      (value === undefined ? '-' : value.toFixed(digits)).padStart(11);
+    const titles = [...this.engines, ...(withQemu ? peers.map((engine) => `${engine}/qemu`) : [])];
+    const row = (name: string, values: (number | undefined)[], digits?: number) =>
+      name.padEnd(22) + values.map((value) => cell(value, digits)).join('');
+    const lines = [''.padEnd(22) + titles.map((title) => title.slice(0, 15).padStart(11)).join(' ')];
+    for (const test of this.tests) {
+      const seconds = this.engines.map((engine) => cell(this.seconds(test, engine), 3)).join(' ');
+      const ratios = withQemu ? peers.map((engine) => cell(this.ratio(test, engine))).join(' ') : '';
+      lines.push(`${test.padEnd(22)}${seconds} ${ratios}`);
+    }
+    if (withQemu) {
+      lines.push(
+        '',
+        'times faster than QEMU TCG, geometric mean',
+        row('', []) + peers.map((it) => it.padStart(11)).join(''),
+      );
+      for (const group of GROUPS)
+        lines.push(
+          row(
+            `  ${group}`,
+            peers.map((engine) => this.groupRatio(group, engine)),
+          ),
+        );
+    }
+    lines.push('', ''.padEnd(22) + this.engines.map((it) => it.padStart(11)).join(''));
+    const figures = [
+      ['start to shell, s', 'shellSeconds', 2],
+      ['  CPU time of that, s', 'shellCpuSeconds', 2],
+      ['idle, % of a core', 'idlePercent', 1],
+      ['peak memory, MiB', 'peakMiB', 0],
+    ] as const;
+    for (const [title, name, digits] of figures)
+      lines.push(
+        row(
+          title,
+          this.engines.map((engine) => this.figure(name, engine)),
+          digits,
+        ),
+      );
+    return lines;
+  }
+
+  private of(engine: EngineName): GuestRun[] {
+    return this.runs.filter((run) => run.engine === engine);
+  }
+  private checksums(test: string, engine: EngineName): string[] {
+    return [...new Set(this.of(engine).flatMap((run) => run.tests[test]?.checksum ?? []))];
+  }
+}

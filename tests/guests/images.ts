@@ -1,0 +1,168 @@
+/** The guests of tests and benchmarks, made once from Debian packages and kept in the cache folder:
+ *  Debian's 686 kernel, and initramfs archives around its static busybox.
+ *
+ *    node tests/guests/images.ts      makes all of them and prints where they are
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { type ArchiveEntry, cpioArchive, directory, executable, file } from './cpio.ts';
+import { debianPackage, dependency, GuestUnavailable, guestCache, isRecent, runTool } from './debian-packages.ts';
+
+export interface KernelGuest {
+  readonly kernel: string;
+  readonly initrd: string;
+}
+export interface BenchmarkGuest extends KernelGuest {
+  /** The same programs, to be run on the host. */
+  readonly bench: string;
+  readonly busybox: string;
+}
+
+/** The version is looked up once a week: kernels get security updates, and the mirror drops the old ones. */
+export function kernelPackage(): string {
+  const note = join(guestCache, 'kernel-version');
+  if (existsSync(note)) {
+    const name = readFileSync(note, 'utf8');
+    const unpacked = existsSync(join(guestCache, 'packages', name));
+    if (unpacked && isRecent(statSync(note).mtimeMs)) return debianPackage(name);
+  }
+  mkdirSync(guestCache, { recursive: true });
+  try {
+    const name = dependency('linux-image-686', 'linux-image-');
+    const folder = debianPackage(name);
+    write(note, name);
+    return folder;
+  } catch (error) {
+    // Without a network, last month's kernel is as good.
+    if (existsSync(note)) return debianPackage(readFileSync(note, 'utf8'));
+    throw error;
+  }
+}
+
+/** Debian's 686 kernel. */
+export function kernelImage(): string {
+  const boot = join(kernelPackage(), 'boot');
+  const name = readdirSync(boot).find((entry) => entry.startsWith('vmlinuz-'));
+  if (!name) throw new GuestUnavailable('the kernel package holds no vmlinuz');
+  return join(boot, name);
+}
+
+/** Debian's static busybox for i386. */
+export const busybox = () => join(debianPackage('busybox-static'), 'bin', 'busybox');
+
+/** An initramfs of busybox, an init script, and what else is given. */
+export function writeInitramfs(name: string, init: string, more: readonly ArchiveEntry[] = []): string {
+  const folders = ['bin', 'proc', 'sys', 'dev', 'tmp', 'root', 'mnt'].map(directory);
+  const entries = [...folders, executable('init', init), executable('bin/busybox', readFileSync(busybox())), ...more];
+  const path = join(guestCache, name);
+  write(path, gzipSync(cpioArchive(entries), { level: 9 }));
+  return path;
+}
+
+/** Never half a file, even when two runs make it at once. */
+function write(path: string, data: Uint8Array | string): void {
+  writeFileSync(`${path}.${process.pid}`, data);
+  renameSync(`${path}.${process.pid}`, path);
+}
+
+const MOUNTS = `/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox mount -t tmpfs tmp /tmp
+export PATH=/bin
+`;
+
+/** A kernel and a shell on the serial console. */
+export function shellGuest(): KernelGuest {
+  const init = `#!/bin/busybox sh
+${MOUNTS}/bin/busybox --install -s /bin
+exec setsid cttyhack sh
+`;
+  return { kernel: kernelImage(), initrd: writeInitramfs('shell-initrd.gz', init) };
+}
+
+/** A kernel and an initramfs that loads the disk drivers and goes on with /sbin/init of /dev/sda1. */
+export function diskInitramfs(): KernelGuest {
+  const modules = kernelModules('ata_piix', 'sd_mod', 'ext4', 'crc32c_generic', 'crct10dif_generic');
+  const insert = modules.map(({ path }) => `/bin/busybox insmod /${path}\n`).join('');
+  const init = `#!/bin/busybox sh
+${MOUNTS}${insert}
+n=0
+while [ ! -b /dev/sda1 ] && [ $n -lt 300 ]; do /bin/busybox usleep 100000; n=$((n+1)); done
+/bin/busybox mount -t ext2 /dev/sda1 /mnt || exec /bin/busybox sh
+exec /bin/busybox switch_root /mnt /sbin/init
+`;
+  return { kernel: kernelImage(), initrd: writeInitramfs('disk-initrd.gz', init, [directory('mods'), ...modules]) };
+}
+
+/** Kernel modules in the order in which they can be inserted: each names what it depends on in its .modinfo. */
+function kernelModules(...names: string[]): ArchiveEntry[] {
+  const root = join(kernelPackage(), 'lib', 'modules');
+  const files = new Map<string, string>();
+  for (const path of readdirSync(root, { recursive: true, encoding: 'utf8' }))
+    if (path.endsWith('.ko'))
+      files.set(path.slice(path.lastIndexOf('/') + 1, -3).replaceAll('-', '_'), join(root, path));
+  const ordered = new Map<string, ArchiveEntry>();
+  const visit = (name: string) => {
+    const path = files.get(name.replaceAll('-', '_'));
+    if (!path || ordered.has(name)) return; // built into the kernel, or there already
+    const data = readFileSync(path);
+    const needs = /\0depends=([^\0]*)\0/.exec(data.toString('latin1'))?.[1] ?? '';
+    for (const need of needs.split(',').filter(Boolean)) visit(need.replaceAll('-', '_'));
+    ordered.set(name, file(`mods/${name}.ko`, data));
+  };
+  names.forEach(visit);
+  return [...ordered.values()];
+}
+
+const SOURCES = fileURLToPath(new URL('../bench/guest/', import.meta.url));
+const PLAIN = [
+  ...['-m32', '-march=i686', '-O2', '-fno-pie', '-fno-tree-vectorize', '-fno-tree-loop-distribute-patterns'],
+  ...['-fno-math-errno', '-fno-stack-protector', '-ffp-contract=off', '-D_FILE_OFFSET_BITS=64'],
+];
+const INTEGER = [...PLAIN, '-mno-sse', '-mfpmath=387'];
+const SSE = [...PLAIN, '-msse2', '-mfpmath=sse'];
+/** Object name, source, flags: the same floating-point tests are compiled for SSE and for x87. */
+const UNITS: readonly (readonly [string, string, readonly string[]])[] = [
+  ['main', 'main.c', INTEGER],
+  ['int', 't_int.c', INTEGER],
+  ['sse', 't_fp.c', [...SSE, '-DFPTAB=sse_tests']],
+  ['x87', 't_fp.c', [...PLAIN, '-mfpmath=387', '-DX87', '-DFPTAB=x87_tests']],
+  ['simd', 't_simd.c', SSE],
+  ['sys', 't_sys.c', INTEGER],
+  ['app', 't_app.c', INTEGER],
+];
+
+/** The benchmark: its program, static, alone and inside an initramfs. */
+export function benchmarkGuest(): BenchmarkGuest {
+  const kernel = kernelImage();
+  const folder = join(guestCache, 'bench');
+  mkdirSync(folder, { recursive: true });
+  const bench = join(folder, 'bench');
+  const newest = Math.max(...readdirSync(SOURCES).map((name) => statSync(join(SOURCES, name)).mtimeMs));
+  if (!existsSync(bench) || statSync(bench).mtimeMs < newest) {
+    const objects = UNITS.map(([name, source, flags]) => {
+      const object = join(folder, `${name}.o`);
+      runTool('gcc', [...flags, '-c', '-o', object, join(SOURCES, source)]);
+      return object;
+    });
+    runTool('gcc', ['-m32', '-static', '-no-pie', '-s', '-o', bench, ...objects]);
+  }
+  const init = readFileSync(join(SOURCES, 'init'), 'utf8');
+  const initrd = writeInitramfs('bench-initrd.gz', init, [executable('bin/bench', readFileSync(bench))]);
+  return { kernel, initrd, bench, busybox: busybox() };
+}
+
+/** A guest, or the reason why there is none. */
+export function guestOrReason<T>(make: () => T): { readonly guest?: T; readonly reason?: string } {
+  try {
+    return { guest: make() };
+  } catch (error) {
+    if (error instanceof GuestUnavailable) return { reason: error.message };
+    throw error;
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(shellGuest(), diskInitramfs(), benchmarkGuest());
