@@ -10,6 +10,8 @@ export const ALIAS = { none: 0, register: 1, field: 2, guest: 4, firstLocal: 8, 
 
 export const CONST = -1;
 export const LOCAL = -2;
+/** A local that later statements may set: what was read from it is kept when that happens. */
+export const VARIABLE = -3;
 
 /** A value. */
 export class Node {
@@ -88,6 +90,28 @@ function wide(op: number): number {
   return op >= OP.i32Eqz && op <= OP.i32GeU ? op + 11 : op + (OP.i64Clz - OP.i32Clz);
 }
 
+/** A constant result, or null. */
+function fold(op: number, a: number, b: number): number | null {
+  switch (op) {
+    case OP.i32Add:
+      return (a + b) | 0;
+    case OP.i32Sub:
+      return (a - b) | 0;
+    case OP.i32And:
+      return a & b;
+    case OP.i32Or:
+      return a | b;
+    case OP.i32Xor:
+      return a ^ b;
+    case OP.i32Shl:
+      return a << b;
+    case OP.i32ShrU:
+      return (a >>> b) | 0;
+    default:
+      return null;
+  }
+}
+
 export type Statement = () => void;
 
 /** Builds one straight piece of code; `finish` emits it. */
@@ -128,6 +152,10 @@ export class Graph {
     if (type === I64) {
       if (a.type === I32) a = a.op === CONST ? this.const64(a.imm) : this.wideU(a);
       if (b.type === I32) b = b.op === CONST ? this.const64(b.imm) : this.wideU(b);
+    }
+    if (a.op === CONST && b.op === CONST && type === I32) {
+      const folded = fold(op, a.imm, b.imm);
+      if (folded !== null) return this.const(folded);
     }
     const isComparison = COMPARISONS.has(op);
     return this.node(type === I64 ? wide(op) : op, isComparison ? I32 : type, a, b, null);
@@ -230,6 +258,7 @@ export class Graph {
       );
     }
     if (width >= 32) return a;
+    if (a.op === CONST) return this.const(width === 8 ? (a.imm << 24) >> 24 : (a.imm << 16) >> 16);
     return this.node(width === 8 ? OP.i32Extend8S : OP.i32Extend16S, I32, a, null, null);
   }
   zeroExtend(a: Node, width: Width): Node {
@@ -308,6 +337,10 @@ export class Graph {
       if (node.emitted >= node.uses) this.release(node);
       return;
     }
+    if (node.op === VARIABLE) {
+      w.get(node.imm);
+      return;
+    }
     if (node.a) this.value(node.a);
     if (node.b) this.value(node.b);
     if (node.c) this.value(node.c);
@@ -325,6 +358,18 @@ export class Graph {
   }
   protected use(...nodes: (Node | null)[]): void {
     for (const node of nodes) if (node) node.uses++;
+  }
+  /** What a variable holds now. */
+  protected variable(index: number, type: number, alias: number): Node {
+    return this.node(VARIABLE, type, null, null, null, index, alias);
+  }
+  protected setVariable(index: number, value: Node, alias: number): void {
+    this.use(value);
+    this.settle(alias, false, value);
+    this.statements.push(() => {
+      this.value(value);
+      this.w.set(index);
+    });
   }
   protected storeTo(op: number, address: Node, offset: number, value: Node, alias: number): void {
     this.use(address, value);
@@ -375,10 +420,11 @@ export class Graph {
   }
   /** Puts a value that both arms of a conditional use into a local before it. */
   protected prepare(node: Node): void {
-    if (node.op !== CONST && node.op !== LOCAL && node.local < 0) this.materialize(node);
+    if (node.op >= 0 && node.local < 0) this.materialize(node);
   }
+  /** The local of a prepared node. */
   protected offsetLocal(node: Node): number {
-    return node.op === LOCAL ? node.imm : node.local;
+    return node.local < 0 ? node.imm : node.local;
   }
   /** Emits everything said so far. */
   protected emitAll(): void {

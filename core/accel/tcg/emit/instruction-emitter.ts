@@ -1,5 +1,5 @@
 /** The part of the instruction vocabulary that means the same wherever operands live: segments, the stack, reading flags. */
-import type { FlagName, Form, Operand, Ops, Width } from '../../../target/x86/semantics/ops.ts';
+import type { FlagName, FlagSource, Form, Operand, Ops, Width } from '../../../target/x86/semantics/ops.ts';
 import { FIELDS, SEGMENT, SS, type StateField } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
@@ -222,8 +222,8 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
       ALIAS.field,
     );
   }
-  commitFlags(result: Node, carries: Node, width: Width): void {
-    const aux = this.auxFrom(carries, width);
+  commitFlags(result: Node, carries: () => Node, width: Width, _source?: FlagSource<Node>): void {
+    const aux = this.auxFrom(carries(), width);
     this.commitResult(result, width);
     this.setField('flagAux', aux);
   }
@@ -231,8 +231,8 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     this.commitResult(result, width);
     this.setField('flagAux', this.const(0));
   }
-  commitFlagsExceptCarry(result: Node, carries: Node, width: Width): void {
-    const fresh = this.auxFrom(carries, width);
+  commitFlagsExceptCarry(result: Node, carries: () => Node, width: Width, _source: 'inc' | 'dec'): void {
+    const fresh = this.auxFrom(carries(), width);
     const changed = this.and(this.xor(fresh, this.aux), this.const(0x8000_0000));
     const aux = this.xor(fresh, this.or(changed, this.shrU(changed, 1)));
     this.commitResult(result, width);
@@ -251,12 +251,26 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   }
   setFlag(name: 'C' | 'Z', value: Node): void {
     if (name === 'Z') {
-      this.call('setZero', value);
+      this.setZero(value);
       return;
     }
     const { aux } = this;
     const changed = this.xor(this.shrU(aux, 31), value);
     this.setField('flagAux', this.xor(aux, this.mul(changed, this.const(0xc000_0000))));
+  }
+
+  /** Z as given, everything else as it is: a result that says so, corrected for sign and parity. */
+  private setZero(value: Node): void {
+    const { result, aux } = this;
+    const isSigned = this.shrU(this.xor(result, this.shl(aux, 31)), 31);
+    const parity = this.and(this.xor(this.shl(result, 8), aux), this.const(0xff00));
+    const corrected = this.or(this.or(this.and(aux, this.const(~0xff01)), parity), isSigned);
+    const nonzero = this.select(result, result, this.const(0x100));
+    this.storeResult(this.select(value, this.const(0), nonzero), this.select(value, corrected, aux));
+  }
+  protected storeResult(result: Node, aux: Node): void {
+    this.commitResult(result, 32);
+    this.setField('flagAux', aux);
   }
 
   // -- stack and control flow ----------------------------------------------------------------------------------------

@@ -8,17 +8,20 @@ function addWithCarry<V>(o: Ops<V>, dst: Operand<V>, src: Operand<V>, carryIn: V
   const a = dst.modify();
   const b = src.load();
   const sum = carryIn === null ? o.add(a, b) : o.add(o.add(a, b), carryIn);
-  const carries = o.or(o.and(a, b), o.and(o.or(a, b), o.not(sum)));
   dst.store(sum);
-  o.commitFlags(sum, carries, dst.width);
+  o.commitFlags(sum, () => carryVector(o, a, b, sum), dst.width, carryIn === null ? { op: 'add', a, b } : undefined);
+}
+/** Bit i: carry out of bit i of a + b. */
+function carryVector<V>(o: Ops<V>, a: V, b: V, sum: V): V {
+  return o.or(o.and(a, b), o.and(o.or(a, b), o.not(sum)));
 }
 function subtract<V>(o: Ops<V>, dst: Operand<V>, src: Operand<V>, borrowIn: V | null): void {
   const a = dst.modify();
   const b = src.load();
   const difference = borrowIn === null ? o.sub(a, b) : o.sub(o.sub(a, b), borrowIn);
-  const lost = borrowVector(o, a, b, difference);
   dst.store(difference);
-  o.commitFlags(difference, lost, dst.width);
+  const source = borrowIn === null ? ({ op: 'sub', a, b } as const) : undefined;
+  o.commitFlags(difference, () => borrowVector(o, a, b, difference), dst.width, source);
 }
 /** Bit i: borrow out of bit i of a - b. */
 function borrowVector<V>(o: Ops<V>, a: V, b: V, difference: V): V {
@@ -27,7 +30,7 @@ function borrowVector<V>(o: Ops<V>, a: V, b: V, difference: V): V {
 }
 function compare<V>(o: Ops<V>, a: V, b: V, width: Operand<V>['width']): void {
   const difference = o.sub(a, b);
-  o.commitFlags(difference, borrowVector(o, a, b, difference), width);
+  o.commitFlags(difference, () => borrowVector(o, a, b, difference), width, { op: 'sub', a, b });
 }
 
 export const ARITH = [
@@ -46,6 +49,25 @@ export const ARITH = [
     lockable: true,
     semantics: (o, dst, src) => addWithCarry(o, dst, src, o.flag('C')),
   }),
+  // Two chains of carries that do not disturb each other.
+  ...(['adcx', 'adox'] as const).map((name) =>
+    instruction({
+      name,
+      encodings: [`${name === 'adcx' ? '66' : 'f3'} 0f 38 f6 Gd,Ed`],
+      readsFlags: name === 'adcx' ? 'C' : 'O',
+      writesFlags: name === 'adcx' ? 'C' : 'O',
+      semantics: (o, dst, src) => {
+        const sum = o.add(
+          o.add(o.wideU(dst.load()), o.wideU(src.load())),
+          o.wideU(o.flag(name === 'adcx' ? 'C' : 'O')),
+        );
+        const carry = o.narrow(o.shrU(sum, 32));
+        const [c, v] = name === 'adcx' ? [carry, o.flag('O')] : [o.flag('C'), carry];
+        dst.store(o.narrow(sum));
+        o.commitCarryOverflow(c, v);
+      },
+    }),
+  ),
   instruction({
     name: 'sub',
     encodings: aluForms(0x28, 5),
@@ -77,7 +99,7 @@ export const ARITH = [
       const a = dst.modify();
       const sum = o.add(a, o.const(1));
       dst.store(sum);
-      o.commitFlagsExceptCarry(sum, o.and(a, o.not(sum)), dst.width);
+      o.commitFlagsExceptCarry(sum, () => o.and(a, o.not(sum)), dst.width, 'inc');
     },
   }),
   instruction({
@@ -89,7 +111,7 @@ export const ARITH = [
       const a = dst.modify();
       const difference = o.sub(a, o.const(1));
       dst.store(difference);
-      o.commitFlagsExceptCarry(difference, o.and(o.not(a), difference), dst.width);
+      o.commitFlagsExceptCarry(difference, () => o.and(o.not(a), difference), dst.width, 'dec');
     },
   }),
   instruction({
@@ -101,7 +123,7 @@ export const ARITH = [
       const a = dst.modify();
       const negated = o.sub(o.const(0), a);
       dst.store(negated);
-      o.commitFlags(negated, o.or(a, negated), dst.width);
+      o.commitFlags(negated, () => o.or(a, negated), dst.width, { op: 'sub', a: o.const(0), b: a });
     },
   }),
   instruction({
@@ -113,7 +135,6 @@ export const ARITH = [
       const a = dst.modify();
       const b = src.load();
       const sum = o.add(a, b);
-      const carries = o.or(o.and(a, b), o.and(o.or(a, b), o.not(sum)));
       if (dst.kind === 'r') {
         src.store(a);
         dst.store(sum);
@@ -121,7 +142,7 @@ export const ARITH = [
         dst.store(sum);
         src.store(a);
       }
-      o.commitFlags(sum, carries, dst.width);
+      o.commitFlags(sum, () => carryVector(o, a, b, sum), dst.width, { op: 'add', a, b });
     },
   }),
   instruction({

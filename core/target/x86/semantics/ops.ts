@@ -13,6 +13,13 @@ export type FlagName = 'C' | 'P' | 'A' | 'Z' | 'S' | 'O';
  *  g: the same with a scaled index, i: immediate. */
 export type OperandKind = 'r' | 'm' | 'f' | 'g' | 'i';
 
+/** An addition or subtraction of zero-extended values, without carry in. */
+export interface FlagSource<V> {
+  readonly op: 'add' | 'sub';
+  readonly a: V;
+  readonly b: V;
+}
+
 export interface Operand<V> {
   readonly kind: OperandKind;
   readonly width: Width;
@@ -85,12 +92,13 @@ export interface Ops<V> {
   flag(name: FlagName): V;
   /** Condition code 0-15 as in Jcc. 0 or not 0. */
   condition(code: number): V;
-  /** All six arithmetic flags: bit i of `carries` is the carry (or borrow) out of bit i. */
-  commitFlags(result: V, carries: V, width: Width): void;
+  /** All six arithmetic flags: bit i of `carries` is the carry (or borrow) out of bit i; asked for only where it matters.
+   *  `source`: the flags are those of this operation. */
+  commitFlags(result: V, carries: () => V, width: Width, source?: FlagSource<V>): void;
   /** The same for AND, OR, XOR, TEST: C, O and A are 0. */
   commitLogicFlags(result: V, width: Width): void;
   /** The same with C kept (INC, DEC). */
-  commitFlagsExceptCarry(result: V, carries: V, width: Width): void;
+  commitFlagsExceptCarry(result: V, carries: () => V, width: Width, source: 'inc' | 'dec'): void;
   /** S Z P from the result, C and O given as 0 or 1, A = 0. */
   commitResultFlags(result: V, width: Width, carry: V, overflow: V): void;
   /** C and O only. */

@@ -31,8 +31,11 @@ function stringInstruction(name: string, opcode: number, helper: string, writesF
 }
 function compare<V>(o: Ops<V>, a: V, b: V, width: Width): void {
   const difference = o.sub(a, b);
-  const notA = o.not(a);
-  o.commitFlags(difference, o.or(o.and(notA, b), o.and(o.or(notA, b), difference)), width);
+  const borrows = () => {
+    const notA = o.not(a);
+    return o.or(o.and(notA, b), o.and(o.or(notA, b), difference));
+  };
+  o.commitFlags(difference, borrows, width, { op: 'sub', a, b });
 }
 
 export const STRING = [
