@@ -187,7 +187,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   for (const text of globals.warnings()) warn(text);
   pc?.ready();
 
-  const cpu = pc ? joinCpu(pc, env, definition, cpuDevice!, requests) : null;
+  const cpu = pc ? joinCpu(pc, env, definition, cpuDevice!, requests, host) : null;
   const running = new RunningMachine(
     {
       env,
@@ -445,6 +445,7 @@ function joinCpu(
   definition: CpuDefinition,
   device: CpuDevice,
   requests: Requests,
+  host: SystemHost,
 ): X86Cpu {
   const memory = new CpuMemory(device, device.index, env.memory, pc.smram);
   const cpu = new X86Cpu(
@@ -455,6 +456,7 @@ function joinCpu(
       acknowledgeInterrupt: () => pc.acknowledgeInterrupt(),
       tscNow: () => env.clocks.virtual.now(),
       smiAcknowledged: (isInSmm) => memory.setSmm(isInSmm),
+      random: () => new DataView(host.randomBytes(4).slice().buffer).getUint32(0),
       tripleFault: () => {
         log('cpu_reset', 'Triple fault');
         requests.requestReset('guest-reset');

@@ -12,7 +12,6 @@ import {
   ECX,
   EDX,
   EFLAGS,
-  EFLAGS_ARITHMETIC,
   ESP,
   FIELDS,
   LDTR,
@@ -23,6 +22,7 @@ import type { CpuActivity, CpuBus, SystemOps } from '../../target/x86/system-ops
 import { FloatUnit } from '../../target/x86/x87/unit.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { StringOps, segmentAddress } from './strings.ts';
+import { createSystemHelpers } from './system-helpers.ts';
 import { createVectorHelpers } from './vector-helpers.ts';
 
 /** What helpers need of the engine. */
@@ -106,19 +106,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     state.setReg32(EAX, now % 2 ** 32);
     state.setReg32(EDX, Math.floor(now / 2 ** 32));
   };
-  const changeableFlags = (size: number): number => {
-    const { cpl, iopl } = state;
-    let mask = EFLAGS_ARITHMETIC | EFLAGS.TF | EFLAGS.DF | EFLAGS.NT | EFLAGS.AC | EFLAGS.ID;
-    if (!state.protectedMode || cpl === 0) mask |= EFLAGS.IF | EFLAGS.IOPL;
-    else if (cpl <= iopl) mask |= EFLAGS.IF;
-    if (state.vm86) mask = (mask & ~EFLAGS.IOPL) | EFLAGS.IF;
-    return size === 2 ? mask & 0xffff : mask;
-  };
-  /** CLI and STI share their rights. */
-  const requireInterruptControl = () => {
-    if (!state.protectedMode) return;
-    if (state.vm86 ? state.iopl < 3 : state.cpl > state.iopl) raise(state, VECTOR.GP, 0);
-  };
   const setSystemFlags = (set: number, clear: number) =>
     state.set(FIELDS.eflagsSystem, ((state.eflagsSystem & ~clear) | set) >>> 0);
   const arithmetic = (flags: number) => state.setArithmeticFlags(flags);
@@ -166,15 +153,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
 
     // Flags.
     denied: () => raise(state, VECTOR.GP, 0),
-    popf: (value, size) => {
-      const mask = changeableFlags(size);
-      const system = mask & ~EFLAGS_ARITHMETIC;
-      const old = state.eflagsSystem;
-      const fresh = ((old & ~(system | EFLAGS.RF)) | (value & system)) >>> 0;
-      if (fresh !== old) state.setSystemFlags(fresh);
-      arithmetic(value);
-      return 0;
-    },
     sahf: (value) => {
       const kept = state.getEflags() & EFLAGS.OF;
       arithmetic(kept | (value & 0xd5));
@@ -188,19 +166,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     std: () => {
       setSystemFlags(EFLAGS.DF, 0);
       state.set(FIELDS.direction, -1);
-      return 0;
-    },
-    cli: () => {
-      requireInterruptControl();
-      setSystemFlags(0, EFLAGS.IF);
-      return 0;
-    },
-    sti: () => {
-      requireInterruptControl();
-      if (!(state.eflagsSystem & EFLAGS.IF)) {
-        setSystemFlags(EFLAGS.IF, 0);
-        state.interruptShadow = true;
-      }
       return 0;
     },
 
@@ -589,6 +554,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
 
     ...strings.helpers,
+    ...createSystemHelpers(ctx),
     ...createVectorHelpers(ctx),
   };
 }

@@ -14,6 +14,7 @@ function bit(name: string, position: number): readonly [feature: string, mask: n
 
 /** CR4 bits that come with a feature; without it they are reserved. */
 const CR4_BY_FEATURE = [
+  ['vme', CR4.VME | CR4.PVI] as const,
   bit('umip', 11),
   bit('la57', 12),
   bit('fsgsbase', 16),
@@ -24,8 +25,8 @@ const CR4_BY_FEATURE = [
   bit('pku', 22),
   bit('pks', 24),
 ];
-/** VME to OSXMMEXCPT may be set by everyone; VME and PVI have no effect here, as under TCG. */
-const CR4_ALWAYS = 0x7ff;
+/** TSD to OSXMMEXCPT may be set by everyone, as under TCG. */
+const CR4_ALWAYS = 0x7fc;
 
 /** Bits that CR4 may not have on this CPU. */
 export function reservedCr4Bits(cpu: CpuDefinition): number {

@@ -1,6 +1,6 @@
 /** Interrupt and exception delivery: real mode, protected mode with interrupt, trap and task gates, VM86, software interrupts,
  *  double and triple faults. Intel SDM volume 3A chapter 6 and section 20.2 (VM86), INT in volume 2.
- *  Not modelled: CR4.VME (the CPU models cannot have it) and long mode's 16-byte gates. */
+ *  Not modelled: long mode's 16-byte gates. */
 import {
   type Descriptor,
   descriptorDpl,
@@ -18,11 +18,12 @@ import {
   selectorError,
   setRealSegment,
   setSegment,
+  setVm86Segment,
 } from './context.ts';
 import { GUEST_FAULT, raise, VECTOR } from './fault.ts';
 import { logRegisters } from './registers-text.ts';
 import { checkStackSegment, setCodeSegment } from './segmentation.ts';
-import { type CpuState, CR0, CS, DESC, DS, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
+import { type CpuState, CR0, CR4, CS, DESC, DS, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 import { requireTss, setStackPointer, switchTask, type TaskSwitchSource } from './task-switch.ts';
 
@@ -164,11 +165,52 @@ function describe(ctx: CpuContext, event: Event, instructionBytes = 0): string {
 export function softwareInterrupt(ctx: CpuContext, vector: number, kind: 'int' | 'int3' | 'into' | 'int1'): void {
   const { state } = ctx;
   ctx.activity.softInts[vector]!++;
-  if (kind === 'int' && state.vm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
+  if (kind === 'int' && state.vm86) {
+    if (state.cr4 & CR4.VME && redirectsToGuest(ctx, vector)) {
+      deliverInVm86(ctx, vector);
+      return;
+    }
+    if (state.iopl < 3) raise(state, VECTOR.GP, 0);
+  }
   const event: Event = { vector, kind: kind === 'int1' ? 'int1' : 'software' };
   if (state.protectedMode) ctx.bus.log('int', () => describe(ctx, event, kind === 'int' ? 2 : 1));
   deliver(ctx, event);
   state.set(FIELDS.trapInhibit, 1); // TF is that of the handler now
+}
+
+/** Where a TSS tells where its I/O permissions begin. */
+const IO_MAP_BASE = 0x66;
+const REDIRECTION_BYTES = 32;
+/** CR4.VME: whether the map below the TSS's I/O permissions leaves INT n to the VM86 program's own table. */
+function redirectsToGuest(ctx: CpuContext, vector: number): boolean {
+  const { state, memory } = ctx;
+  const tr = state.segments[TR]!;
+  const is32 = ((tr.flags >>> 8) & 15 & ~2) === SYSTEM_TYPE.tss32;
+  if (!is32 || !(tr.flags & DESC.present) || tr.limit < IO_MAP_BASE + 1) raise(state, VECTOR.GP, 0);
+  const at = memory.read((tr.base + IO_MAP_BASE) >>> 0, 2, true) - REDIRECTION_BYTES + (vector >>> 3);
+  if (at < 0 || at > tr.limit) raise(state, VECTOR.GP, 0);
+  return ((memory.read((tr.base + at) >>> 0, 1, true) >>> (vector & 7)) & 1) === 0;
+}
+
+/** INT n through the table at linear address 0, without leaving VM86. Below IOPL 3 the virtual interrupt flag takes IF's place. */
+function deliverInVm86(ctx: CpuContext, vector: number): void {
+  const { state, memory } = ctx;
+  const offset = memory.read(vector * 4, 2);
+  const selector = memory.read(vector * 4 + 2, 2);
+  const cs = state.segments[CS]!;
+  const isVirtual = state.iopl < 3;
+  let image = state.getEflags() & 0xffff;
+  if (isVirtual) image = (image & ~EFLAGS.IF) | EFLAGS.IOPL | (state.eflagsSystem & EFLAGS.VIF ? EFLAGS.IF : 0);
+  const stack = StackAccess.current(ctx);
+  stack.push(2, image);
+  stack.push(2, cs.selector);
+  stack.push(2, state.eip);
+  setStackPointer(ctx, stack.sp);
+  setVm86Segment(cs, selector);
+  state.eip = offset;
+  state.setEflags(state.getEflags() & ~(EFLAGS.TF | EFLAGS.RF | (isVirtual ? EFLAGS.VIF : EFLAGS.IF)));
+  state.set(FIELDS.trapInhibit, 1);
+  state.interruptShadow = false;
 }
 
 function deliver(ctx: CpuContext, event: Event): void {

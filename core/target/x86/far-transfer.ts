@@ -25,7 +25,7 @@ import { hasBreakpoints } from './debug-registers.ts';
 import { innerStack, switchTaskNow } from './exceptions.ts';
 import { raise, VECTOR } from './fault.ts';
 import { checkStackSegment, dropInnerSegments, setCodeSegment } from './segmentation.ts';
-import { CS, DESC, DS, EFER, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
+import { CR4, CS, DESC, DS, EFER, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 import { requireTss, setStackPointer } from './task-switch.ts';
 
@@ -282,15 +282,25 @@ export function iret(ctx: CpuContext, size: OperandBytes): void {
 function iretReal(ctx: CpuContext, size: OperandBytes): void {
   const { state } = ctx;
   const isVm86 = state.vm86;
-  if (isVm86 && state.iopl < 3) raise(state, VECTOR.GP, 0);
+  const isVirtual = isVm86 && state.iopl < 3;
+  if (isVirtual && (!(state.cr4 & CR4.VME) || size !== 2)) raise(state, VECTOR.GP, 0);
   const stack = StackAccess.current(ctx);
   const eip = stack.pop(size);
   const selector = stack.pop(size) & 0xffff;
   const image = stack.pop(size);
+  if (isVirtual) {
+    const isWaiting = (state.eflagsSystem & EFLAGS.VIP) !== 0;
+    if (image & EFLAGS.TF || (image & EFLAGS.IF && isWaiting)) raise(state, VECTOR.GP, 0);
+  }
   jumpReal(ctx, selector, eip);
   setStackPointer(ctx, stack.sp);
   let mask = changeableFlags(0, 0, size) & ~(EFLAGS.VIF | EFLAGS.VIP);
   if (isVm86) mask &= ~EFLAGS.IOPL;
+  if (isVirtual) {
+    const virtual = image & EFLAGS.IF ? EFLAGS.VIF : 0;
+    mergeFlags(ctx, (image & ~EFLAGS.VIF) | virtual, (mask & ~EFLAGS.IF) | EFLAGS.VIF);
+    return;
+  }
   mergeFlags(ctx, image, mask);
 }
 

@@ -22,6 +22,8 @@ export interface RamArena {
   readonly bytes: Uint8Array;
   readonly codePages: Uint8Array;
   allocate(name: string, bytes: number): RamBlock;
+  /** Whether a write to the page must still be reported to someone. Absent: `PageBacking.dirtyLogged` says so. */
+  isLoggedAndClean?(offset: number): boolean;
 }
 export interface PageBacking {
   readonly offset: number;
@@ -57,6 +59,8 @@ export interface CpuBus {
   /** FERR#: an unmasked x87 exception while CR0.NE is clear (IRQ 13 on a PC). */
   ferr?(): void;
   haltedChanged?(halted: boolean): void;
+  /** 32 random bits for RDRAND and RDSEED. */
+  random?(): number;
   log(mask: LogMask, text: () => string): void;
 }
 

@@ -4,6 +4,7 @@ import { CONTROL } from './control.ts';
 import { LOGIC } from './logic.ts';
 import { MOVE } from './move.ts';
 import type { Instruction } from './ops.ts';
+import { SHA } from './sha.ts';
 import { STRING } from './string.ts';
 import { SYSTEM } from './system.ts';
 import { VECTOR_FLOAT } from './vector-float.ts';
@@ -23,5 +24,6 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...VECTOR_INTEGER,
   ...VECTOR_FLOAT,
   ...VECTOR_IMMEDIATE,
+  ...SHA,
   ...X87,
 ];

@@ -246,6 +246,20 @@ export const LOGIC = [
     undefinedFlags: 'OSAPC',
     semantics: (o, dst, src) => bitScan(o, dst, src, false),
   }),
+  /** Without the feature the prefix means nothing and this is BSR. */
+  instruction({
+    name: 'lzcnt',
+    encodings: ['f3 0f bd Gv,Ev'],
+    dst: 'w',
+    writesFlags: 'OSZAPC',
+    undefinedFlags: 'OSAP',
+    semantics: (o, dst, src) => {
+      const a = src.load();
+      const count = o.sub(o.clz(a), o.const(32 - dst.width));
+      dst.store(count);
+      o.commitResultFlags(count, dst.width, o.eqz(a), o.const(0));
+    },
+  }),
   instruction({
     name: 'cmc',
     encodings: ['f5'],

@@ -31,14 +31,10 @@ function flagsImage<V>(o: Ops<V>): V {
   for (const [name, bit] of places) image = o.or(image, o.shl(o.flag(name), bit));
   return image;
 }
-/** PUSHF and POPF in virtual-8086 mode need IOPL 3. */
-function requireFlagRights<V>(o: Ops<V>): void {
+/** Virtual-8086 mode with an IOPL below 3: PUSHF and POPF see the virtual interrupt flag, or fault. */
+function seesVirtualFlags<V>(o: Ops<V>): V {
   const bits = o.and(o.field('eflagsSystem'), o.const(EFLAGS.VM | EFLAGS.IOPL));
-  const isDenied = o.and(
-    o.ne(o.and(bits, o.const(EFLAGS.VM)), o.const(0)),
-    o.ne(bits, o.const(EFLAGS.VM | EFLAGS.IOPL)),
-  );
-  o.when(isDenied, () => void o.call('denied'));
+  return o.and(o.ne(o.and(bits, o.const(EFLAGS.VM)), o.const(0)), o.ne(bits, o.const(EFLAGS.VM | EFLAGS.IOPL)));
 }
 
 /** Bytes in the opposite order. */
@@ -197,8 +193,13 @@ export const MOVE = [
     encodings: ['9c'],
     variants: ['opSize', 'stack'],
     semantics: (o) => {
-      requireFlagRights(o);
-      o.push(flagsImage(o), o.form.opSize);
+      const image = flagsImage(o);
+      const size = o.form.opSize;
+      o.when(
+        seesVirtualFlags(o),
+        () => o.push(o.call('virtualFlags', image, o.const(size / 8)), size),
+        () => o.push(image, size),
+      );
     },
   }),
   instruction({
@@ -207,7 +208,7 @@ export const MOVE = [
     variants: ['opSize', 'stack'],
     ends: 'system',
     semantics: (o) => {
-      requireFlagRights(o);
+      o.when(seesVirtualFlags(o), () => void o.call('virtualFlags', o.const(0), o.const(o.form.opSize / 8)));
       const value = o.stackTop(o.form.opSize);
       o.call('popf', value, o.const(o.form.opSize / 8));
       o.dropStack(o.form.opSize / 8);

@@ -214,12 +214,38 @@ export const SYSTEM = [
       o.setFlag('Z', isEqual);
     },
   }),
-  instruction({
-    name: 'clflush',
-    encodings: ['0f ae /7 Mb'],
-    dst: 'r',
-    semantics: (_o, at) => void at.load(),
+  // Nothing is cached: flushing a line is reading a byte of it.
+  ...['clflush:np 0f ae /7 Mb', 'clflushopt:66 0f ae /7 Mb', 'clwb:66 0f ae /6 Mb'].map((text) => {
+    const [name, code] = text.split(':') as [string, string];
+    return instruction({ name, encodings: [code], dst: 'r', semantics: (_o, at) => void at.load() });
   }),
+  ...[
+    { name: 'rdrand', digit: 6 },
+    { name: 'rdseed', digit: 7 },
+  ].map(({ name, digit }) =>
+    instruction({
+      name,
+      encodings: [`0f c7 /${digit} Rv`],
+      dst: 'w',
+      writesFlags: 'OSZAPC',
+      semantics: (o, dst) => {
+        dst.store(o.call('random'));
+        o.call('setFlags', o.const(1)); // C: there was a number
+      },
+    }),
+  ),
+  // The address is looked at, and that is all: with one CPU and devices that interrupt, MWAIT is HLT.
+  instruction({
+    name: 'monitor',
+    encodings: ['0f 01 c8 Xb'],
+    dst: 'r',
+    variants: ['addrSize'],
+    semantics: (o, segment) => {
+      o.call('monitor');
+      o.memory(segment.load(), o.reg(EAX, o.form.addrSize).load(), 8).load();
+    },
+  }),
+  plain('mwait:0f 01 c9', 'system'),
   ...['mfence:0f ae f0', 'lfence:0f ae e8', 'sfence:0f ae f8'].map((text) => {
     const [name, code] = text.split(':') as [string, string];
     return instruction({ name, encodings: [code], semantics: () => {} });
