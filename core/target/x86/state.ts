@@ -146,6 +146,14 @@ export const FIELDS = {
   mxcsr: field('u32'),
   fpuIp: field('u64'),
   fpuDp: field('u64'),
+  /** Flags of a conversion whose result is on its way to memory, or -1: see semantics/natives.ts. */
+  fpuOutcome: field('u32'),
+  /** Sign and exponent of an 80-bit number on the same way. */
+  fpuStored: field('u32'),
+  /** 1: rounding to nearest, and an inexact result changes nothing in MXCSR and is not trapped. */
+  ssePlain: field('u32'),
+  /** 1: SSE instructions are allowed (CR0.EM, CR0.TS, CR4.OSFXSR). */
+  sseReady: field('u32'),
   /** 32 vector registers with room for 64 bytes each. */
   xmm: field('bytes', 32 * 64, 64),
   /** Operands that a helper for vectors takes; the first is its result. */
@@ -430,6 +438,7 @@ export class CpuState {
   }
   set cr0(value: number) {
     this.set(FIELDS.cr0, value);
+    this.noteSse();
   }
   get cr2(): number {
     return this.get(FIELDS.cr2);
@@ -448,6 +457,17 @@ export class CpuState {
   }
   set cr4(value: number) {
     this.set(FIELDS.cr4, value);
+    this.noteSse();
+  }
+  private noteSse(): void {
+    this.set(FIELDS.sseReady, !(this.cr0 & (CR0.EM | CR0.TS)) && this.cr4 & CR4.OSFXSR ? 1 : 0);
+  }
+  get mxcsr(): number {
+    return this.low(FIELDS.mxcsr);
+  }
+  set mxcsr(value: number) {
+    this.set(FIELDS.mxcsr, value);
+    this.set(FIELDS.ssePlain, (value & 0x7020) === 0x1020 ? 1 : 0);
   }
   get efer(): number {
     return this.low(FIELDS.efer);
