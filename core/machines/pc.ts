@@ -45,7 +45,7 @@ const LOW_RAM_LIMIT = 0xe000_0000;
 const LOW_RAM_WHEN_MORE = 0xc000_0000;
 const ISA_BIOS_BYTES = 128 * KiB;
 const OPTION_ROM = { base: 0xc0000, bytes: 0x20000 } as const;
-const IRQ = { keyboard: 1, cascade: 2, sci: 9 } as const;
+const IRQ = { keyboard: 1, cascade: 2, sci: 9, coprocessor: 13 } as const;
 const SERIAL_PORTS = [
   { iobase: 0x3f8, irq: 4 },
   { iobase: 0x2f8, irq: 3 },
@@ -125,6 +125,8 @@ export class PcMachine extends Machine {
   private above4gBytes = 0;
   /** Two sources, the keyboard controller and port 92h, drive one gate. */
   private a20 = true;
+  /** IGNNE#. */
+  private ignoresCoprocessor = false;
 
   init(settings: MachineSettings): void {
     this.settings = settings as PcSettings;
@@ -260,14 +262,22 @@ export class PcMachine extends Machine {
   /** Port 80h takes diagnostic codes; F0h clears the coprocessor's error latch. Both read as ones. */
   private addStubPorts(): void {
     const { unattached, systemIo } = environment();
-    for (const [name, port] of [
-      ['ioport80', 0x80],
-      ['ioportF0', 0xf0],
+    for (const [name, port, ops] of [
+      ['ioport80', 0x80, FLOATING_PORT],
+      ['ioportF0', 0xf0, COPROCESSOR_PORT],
     ] as const)
-      systemIo.addSubregion(
-        port,
-        objectNewAs(MemoryRegion, 'memory-region').initIo(unattached, FLOATING_PORT, this, name, 1),
-      );
+      systemIo.addSubregion(port, objectNewAs(MemoryRegion, 'memory-region').initIo(unattached, ops, this, name, 1));
+  }
+
+  /** FERR#: an x87 exception while CR0.NE is clear. `isNew`: the unit had none before. */
+  coprocessorError(isNew: boolean): void {
+    if (isNew) this.ignoresCoprocessor = false;
+    if (!this.ignoresCoprocessor) this.isaBus.irq(IRQ.coprocessor).set(1);
+  }
+  /** A write to port F0h: the interrupt goes, and IGNNE# lets the unit run on until its exceptions are cleared. */
+  clearCoprocessorError(): void {
+    this.ignoresCoprocessor = true;
+    this.isaBus.irq(IRQ.coprocessor).set(0);
   }
 
   private createIdeAndPower(): void {
@@ -367,6 +377,11 @@ const FLOATING_PORT: MemoryRegionOps<PcMachine> = {
   impl: { max: 1 },
   read: () => 0xff,
   write() {},
+};
+
+const COPROCESSOR_PORT: MemoryRegionOps<PcMachine> = {
+  ...FLOATING_PORT,
+  write: (pc) => pc.clearCoprocessorError(),
 };
 
 export const pcMachineType = machineType({

@@ -455,6 +455,7 @@ function joinCpu(
       io: env.io as never,
       acknowledgeInterrupt: () => pc.acknowledgeInterrupt(),
       tscNow: () => env.clocks.virtual.now(),
+      ferr: (isNew) => pc.coprocessorError(isNew),
       smiAcknowledged: (isInSmm) => memory.setSmm(isInSmm),
       random: () => new DataView(host.randomBytes(4).slice().buffer).getUint32(0),
       tripleFault: () => {

@@ -6,15 +6,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ASSEMBLER, assemble, missingPrograms } from './assemble.ts';
 import { runGuest } from './board.ts';
 
-const GUESTS = join(import.meta.dirname, 'guests');
 const QEMU = 'qemu-system-x86_64';
 const folder = mkdtempSync(join(tmpdir(), 'guests-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const isThere = (program: string) => spawnSync(program, ['--version']).status === 0;
-const missing = ['as', 'ld', 'objcopy', QEMU].filter((program) => !isThere(program));
+const missing = missingPrograms([...ASSEMBLER, QEMU]);
 
 interface Departure {
   readonly why: string;
@@ -62,18 +61,6 @@ const CASES: { readonly name: string; readonly cpu?: string; readonly departures
   { name: 'fastcalls', departures: [] },
 ];
 
-function run(program: string, args: string[]): void {
-  const { status, stderr } = spawnSync(program, args, { cwd: folder, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${program}: ${stderr}`);
-}
-
-function assemble(name: string): string {
-  run('as', ['--32', '-I', GUESTS, '-o', `${name}.o`, join(GUESTS, `${name}.S`)]);
-  run('ld', ['-m', 'elf_i386', '-Ttext=0xf0000', '-e', '0xf0000', '-o', `${name}.elf`, `${name}.o`]);
-  run('objcopy', ['-O', 'binary', '-j', '.text', `${name}.elf`, `${name}.bin`]);
-  return join(folder, `${name}.bin`);
-}
-
 function runOnQemu(image: string, cpu: string): string {
   const log = `${image}.out`;
   const args = [
@@ -88,7 +75,7 @@ function runOnQemu(image: string, cpu: string): string {
 describe('guests see what they see on QEMU', () => {
   if (missing.length > 0) console.warn(`tests/cpu skipped: ${missing.join(', ')} not found`);
   it.skipIf(missing.length > 0).each(CASES)('$name', ({ name, cpu = 'qemu64', departures }) => {
-    const image = assemble(name);
+    const image = assemble(name, folder);
     const theirs = runOnQemu(image, cpu).split('\n');
     const { output, end } = runGuest(readFileSync(image), { cpu });
     expect(theirs.at(-2)).toBe('end');

@@ -56,8 +56,8 @@ export interface CpuBus {
   writeApicBase?(value: number): void;
   smiAcknowledged?(inSmm: boolean): void;
   tripleFault(): void;
-  /** FERR#: an unmasked x87 exception while CR0.NE is clear (IRQ 13 on a PC). */
-  ferr?(): void;
+  /** FERR#: an unmasked x87 exception while CR0.NE is clear (IRQ 13 on a PC). `isNew`: none was pending before. */
+  ferr?(isNew: boolean): void;
   haltedChanged?(halted: boolean): void;
   /** 32 random bits for RDRAND and RDSEED. */
   random?(): number;

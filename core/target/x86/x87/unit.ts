@@ -158,7 +158,7 @@ export class FloatUnit {
   }
   private pending(): boolean {
     if (this.state.cr0 & CR0.NE) raise(this.state, VECTOR.MF);
-    this.ctx.bus.ferr?.();
+    this.ctx.bus.ferr?.(false);
     return this.ctx.pauseForInterrupt();
   }
   private notePointers(op: number, segment: number, modrm: number, offset: number): void {
@@ -234,8 +234,9 @@ export class FloatUnit {
   }
   /** An unmasked exception is pending. */
   private signal(): void {
+    const isNew = !(this.u32[FSW]! & ES);
     this.u32[FSW] = this.u32[FSW]! | ES | BUSY;
-    if (!(this.state.cr0 & CR0.NE)) this.ctx.bus.ferr?.();
+    if (!(this.state.cr0 & CR0.NE)) this.ctx.bus.ferr?.(isNew);
   }
   /** The summary bit follows flags and masks after either was loaded. */
   refreshSummary(): void {
