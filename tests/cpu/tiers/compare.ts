@@ -1,0 +1,182 @@
+/** The same program on two CPUs, or twice on one: everything a guest could see must be the same. And, when it is not, the
+ *  shortest program for which it still is not. */
+import { FIELDS, type StateField } from '../../../core/target/x86/state.ts';
+import { Random } from '../../hostility/random.ts';
+import { generate } from './generate.ts';
+import { type Ending, type Guest, MODES, type World } from './guest.ts';
+import { listing, type Program } from './program.ts';
+import { LEGACY_TABLES, PAE_TABLES } from './world.ts';
+
+/** Fields that a guest can read, one way or the other. */
+const VISIBLE: readonly (keyof typeof FIELDS)[] = [
+  'gpr',
+  'rip',
+  'cr0',
+  'cr2',
+  'cr3',
+  'cr4',
+  'cpl',
+  'fpr',
+  'fpuControl',
+  'fpuStatus',
+  'fpuTop',
+  'fpuEmpty',
+  'fpuOpcode',
+  'fpuIpSelector',
+  'fpuDpSelector',
+  'fpuIp',
+  'fpuDp',
+  'mxcsr',
+  'dr',
+];
+
+/** How the second of the two runs: in how large slices, and anything else it wants set up. */
+export interface Way {
+  readonly name: string;
+  readonly guest: Guest;
+  /** Instructions to run before the outside world may look. */
+  slice(random: Random): number;
+}
+
+/** The world of a seed. */
+export function worldOf(seed: number): World {
+  const random = new Random(seed ^ 0x5eed);
+  return { mode: random.chance(0.75) ? 'user' : random.pick(MODES), pae: random.chance(0.3), portable: false };
+}
+
+function bytesOf(field: StateField, u8: Uint8Array): Uint8Array {
+  return u8.subarray(field.offset, field.offset + field.count * field.stride);
+}
+const hex = (n: number) => (n >>> 0).toString(16);
+
+/** What is different, or null. */
+function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | null {
+  const found: string[] = [];
+  if (endA.how !== endB.how) found.push(`ends by ${endA.how} and ${endB.how}`);
+  if (endA.executed !== endB.executed) found.push(`executed ${endA.executed} and ${endB.executed}`);
+  const [x, y] = [a.machine.cpu.state, b.machine.cpu.state];
+  for (const name of VISIBLE) {
+    const field = FIELDS[name];
+    const [p, q] = [bytesOf(field, x.u8), bytesOf(field, y.u8)];
+    if (Buffer.compare(p, q) !== 0)
+      found.push(`${name} ${Buffer.from(p).toString('hex')} and ${Buffer.from(q).toString('hex')}`);
+  }
+  for (let i = 0; i < 8; i++) {
+    const at = FIELDS.xmm.offset + i * 64;
+    const [p, q] = [x.u8.subarray(at, at + 16), y.u8.subarray(at, at + 16)];
+    if (Buffer.compare(p, q) !== 0)
+      found.push(`xmm${i} ${Buffer.from(p).toString('hex')} and ${Buffer.from(q).toString('hex')}`);
+  }
+  if (x.getEflags() !== y.getEflags()) found.push(`eflags ${hex(x.getEflags())} and ${hex(y.getEflags())}`);
+  x.segments.forEach((s, i) => {
+    const t = y.segments[i]!;
+    const show = (r: typeof s) => [r.selector, r.base, r.limit, r.flags].map(hex).join(':');
+    if (show(s) !== show(t)) found.push(`segment ${i} ${show(s)} and ${show(t)}`);
+  });
+  const [logA, logB] = [a.log(), b.log()];
+  const at = logA.findIndex((r, i) => JSON.stringify(r) !== JSON.stringify(logB[i]));
+  if (at >= 0 || logA.length !== logB.length) {
+    const show = (r: (typeof logA)[number] | undefined) =>
+      r
+        ? Object.entries(r)
+            .map(([k, v]) => `${k} ${hex(v)}`)
+            .join(' ')
+        : 'nothing';
+    const i = at < 0 ? logA.length : at;
+    found.push(`fault ${i}: ${show(logA[i])} and ${show(logB[i])}`);
+  }
+  const memory = firstDifference(a.machine.ram, b.machine.ram);
+  if (memory >= 0)
+    found.push(`memory at ${hex(memory)}: ${hex(a.machine.ram[memory]!)} and ${hex(b.machine.ram[memory]!)}`);
+  if (JSON.stringify(a.machine.mmio) !== JSON.stringify(b.machine.mmio)) found.push('writes to the device');
+  if (JSON.stringify(a.machine.writes) !== JSON.stringify(b.machine.writes)) found.push('writes to ports');
+  return found.length > 0 ? found.join('\n  ') : null;
+}
+
+function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  // Kernel, data and code; the rest is not mapped.
+  for (const [from, to] of [
+    [0, LEGACY_TABLES],
+    [LEGACY_TABLES, PAE_TABLES + 5 * 4096],
+    [0x10_0000, 0x10_f000],
+    [0x20_0000, 0x20_3000],
+  ] as const) {
+    const [p, q] = [a.subarray(from, to), b.subarray(from, to)];
+    if (Buffer.compare(p, q) !== 0) return from + p.findIndex((byte, i) => byte !== q[i]);
+  }
+  return -1;
+}
+
+export interface Comparison {
+  readonly difference: string | null;
+  readonly executed: number;
+  readonly faults: number;
+  readonly how: Ending['how'];
+}
+
+/** Runs the program both ways. A program that does not end in time says nothing. */
+export function compare(program: Program, world: World, first: Way, second: Way): Comparison {
+  const endings = [first, second].map((way) => {
+    const random = new Random(program.seed ^ 0x51ce);
+    way.guest.load(program, world);
+    return way.guest.run(() => way.slice(random));
+  });
+  const [a, b] = endings as [Ending, Ending];
+  const isOver = a.how !== 'budget' && b.how !== 'budget';
+  return {
+    difference: isOver ? differences(first.guest, second.guest, a, b) : null,
+    executed: a.executed,
+    faults: first.guest.log().length,
+    how: a.how,
+  };
+}
+
+/** Leaves items out as long as `fails` stays true: large runs first, then single ones. */
+export function shrink(program: Program, fails: (program: Program) => boolean): Program {
+  let best = program;
+  for (let size = best.items.length >> 1; size >= 1; size = size > 1 ? size >> 1 : 0) {
+    for (let at = 0; at < best.items.length; ) {
+      const items = [...best.items.slice(0, at), ...best.items.slice(at + size)];
+      if (items.length === best.items.length) break;
+      const smaller = { ...best, items };
+      if (fails(smaller)) best = smaller;
+      else at += size;
+    }
+    if (size === 1) break;
+  }
+  return best;
+}
+
+/** One seed: generate, compare, and report what fails as small as it gets. */
+export function tryWays(seed: number, first: Way, second: Way): Comparison {
+  const program = generate(seed, { portable: false });
+  const world = worldOf(seed);
+  const result = compare(program, world, first, second);
+  if (result.difference === null) return result;
+  const fails = (p: Program) => compare(p, world, first, second).difference !== null;
+  if (!fails(program))
+    throw new Error(`seed ${seed} (${JSON.stringify(world)}) failed once, and not again:\n  ${result.difference}`);
+  let small = program;
+  for (let before = -1; before !== small.items.length; ) {
+    before = small.items.length;
+    small = shrink(small, fails);
+  }
+  const { difference } = compare(small, world, first, second);
+  throw new Mismatch(
+    small,
+    world,
+    `${first.name} and ${second.name} differ, ${JSON.stringify(world)}\n${listing(small)}\n  ${difference}`,
+  );
+}
+
+/** Two ways that should agree did not. */
+export class Mismatch extends Error {
+  readonly program: Program;
+  readonly world: World;
+  constructor(program: Program, world: World, message: string) {
+    super(message);
+    this.name = 'Mismatch';
+    this.program = program;
+    this.world = world;
+  }
+}

@@ -1,0 +1,506 @@
+/** Makes random programs out of the encodings of the instruction definitions: whatever is defined is tried. */
+import { type Encoding, NO_PREFIX, parseEncoding } from '../../../core/target/x86/decode/encoding.ts';
+import { INSTRUCTIONS } from '../../../core/target/x86/semantics/index.ts';
+import { Random } from '../../hostility/random.ts';
+import { type Item, type Program, randomStart } from './program.ts';
+import { DATA, DATA_PAGES, FIRST_ESP, PAGE, PORTABLE, SELECTOR } from './world.ts';
+
+/** `portable`: only what the host does as well, to the bit. */
+export interface Flavour {
+  readonly portable: boolean;
+}
+
+/** Made by hand below, or never: control flow; what answers differently each time or changes the machine for good. */
+const BY_HAND =
+  /^(jmp|call|j[a-z]+$|ret|loop|iret|int$|int1|sys|rdrand|rdseed|rsm|invalid|tooLong|monitor|mwait|popf|movToSeg|popSeg|l[defgs]s$|lss|xsave|xrstor|xget|xset)/;
+/** The host answers differently, or it is the host's kernel's business. */
+const NOT_PORTABLE =
+  /^(hlt|cpuid|rd|wr|s[gil]dt|str|smsw|lmsw|l[gil]dt|ltr|ver[rw]|lar|lsl|arpl|movFromSeg|pushSeg|in|out|mov(To|From)[CD]r|cl[ti]|sti|wbinvd|rcp|rsqrt|f2xm1|fyl2x|fptan|fpatan|fsin|fcos|fnstenv|fldenv|fnsave|frstor|fxsave|fxrstor|clflush|salc|ldmxcsr|leave|enter|popa|xlat|stmxcsr)/;
+/** Reads or writes registers that are not operands. */
+const HIDDEN_REGISTERS =
+  /^(movs|cmps|stos|lods|scas|ins|outs|pusha|popa|enter|leave|cmpxchg8b|cpuid|rd|maskmov|xlat|aa|da|mul|imul1|div|idiv|cbw|cwd|cmpxchg|lahf|sahf|push|pop|salc|pcmp.str)/;
+const STRING = /^(movs|cmps|stos|lods|scas)$/;
+
+type Form = Encoding & { readonly isPortable: boolean };
+const FORMS: readonly Form[] = INSTRUCTIONS.filter((i) => !BY_HAND.test(i.name)).flatMap((i) =>
+  i.encodings.map((text) => ({ ...parseEncoding(i, text), isPortable: !NOT_PORTABLE.test(i.name) })),
+);
+const isVector = (f: Form) => f.operands.some((o) => 'PQTVWU'.includes(o.letter));
+const isX87 = (f: Form) => f.map === 0 && f.opcode >= 0xd8 && f.opcode <= 0xdf;
+const isSystem = (f: Form) =>
+  /^(hlt|cli|sti|in|out|cpuid|rd|wr|clts|s[gil]dt|str|l[gim]|lldt|ltr|smsw|ver|lar|lsl|arpl|mov(To|From)[CDS]|bound|ud|salc|into|clflush|pushSeg)/.test(
+    f.instruction.name,
+  );
+/** Each group as often as its weight says. */
+const GROUPS: readonly (readonly Form[])[] = (
+  [
+    [62, FORMS.filter((f) => !isVector(f) && !isX87(f) && !isSystem(f) && !STRING.test(f.instruction.name))],
+    [6, FORMS.filter((f) => STRING.test(f.instruction.name))],
+    [14, FORMS.filter(isVector)],
+    [10, FORMS.filter(isX87)],
+    [2, FORMS.filter(isSystem)],
+  ] as const
+).flatMap(([weight, forms]) => Array.from({ length: weight }, () => forms));
+
+/** Registers that memory operands like to go through. */
+const POINTERS = [3, 6, 7] as const;
+
+/** An address in one of the data pages, often near a page's end. */
+function pointer(random: Random, flavour: Flavour): number {
+  for (;;) {
+    const page = random.below(DATA_PAGES.length);
+    if (flavour.portable && !PORTABLE.has(DATA_PAGES[page]!) && random.chance(0.7)) continue;
+    const at = DATA + page * PAGE;
+    if (random.chance(0.12)) return at + PAGE - random.below(34);
+    if (random.chance(0.05)) return at + random.below(16);
+    return at + (random.below(PAGE - 256) & (random.chance(0.7) ? ~15 : ~0));
+  }
+}
+const word = (n: number) => [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24];
+const moveImmediate = (reg: number, value: number) => [0xb8 + reg, ...word(value)];
+
+class Generator {
+  readonly items: Item[] = [];
+  private readonly random: Random;
+  private readonly flavour: Flavour;
+  private labels = 0;
+  /** Labels that are still to be placed: after how many more items. */
+  private pending: { label: number; after: number }[] = [];
+  /** Loop counters in registers: nothing inside may write them. */
+  private readonly counters: number[] = [];
+  private readonly functions: number[] = [];
+  private room: number;
+  private depth = 0;
+
+  constructor(random: Random, flavour: Flavour, room: number) {
+    this.random = random;
+    this.flavour = flavour;
+    this.room = room;
+  }
+
+  generate(): void {
+    const { random } = this;
+    this.prelude();
+    for (let i = random.below(3); i > 0; i--) this.functions.push(this.labels++);
+    this.body(this.room);
+    this.placeAll();
+    const after = this.labels++;
+    if (this.functions.length > 0) this.branch([0xeb, 0], 1, 'rel8', after, 'jmp');
+    while (this.functions.length > 0) {
+      const label = this.functions.shift()!;
+      this.add({ what: 'function', bytes: [], label });
+      this.body(random.between(2, 8));
+      this.placeAll();
+      const isSmall = random.chance(0.2);
+      this.add({ what: 'ret', bytes: isSmall ? [0xc2, 0, 0] : [0xc3] });
+    }
+    this.add({ what: 'end', bytes: [], label: after });
+  }
+
+  /** Vector and x87 registers from memory. */
+  private prelude(): void {
+    const { random } = this;
+    for (let i = 0; i < 8; i++)
+      this.add({ what: 'movups', bytes: [0x0f, 0x10, 0x05 | (i << 3), ...word(DATA + random.below(64) * 16)] });
+    for (let i = random.below(5); i > 0; i--) {
+      const at = DATA + random.below(64) * 8;
+      this.add({
+        what: 'fld',
+        bytes: random
+          .pick([
+            [0xd9, 0x05],
+            [0xdd, 0x05],
+            [0xdb, 0x05],
+            [0xdf, 0x2d],
+          ])
+          .concat(word(at)),
+      });
+    }
+    if (random.chance(0.25))
+      this.loadFrom(
+        random.pick([0x3f80, 0x5f80, 0x7fa0, 0x1fbf, 0x9fc0, 0x1f00, 0x1fa0]),
+        [0x0f, 0xae, 0x15],
+        'ldmxcsr',
+      );
+    if (random.chance(0.25))
+      this.loadFrom(random.pick([0x27f, 0x07f, 0x37e, 0xf7f, 0x77f, 0x340, 0xb7b]), [0xd9, 0x2d], 'fldcw');
+  }
+  /** Puts a constant in memory and has it loaded from there. */
+  private loadFrom(value: number, opcode: readonly number[], what: string): void {
+    const at = word(DATA + 0x40);
+    this.add({ what, bytes: [0xc7, 0x05, ...at, ...word(value), ...opcode, ...at] });
+  }
+
+  private add(item: Item): void {
+    this.items.push(item);
+    this.pending = this.pending.filter((p) => {
+      if (p.after-- > 0) return true;
+      this.items.push({ what: 'label', bytes: [], label: p.label });
+      return false;
+    });
+  }
+  private placeAll(): void {
+    for (const { label } of this.pending) this.items.push({ what: 'label', bytes: [], label });
+    this.pending = [];
+  }
+  private branch(bytes: number[], at: number, kind: 'rel8' | 'rel32' | 'abs32', label: number, what: string): void {
+    this.add({ what, bytes, fix: { at, kind, label } });
+  }
+  private later(): number {
+    const label = this.labels++;
+    this.pending.push({ label, after: this.random.below(this.random.chance(0.8) ? 6 : 20) });
+    return label;
+  }
+
+  private body(count: number): void {
+    const { random } = this;
+    for (let i = 0; i < count && this.room > 0; i++, this.room--) {
+      const kind = random.below(100);
+      if (kind < 10) this.forward();
+      else if (kind < 15 && this.depth < 3) this.loop();
+      else if (kind < 18 && this.functions.length > 0) this.call();
+      else if (kind < 20) this.indirect();
+      else if (kind < 24) this.stack();
+      else if (kind < 28) this.point();
+      else if (kind < 29) this.rare();
+      else this.plain();
+    }
+  }
+
+  private forward(): void {
+    const { random } = this;
+    const condition = random.below(16);
+    const kind = random.below(20);
+    const label = this.later();
+    if (kind < 11) this.branch([0x70 + condition, 0], 1, 'rel8', label, 'jcc');
+    else if (kind < 15) this.branch([0x0f, 0x80 + condition, 0, 0, 0, 0], 2, 'rel32', label, 'jcc');
+    else if (kind < 17) this.branch([0xeb, 0], 1, 'rel8', label, 'jmp');
+    else if (kind < 18) this.branch([0xe9, 0, 0, 0, 0], 1, 'rel32', label, 'jmp');
+    else if (this.counters.includes(1)) this.branch([0xe3, 0], 1, 'rel8', label, 'jecxz');
+    else this.branch([random.pick([0xe0, 0xe1, 0xe2, 0xe3]), 0], 1, 'rel8', label, 'loop');
+  }
+
+  /** A loop with its own counter, in memory or in a register that the body leaves alone. */
+  private loop(): void {
+    const { random } = this;
+    const head = this.labels++;
+    const rounds = this.depth > 0 ? random.between(1, 5) : random.pick([1, 2, 3, 5, 9, 20, 60]);
+    const inRegister = random.chance(0.6);
+    const free = [5, 6, 7, 1].filter((r) => !this.counters.includes(r));
+    this.depth++;
+    if (inRegister && free.length > 0) {
+      const counter = random.pick(free);
+      this.placeAll(); // nobody jumps in behind the counter's back
+      this.add({ what: 'loop counter', bytes: moveImmediate(counter, rounds) });
+      this.counters.push(counter);
+      this.items.push({ what: 'head', bytes: [], label: head });
+      this.body(random.between(1, 7));
+      this.counters.pop();
+      if (counter === 1 && random.chance(0.5)) this.branch([0xe2, 0], 1, 'rel8', head, 'loop back');
+      else this.branch([0x48 + counter, 0x75, 0], 2, 'rel8', head, 'dec, loop back');
+    } else {
+      const at = word(FIRST_ESP + 0x600 + head * 4);
+      this.add({ what: 'loop counter', bytes: [0xc7, 0x05, ...at, ...word(rounds)] });
+      this.items.push({ what: 'head', bytes: [], label: head });
+      this.body(random.between(1, 7));
+      // Greater than zero: whoever jumps into the loop does not stay for long.
+      this.branch([0xff, 0x0d, ...at, 0x0f, 0x8f, 0, 0, 0, 0], 8, 'rel32', head, 'dec, loop back');
+    }
+    this.depth--;
+  }
+
+  private call(): void {
+    const { random } = this;
+    const label = random.pick(this.functions);
+    if (random.chance(0.75)) this.branch([0xe8, 0, 0, 0, 0], 1, 'rel32', label, 'call');
+    else {
+      const reg = this.freeRegister();
+      this.branch([0xb8 + reg, 0, 0, 0, 0, 0xff, 0xd0 + reg], 1, 'abs32', label, 'call reg');
+    }
+  }
+
+  private indirect(): void {
+    const { random } = this;
+    const label = this.later();
+    const kind = random.below(4);
+    const reg = this.freeRegister();
+    if (kind === 0) this.branch([0x68, 0, 0, 0, 0, 0xc3], 1, 'abs32', label, 'push, ret');
+    else if (kind === 1) {
+      const at = word(DATA + 8 * this.random.below(64));
+      this.branch([0xc7, 0x05, ...at, 0, 0, 0, 0, 0xff, 0x25, ...at], 6, 'abs32', label, 'jmp [mem]');
+    } else this.branch([0xb8 + reg, 0, 0, 0, 0, 0xff, 0xe0 + reg], 1, 'abs32', label, 'jmp reg');
+  }
+
+  private stack(): void {
+    const { random } = this;
+    const a = random.below(8);
+    const b = this.freeRegister();
+    const choice = random.below(6);
+    if (choice === 0) this.add({ what: 'push pop', bytes: [0x50 + a, 0x58 + b] });
+    else if (choice === 1) this.add({ what: 'pushf pop', bytes: [0x9c, 0x58 + b] });
+    else if (choice === 2) {
+      const keep = this.flavour.portable ? 0xcd5 : random.chance(0.1) ? 0x0024_7fd5 : 0x0024_4ed5;
+      this.add({ what: 'popf', bytes: [0x50 + a, 0x81, 0x24, 0x24, ...word(keep), 0x9d] });
+    } else if (choice === 3) {
+      const down = random.between(1, 16) * 4;
+      this.add({ what: 'sub esp', bytes: [0x83, 0xec, down] });
+      this.plain();
+      this.add({ what: 'add esp', bytes: random.chance(0.5) ? [0x83, 0xc4, down] : [0x8d, 0x64, 0x24, down] });
+    } else if (choice === 4 && this.counters.length === 0) {
+      this.add({ what: 'frame', bytes: [0x55, 0x89, 0xe5] });
+      this.plain();
+      this.add({ what: 'leave', bytes: random.chance(0.5) ? [0xc9] : [0x89, 0xec, 0x5d] });
+    } else
+      this.add({
+        what: 'pusha popa',
+        bytes: this.counters.length === 0 && random.chance(0.5) ? [0x66, 0x60, 0x66, 0x61] : [0x60, 0x61],
+      });
+  }
+
+  private point(): void {
+    const free = POINTERS.filter((r) => !this.counters.includes(r));
+    if (free.length === 0) {
+      this.plain();
+      return;
+    }
+    const reg = this.random.pick(free);
+    const isStep = this.random.chance(0.4);
+    if (isStep)
+      this.add({ what: 'step', bytes: [0x83, 0xc0 + reg, this.random.pick([1, 4, 4, 8, 16, 60, 0xfc, 0xf0])] });
+    else this.add({ what: 'point', bytes: moveImmediate(reg, pointer(this.random, this.flavour)) });
+  }
+
+  /** What only a kernel or a wicked program does. */
+  private rare(): void {
+    const { random } = this;
+    const kind = random.below(this.flavour.portable ? 3 : 9);
+    if (kind < 2) this.rewrite();
+    else if (kind === 2)
+      this.add({
+        what: 'int',
+        bytes: random.pick([[0xcc], [0xce], [0xcd, 3], [0xcd, 0x20 + random.below(64)], [0xf0, 0x90], [0x0f, 0x0b]]),
+      });
+    else this.segment(kind);
+  }
+
+  private segment(kind: number): void {
+    const { random } = this;
+    const selector = random.pick([
+      SELECTOR.userData,
+      SELECTOR.small,
+      SELECTOR.small,
+      SELECTOR.down,
+      0,
+      SELECTOR.userData16,
+      SELECTOR.kernelData,
+      SELECTOR.userCode,
+      random.below(0x10000),
+    ]);
+    const segment = random.pick([0, 0, 3, 3, 4, 5, 4, 5, 2]);
+    const reg = this.freeRegister();
+    if (kind < 7)
+      this.add({ what: 'mov seg', bytes: [...moveImmediate(reg, selector), 0x8e, 0xc0 | (segment << 3) | reg] });
+    else if (kind === 7) {
+      const label = this.later();
+      this.branch([0xea, 0, 0, 0, 0, SELECTOR.userCode, 0], 1, 'abs32', label, 'jmp far');
+    } else
+      this.add({
+        what: 'odd far',
+        bytes: random.pick([
+          [0xcb],
+          [0xcf],
+          [0xff, 0x2b],
+          [0xff, 0x1e],
+          [0x9a, ...word(random.value()), random.below(0x60), 0],
+          [0x0f, 0xb2, 0x23],
+          [0xc4, 0x06],
+          [0x0f, 0xb4, 0x03],
+          [0x07],
+          [0x1f],
+          [0x0f, 0xa1],
+          [0x0f, 0x34],
+          [0x0f, 0x05],
+        ]),
+      });
+  }
+
+  /** Changes the immediate of an instruction that comes soon, or that a loop has already run. */
+  private rewrite(): void {
+    const { random } = this;
+    const label = this.labels++;
+    const reg = this.freeRegister();
+    const isAhead = random.chance(0.6);
+    const victim: Item = { what: 'victim', bytes: moveImmediate(reg, random.value()), label };
+    if (!isAhead) this.add(victim);
+    const width = random.below(3);
+    const fix = { kind: 'abs32', label, add: 1 + (width === 0 ? random.below(4) : 0) } as const;
+    if (width === 0)
+      this.add({ what: 'rewrite', bytes: [0xc6, 0x05, 0, 0, 0, 0, random.below(256)], fix: { ...fix, at: 2 } });
+    else if (width === 1)
+      this.add({ what: 'rewrite', bytes: [0x89, 0x05 | (random.below(8) << 3), 0, 0, 0, 0], fix: { ...fix, at: 2 } });
+    else this.add({ what: 'rewrite', bytes: [0xff, 0x05, 0, 0, 0, 0], fix: { ...fix, at: 2 } });
+    if (!isAhead) return;
+    for (let i = random.below(4); i > 0; i--) this.plain();
+    this.add(victim);
+  }
+
+  private freeRegister(): number {
+    for (;;) {
+      const reg = this.random.pick([0, 0, 1, 2, 2, 5, 0, 1, 2]);
+      if (!this.counters.includes(reg)) return reg;
+    }
+  }
+
+  private plain(): void {
+    const { random, flavour } = this;
+    for (;;) {
+      const form = random.pick(random.pick(GROUPS));
+      if (flavour.portable && !form.isPortable) continue;
+      if (this.counters.length > 0 && HIDDEN_REGISTERS.test(form.instruction.name)) continue;
+      if (this.emit(form)) return;
+    }
+  }
+
+  /** A register for an operand: ESP hardly ever. */
+  private register(isByte: boolean): number {
+    const { random, counters, flavour } = this;
+    for (;;) {
+      const reg = random.below(8);
+      if (isByte ? counters.includes(reg & 3) : counters.includes(reg)) continue;
+      if (!isByte && reg === 4 && (flavour.portable || random.chance(0.95))) continue;
+      if ((isByte ? (reg & 3) === 3 : reg === 3 || reg >= 6) && random.chance(0.6)) continue;
+      return reg;
+    }
+  }
+
+  /** ModRM byte and what follows it for a memory operand; what must run before it. */
+  private memory(reg: number, used: readonly number[]): { before: number[]; bytes: number[] } {
+    const { random, flavour } = this;
+    const field = reg << 3;
+    const at = pointer(random, flavour);
+    if (random.chance(0.15)) return { before: [], bytes: [field | 5, ...word(at)] };
+    const stackRelative = random.chance(0.12);
+    if (stackRelative) return { before: [], bytes: [field | 0x44, 0x24, random.below(16) * 4] };
+    // Portable programs know where they point; the others often do.
+    const base = random.pick(POINTERS);
+    const isNew = !this.counters.includes(base) && !used.includes(base) && (flavour.portable || random.chance(0.35));
+    if (flavour.portable && !isNew) return { before: [], bytes: [field | 5, ...word(at)] };
+    const before = isNew ? moveImmediate(base, at) : [];
+    const shift = random.below(64) - 24;
+    const kind = random.below(8);
+    if (kind < 3) return { before, bytes: [field | base] };
+    if (kind < 5) return { before, bytes: [field | 0x40 | base, shift & 0xff] };
+    if (kind < 6 || flavour.portable) return { before, bytes: [field | 0x80 | base, ...word(shift)] };
+    const index = random.below(8);
+    const scale = random.below(4) << 6;
+    if (this.counters.includes(index) || random.chance(0.5)) {
+      const known = this.counters.length > 0 ? random.pick(this.counters) : index;
+      return { before, bytes: [field | 0x44, scale | (known << 3) | base, shift & 0xff] };
+    }
+    return { before, bytes: [field | 0x04, scale | (index << 3) | 5, ...word(at)] };
+  }
+
+  private emit(form: Form): boolean {
+    const { random, flavour, counters } = this;
+    const { instruction, operands } = form;
+    const { name } = instruction;
+    const prefixes: number[] = [];
+    const before: number[] = [];
+    const hasWide = operands.some((o) => o.width === 'v') || instruction.variants?.includes('opSize');
+    const isWord = hasWide && random.chance(0.2) && !(flavour.portable && /^(push|pop|enter|leave)/.test(name));
+    const isVectorForm = isVector(form);
+    if (isWord && form.prefix === 0) prefixes.push(0x66);
+    if (!flavour.portable && random.chance(0.02)) prefixes.push(0x67);
+    if (STRING.test(name)) {
+      if (random.chance(0.6)) {
+        prefixes.push(random.pick([0xf2, 0xf3]));
+        before.push(...moveImmediate(1, random.chance(0.9) ? random.below(24) : random.below(3000)));
+      }
+      before.push(...moveImmediate(6, pointer(random, flavour)), ...moveImmediate(7, pointer(random, flavour)));
+      if (random.chance(0.25)) before.push(0xfd);
+      else before.push(0xfc);
+    }
+    if (/^maskmov/.test(name)) before.push(...moveImmediate(7, pointer(random, flavour)));
+    if (/^i?div$/.test(name) && random.chance(0.7)) before.push(...(random.chance(0.5) ? [0x31, 0xd2] : [0x99]));
+    if (random.chance(flavour.portable ? 0.02 : 0.06))
+      prefixes.push(random.pick(flavour.portable ? [0x2e, 0x36, 0x3e, 0x26] : [0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65]));
+    const isByte = (letter: string, width: string) => width === 'b' && 'EGZR'.includes(letter);
+
+    const opcode: number[] = [];
+    if (form.prefix !== NO_PREFIX && form.prefix !== 0) prefixes.push(form.prefix);
+    if (form.map) opcode.push(0x0f);
+    if (form.map > 1) opcode.push(form.map === 2 ? 0x38 : 0x3a);
+    let low = form.span === 8 ? random.below(8) : random.below(form.span);
+    const tail: number[] = [];
+    let usesMemory = false;
+    if (form.hasModrm && form.modrm < 0) {
+      const g = operands.find((o) => o.letter === 'G');
+      const reg = form.digit >= 0 ? form.digit : g ? this.register(isByte('G', g.width)) : random.below(8);
+      const e = operands.find((o) => 'EFRN'.includes(o.letter));
+      const canBeMemory = form.mod !== 1 && operands.some((o) => 'EFMQW'.includes(o.letter) || o.letter === 'L');
+      usesMemory = canBeMemory && (form.mod === 0 || random.chance(0.45));
+      if (usesMemory) {
+        const isBitString = /^bt/.test(name) && g !== undefined;
+        if (isBitString) {
+          if (reg === 4 || counters.includes(reg)) return false;
+          before.push(...moveImmediate(reg, (random.below(512) - 256) >>> 0));
+        }
+        const m = this.memory(reg, isBitString ? [reg] : []);
+        before.push(...m.before);
+        tail.push(...m.bytes);
+        if (instruction.lockable && operands[0]!.letter !== 'G' && random.chance(0.1)) prefixes.unshift(0xf0);
+      } else {
+        const rm = e ? this.register(isByte('E', e.width)) : random.below(8);
+        tail.push(0xc0 | (reg << 3) | rm);
+      }
+    } else if (form.modrm >= 0) tail.push(form.modrm);
+    else if (form.span === 8) {
+      const z = operands.find((o) => o.letter === 'Z');
+      if (z) {
+        low = this.register(z.width === 'b');
+        if (name === 'pop' && low === 4 && flavour.portable) return false;
+      }
+    } else if (form.span === 7) low = this.register(false) % 7;
+    if (form.span === 7 && (counters.includes(low + 1) || (low === 3 && flavour.portable))) return false;
+    opcode.push(form.opcode + low);
+    for (const o of operands) {
+      if (o.letter === 'O') tail.push(...word(pointer(random, flavour)));
+      if (o.letter !== 'I' && o.letter !== 'sI') continue;
+      const size = o.letter === 'sI' || o.width === 'b' ? 1 : o.width === 'w' ? 2 : isWord ? 2 : 4;
+      const value = name === 'enter' ? random.below(4) * (size === 2 ? 4 : 1) : random.value();
+      tail.push(...word(value).slice(0, size));
+    }
+    if (
+      !isVectorForm &&
+      counters.length > 0 &&
+      operands.some((o) => ['AL', 'eAX', 'CL'].includes(o.letter)) &&
+      counters.includes(0)
+    )
+      return false;
+    const bytes = [...before, ...prefixes, ...opcode, ...tail];
+    // On the host undefined flags are what they are: a comparison with a constant defines them anew.
+    const undefinedFlags = instruction.undefinedFlags ?? '';
+    const isLogic = undefinedFlags === 'A' && /^(and|or|xor|test)$/.test(name);
+    if (flavour.portable && undefinedFlags !== '' && !isLogic) {
+      bytes.push(0x83, 0xf8 | random.below(8), random.below(256));
+      // 16-bit double shifts by more than 16 leave anything in the register.
+      if (/^sh[lr]d$/.test(name) && isWord) return false;
+    }
+    this.add({ what: `${name} (${form.text})`, bytes });
+    return true;
+  }
+}
+
+/** The program of a seed. */
+export function generate(seed: number, flavour: Flavour): Program {
+  const random = new Random(seed);
+  const regs = Array.from({ length: 8 }, (_, i) =>
+    (POINTERS as readonly number[]).includes(i) ? pointer(random, flavour) : random.value(),
+  );
+  regs[4] = FIRST_ESP;
+  const eflags = 0x202 | (random.u32() & 0x8d5);
+  const generator = new Generator(random, flavour, random.between(4, 60));
+  const start = randomStart(random);
+  generator.generate();
+  return { seed, regs, eflags, start, items: generator.items };
+}
