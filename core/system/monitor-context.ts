@@ -15,9 +15,10 @@ import type {
 import { checkBootOrder } from '../options/machine-boot.ts';
 import { objectCanonicalPath } from '../qom/object.ts';
 import { defineCpu, parseCpuOption } from '../target/x86/cpu-definition.ts';
+import { listInstructions } from '../target/x86/disassemble/listing.ts';
 import { CPU_MODEL_ALIASES, CPU_MODELS, cpuTypeName } from '../target/x86/models.ts';
 import { infoRegisters } from '../target/x86/registers-text.ts';
-import { CS, FIELDS } from '../target/x86/state.ts';
+import { CR0, CS, DESC, EFER, FIELDS } from '../target/x86/state.ts';
 import { UserError } from '../util/errors.ts';
 import type { JsonObject } from '../util/json.ts';
 import { setLogSink } from '../util/log.ts';
@@ -169,24 +170,34 @@ function guestAccess(system: System): GuestAccess {
     }
     return bytes;
   };
+  const readVirtual = (address: bigint, length: number): Uint8Array | null => {
+    if (!cpu || length > LARGEST_READ) return null;
+    // Page tables have no place for the upper half of an address; without them it is an address where nothing is.
+    const isPaged = (cpu.state.low(FIELDS.cr0) & CR0.PG) !== 0;
+    if (!isPaged && address + BigInt(length) > 1n << 32n) return null;
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const linear = Number(BigInt.asUintN(32, address + BigInt(done)));
+      const physical = cpu.translateDebug(linear);
+      if (physical === null) return null;
+      const count = Math.min(length - done, 4096 - (linear % 4096));
+      const part = readPhysical(BigInt(physical), count);
+      if (!part) return null;
+      bytes.set(part, done);
+      done += count;
+    }
+    return bytes;
+  };
   return {
     cpus,
     memoryBytes: env.arena.blocks.find((b) => b.name === 'pc.ram')?.bytes ?? 0,
     readPhysical,
-    readVirtual(_, address, length) {
-      if (!cpu || length > LARGEST_READ) return null;
-      const bytes = new Uint8Array(length);
-      for (let done = 0; done < length; ) {
-        const linear = Number(BigInt.asUintN(32, address + BigInt(done)));
-        const physical = cpu.translateDebug(linear);
-        if (physical === null) return null;
-        const count = Math.min(length - done, 4096 - (linear % 4096));
-        const part = readPhysical(BigInt(physical), count);
-        if (!part) return null;
-        bytes.set(part, done);
-        done += count;
-      }
-      return bytes;
+    readVirtual: (_, address, length) => readVirtual(address, length),
+    disassemble(_, address, count, isPhysical) {
+      const code = cpu?.state.segments[CS];
+      const isLong = cpu && cpu.state.efer & EFER.LMA && code!.flags & DESC.long;
+      const bits = isLong ? 64 : code && code.flags & DESC.big ? 32 : 16;
+      return listInstructions(address, count, bits, isPhysical ? readPhysical : readVirtual);
     },
     translate(_, address) {
       const physical = cpu?.translateDebug(Number(BigInt.asUintN(32, address)));

@@ -8,7 +8,7 @@ import { INSTRUCTIONS } from '../semantics/index.ts';
 import type { Instruction, Width } from '../semantics/ops.ts';
 import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
 import { buildMaps, type Decodable, type Encoding, encodingsOf, type OpcodeMap, SELECTOR } from './encoding.ts';
-import { IN_LONG_MODE_ONLY, isInLongMode, isStackSized, WIDE_FORMS } from './long-mode.ts';
+import { IN_LONG_MODE_ONLY, isInLongMode, type LongSize, longSizeOf, WIDE_FORMS } from './long-mode.ts';
 
 /** `base` of an address relative to the next instruction (64-bit code). */
 export const RIP_BASE = 16;
@@ -59,8 +59,8 @@ interface Compiled {
   readonly hasMemory: boolean;
   readonly isPop: boolean;
   readonly isMovToSeg: boolean;
-  /** 64-bit code: the operand size is 64 bits, or 16 where a prefix can make it so. */
-  readonly stackSize: 'none' | 'near' | 'stack';
+  /** 64-bit code: what the operand size is without being asked, or at most. */
+  readonly longSize: LongSize;
   /** What REX.W makes of it. */
   readonly wide: Compiled | null;
 }
@@ -141,7 +141,7 @@ function compile(encoding: Encoding<Decodable>, wide: Compiled | null = null): C
     hasMemory: operands.some((o) => 'EFMQW'.includes(o.letter)),
     isPop: name === 'pop',
     isMovToSeg: name === 'movToSeg',
-    stackSize: isStackSized(name),
+    longSize: longSizeOf(name),
     wide,
   };
 }
@@ -295,7 +295,9 @@ function decodeWith(
     return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
   if (bits === 64) {
     if (isWide && found.wide) found = found.wide;
-    if (found.stackSize !== 'none' && (opSize === 32 || found.stackSize === 'near')) opSize = 64;
+    if (found.longSize === 'port') {
+      if (opSize === 64) opSize = 32;
+    } else if (found.longSize !== 'plain' && (opSize === 32 || found.longSize === 'near')) opSize = 64;
   }
   const opIndex = opSize === 32 ? 2 : opSize === 16 ? 1 : 3;
 

@@ -33,7 +33,12 @@ export const WIDE_FORMS = [{ text: '0f c7 /1 Mq', name: 'cmpxchg16b', wide: '0f 
 
 const NEAR = /^(jmp|jmpE|call|callE|ret|retI|loop|loope|loopne|jcxz|jn?[obzsplbe]+)$/;
 const STACK = new Set(['push', 'pop', 'pushf', 'popf', 'enter', 'leave', 'pushSeg4', 'pushSeg5', 'popSeg4', 'popSeg5']);
-/** Instructions that work on 64 bits without REX.W; near branches ignore an operand-size prefix (as Intel's CPUs do). */
-export function isStackSized(name: string): 'none' | 'near' | 'stack' {
-  return NEAR.test(name) ? 'near' : STACK.has(name) ? 'stack' : 'none';
+const PORT = new Set(['inI', 'inDx', 'outI', 'outDx', 'ins', 'outs']);
+/** `near`: 64 bits whatever the prefixes say (near branches of Intel's CPUs); `stack`: 64 bits, or 16 with a prefix;
+ *  `port`: 32 bits at most. */
+export type LongSize = 'plain' | 'near' | 'stack' | 'port';
+/** The operand size in 64-bit code of an instruction without REX.W. */
+export function longSizeOf(name: string): LongSize {
+  if (PORT.has(name)) return 'port';
+  return NEAR.test(name) ? 'near' : STACK.has(name) ? 'stack' : 'plain';
 }
