@@ -86,6 +86,21 @@ describe('i8254', () => {
     expect(t.edges.map((e) => e.level)).toEqual([0, 1]);
     expect(t.edges[1]!.at).toBe(Math.ceil(21 * TICK));
   });
+  it('mode 4 strobes though the host pauses while the count is written', () => {
+    const t = timer();
+    t.out(0x43, 0x38);
+    const { time } = t.board;
+    const read = time.monotonicNs.bind(time);
+    time.monotonicNs = () => {
+      time.ns += 100_000; // each look at the clock comes 100 us after the one before
+      return read();
+    };
+    t.out(0x40, 20, 0);
+    time.monotonicNs = read;
+    t.edges.length = 0;
+    t.board.advance(1e6);
+    expect(t.edges.map((e) => e.level)).toEqual([0, 1]);
+  });
   it('counter 2 obeys its gate in every mode', () => {
     const t = timer();
     t.out(0x43, 0xb0); // mode 0, gate closed

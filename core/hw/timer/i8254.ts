@@ -193,9 +193,10 @@ export class I8254 extends IsaDevice<typeof PROPS, typeof STATE.fields> {
     const c = this.counter(index);
     if (c.bcd) c.count = fromBcd(value) || 10_000;
     else c.count = value || 0x10000;
+    const { now } = this;
     if (needsTrigger(c)) c.count_load_time = NOT_RUNNING;
-    else c.count_load_time = c.gate ? this.now : -2;
-    if (index === 0) this.updateIrq();
+    else c.count_load_time = c.gate ? now : -2;
+    if (index === 0) this.updateIrq(now);
   }
 
   writeControl(value: number): void {
@@ -308,10 +309,11 @@ export class I8254 extends IsaDevice<typeof PROPS, typeof STATE.fields> {
   private setIrq(level: number): void {
     this.irq.set(this.state.irq_disabled ? 0 : level);
   }
-  /** Puts OUT on the pin and arms the timer for its next change. */
-  private updateIrq(): void {
-    this.setIrq(this.outOf(this.counter(0)));
-    this.arm(this.now);
+  /** Puts OUT on the pin and arms the timer for its next change. All of it at one time: a host that pauses in between
+   *  must not make the change one that has passed. */
+  private updateIrq(now = this.now): void {
+    this.setIrq(this.outOf(this.counter(0), now));
+    this.arm(now);
   }
   private arm(from: number): void {
     const c = this.counter(0);
