@@ -131,10 +131,19 @@ export function compare(program: Program, world: World, first: Way, second: Way)
   };
 }
 
-/** Leaves items out as long as `fails` stays true: large runs first, then single ones. */
+/** Leaves items out as long as `fails` stays true, until none can be left out. */
 export function shrink(program: Program, fails: (program: Program) => boolean): Program {
   let best = program;
-  for (let size = best.items.length >> 1; size >= 1; size = size > 1 ? size >> 1 : 0) {
+  for (let before = -1; before !== best.items.length; ) {
+    before = best.items.length;
+    best = shrinkOnce(best, fails);
+  }
+  return best;
+}
+/** Large runs first, then single items. */
+function shrinkOnce(program: Program, fails: (program: Program) => boolean): Program {
+  let best = program;
+  for (let size = Math.max(1, best.items.length >> 1); size >= 1; size >>= 1) {
     for (let at = 0; at < best.items.length; ) {
       const items = [...best.items.slice(0, at), ...best.items.slice(at + size)];
       if (items.length === best.items.length) break;
@@ -142,7 +151,6 @@ export function shrink(program: Program, fails: (program: Program) => boolean): 
       if (fails(smaller)) best = smaller;
       else at += size;
     }
-    if (size === 1) break;
   }
   return best;
 }
@@ -156,11 +164,7 @@ export function tryWays(seed: number, first: Way, second: Way): Comparison {
   const fails = (p: Program) => compare(p, world, first, second).difference !== null;
   if (!fails(program))
     throw new Error(`seed ${seed} (${JSON.stringify(world)}) failed once, and not again:\n  ${result.difference}`);
-  let small = program;
-  for (let before = -1; before !== small.items.length; ) {
-    before = small.items.length;
-    small = shrink(small, fails);
-  }
+  const small = shrink(program, fails);
   const { difference } = compare(small, world, first, second);
   throw new Mismatch(
     small,

@@ -3,7 +3,7 @@ import { type Encoding, NO_PREFIX, parseEncoding } from '../../../core/target/x8
 import { INSTRUCTIONS } from '../../../core/target/x86/semantics/index.ts';
 import { Random } from '../../hostility/random.ts';
 import { type Item, type Program, randomStart } from './program.ts';
-import { DATA, DATA_PAGES, FIRST_ESP, PAGE, PORTABLE, SELECTOR } from './world.ts';
+import { COUNTERS, DATA, DATA_PAGES, FIRST_ESP, PAGE, PORTABLE, SELECTOR } from './world.ts';
 
 /** `portable`: only what the host does as well, to the bit. */
 export interface Flavour {
@@ -42,13 +42,15 @@ const GROUPS: readonly (readonly Form[])[] = (
   ] as const
 ).flatMap(([weight, forms]) => Array.from({ length: weight }, () => forms));
 
+/** Registers that count loops; gentle functions leave them alone. */
+const COUNTING = [5, 6, 7, 1];
 /** Registers that memory operands like to go through. */
 const POINTERS = [3, 6, 7] as const;
 
 /** An address in one of the data pages, often near a page's end. */
 function pointer(random: Random, flavour: Flavour): number {
   for (;;) {
-    const page = random.below(DATA_PAGES.length);
+    const page = random.below(DATA_PAGES.length - 2); // not the stack's upper page: loop counters are there
     if (flavour.portable && !PORTABLE.has(DATA_PAGES[page]!) && random.chance(0.7)) continue;
     const at = DATA + page * PAGE;
     if (random.chance(0.12)) return at + PAGE - random.below(34);
@@ -68,9 +70,11 @@ class Generator {
   private pending: { label: number; after: number }[] = [];
   /** Loop counters in registers: nothing inside may write them. */
   private readonly counters: number[] = [];
-  private readonly functions: number[] = [];
+  private readonly functions: { readonly label: number; readonly isGentle: boolean }[] = [];
   private room: number;
   private depth = 0;
+  /** In a function the stack must be what it was when it returns; a portable program cannot afford to miss. */
+  private inFunction = false;
 
   constructor(random: Random, flavour: Flavour, room: number) {
     this.random = random;
@@ -81,15 +85,19 @@ class Generator {
   generate(): void {
     const { random } = this;
     this.prelude();
-    for (let i = random.below(3); i > 0; i--) this.functions.push(this.labels++);
+    for (let i = random.below(3); i > 0; i--)
+      this.functions.push({ label: this.labels++, isGentle: random.chance(0.5) });
     this.body(this.room);
     this.placeAll();
     const after = this.labels++;
     if (this.functions.length > 0) this.branch([0xeb, 0], 1, 'rel8', after, 'jmp');
     while (this.functions.length > 0) {
-      const label = this.functions.shift()!;
+      const { label, isGentle } = this.functions.shift()!;
       this.add({ what: 'function', bytes: [], label });
+      this.inFunction = true;
+      this.counters.push(...(isGentle ? COUNTING : []));
       this.body(random.between(2, 8));
+      this.counters.length = 0;
       this.placeAll();
       const isSmall = random.chance(0.2);
       this.add({ what: 'ret', bytes: isSmall ? [0xc2, 0, 0] : [0xc3] });
@@ -118,7 +126,7 @@ class Generator {
     }
     if (random.chance(0.25))
       this.loadFrom(
-        random.pick([0x3f80, 0x5f80, 0x7fa0, 0x1fbf, 0x9fc0, 0x1f00, 0x1fa0]),
+        random.pick([0x3f80, 0x5f80, 0x7fa0, 0x1fbf, 0x9fc0, 0x1f00, 0x0f80, 0x1d80, 0]),
         [0x0f, 0xae, 0x15],
         'ldmxcsr',
       );
@@ -186,7 +194,7 @@ class Generator {
     const head = this.labels++;
     const rounds = this.depth > 0 ? random.between(1, 5) : random.pick([1, 2, 3, 5, 9, 20, 60]);
     const inRegister = random.chance(0.6);
-    const free = [5, 6, 7, 1].filter((r) => !this.counters.includes(r));
+    const free = COUNTING.filter((r) => !this.counters.includes(r));
     this.depth++;
     if (inRegister && free.length > 0) {
       const counter = random.pick(free);
@@ -199,7 +207,7 @@ class Generator {
       if (counter === 1 && random.chance(0.5)) this.branch([0xe2, 0], 1, 'rel8', head, 'loop back');
       else this.branch([0x48 + counter, 0x75, 0], 2, 'rel8', head, 'dec, loop back');
     } else {
-      const at = word(FIRST_ESP + 0x600 + head * 4);
+      const at = word(COUNTERS + head * 4);
       this.add({ what: 'loop counter', bytes: [0xc7, 0x05, ...at, ...word(rounds)] });
       this.items.push({ what: 'head', bytes: [], label: head });
       this.body(random.between(1, 7));
@@ -211,7 +219,12 @@ class Generator {
 
   private call(): void {
     const { random } = this;
-    const label = random.pick(this.functions);
+    const callable = this.functions.filter((f) => f.isGentle || this.counters.length === 0);
+    if (callable.length === 0) {
+      this.plain();
+      return;
+    }
+    const { label } = random.pick(callable);
     if (random.chance(0.75)) this.branch([0xe8, 0, 0, 0, 0], 1, 'rel32', label, 'call');
     else {
       const reg = this.freeRegister();
@@ -246,7 +259,7 @@ class Generator {
       this.add({ what: 'sub esp', bytes: [0x83, 0xec, down] });
       this.plain();
       this.add({ what: 'add esp', bytes: random.chance(0.5) ? [0x83, 0xc4, down] : [0x8d, 0x64, 0x24, down] });
-    } else if (choice === 4 && this.counters.length === 0) {
+    } else if (choice === 4 && this.counters.length === 0 && !this.flavour.portable) {
       this.add({ what: 'frame', bytes: [0x55, 0x89, 0xe5] });
       this.plain();
       this.add({ what: 'leave', bytes: random.chance(0.5) ? [0xc9] : [0x89, 0xec, 0x5d] });
@@ -356,6 +369,7 @@ class Generator {
     for (;;) {
       const form = random.pick(random.pick(GROUPS));
       if (flavour.portable && !form.isPortable) continue;
+      if (flavour.portable && this.inFunction && /^(push|pop)/.test(form.instruction.name)) continue;
       if (this.counters.length > 0 && HIDDEN_REGISTERS.test(form.instruction.name)) continue;
       if (this.emit(form)) return;
     }
@@ -416,10 +430,14 @@ class Generator {
         prefixes.push(random.pick([0xf2, 0xf3]));
         before.push(...moveImmediate(1, random.chance(0.9) ? random.below(24) : random.below(3000)));
       }
-      before.push(...moveImmediate(6, pointer(random, flavour)), ...moveImmediate(7, pointer(random, flavour)));
+      // Which of two bad operands of CMPS faults first is each maker's own.
+      const source = flavour.portable && name === 'cmps' ? DATA + random.below(PAGE) : pointer(random, flavour);
+      before.push(...moveImmediate(6, source), ...moveImmediate(7, pointer(random, flavour)));
       if (random.chance(0.25)) before.push(0xfd);
       else before.push(0xfc);
     }
+    // Whether an unwanted byte faults is each maker's own.
+    if (flavour.portable && /^maskmov/.test(name)) return false;
     if (/^maskmov/.test(name)) before.push(...moveImmediate(7, pointer(random, flavour)));
     if (/^i?div$/.test(name) && random.chance(0.7)) before.push(...(random.chance(0.5) ? [0x31, 0xd2] : [0x99]));
     if (random.chance(flavour.portable ? 0.02 : 0.06))
@@ -439,6 +457,9 @@ class Generator {
       const e = operands.find((o) => 'EFRN'.includes(o.letter));
       const canBeMemory = form.mod !== 1 && operands.some((o) => 'EFMQW'.includes(o.letter) || o.letter === 'L');
       usesMemory = canBeMemory && (form.mod === 0 || random.chance(0.45));
+      // Makers differ in whether SHA's operands must be aligned, and when CVTPI2PS and its like switch to MMX.
+      if (flavour.portable && ((usesMemory && /^sha[12]|^cvtpi2p/.test(name)) || /^cvtt?p[sd]2pi/.test(name)))
+        return false;
       if (usesMemory) {
         const isBitString = /^bt/.test(name) && g !== undefined;
         if (isBitString) {

@@ -6,6 +6,7 @@ import { assemble, type Program } from './program.ts';
 import {
   CODE,
   CODE_BYTES,
+  COUNTERS,
   DATA,
   DATA_PAGES,
   DEVICE,
@@ -291,7 +292,7 @@ function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }
 
-const DATA_SEEDS = 16;
+export const DATA_SEEDS = 16;
 const dataBySeed: (readonly (readonly [number, Uint8Array])[] | undefined)[] = [];
 /** All data pages with contents, by physical address. */
 function dataPages(seed: number): readonly (readonly [number, Uint8Array])[] {
@@ -334,5 +335,7 @@ export function dataPage(seed: number, page: number): Uint8Array {
     if (kind === 6)
       new Uint16Array(words.buffer, i * 4 + 8, 1)[0] = 0x3fff - random.below(3) + 0x8000 * random.below(2);
   }
+  // Loop counters begin at zero, for those who jump into a loop.
+  if (DATA + page * PAGE === COUNTERS - (COUNTERS % PAGE)) words.fill(0, (COUNTERS % PAGE) / 4);
   return new Uint8Array(words.buffer);
 }

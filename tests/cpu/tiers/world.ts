@@ -31,6 +31,8 @@ export const DATA_PAGES = [
 export const PORTABLE = new Set(['own', 'readOnly', 'swapped']);
 export const STACK_TOP = DATA + 14 * PAGE;
 export const FIRST_ESP = STACK_TOP - 0x800;
+/** Loop counters, above what the stack needs. */
+export const COUNTERS = STACK_TOP - 0x200;
 
 /** The kernel's things: physical addresses, mapped one to one, not for users. */
 export const GDT = 0x800;

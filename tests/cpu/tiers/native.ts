@@ -1,0 +1,205 @@
+/** Random programs on the host CPU, and whether ours comes to the same. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FIELDS } from '../../../core/target/x86/state.ts';
+import { Mismatch, shrink } from './compare.ts';
+import { generate } from './generate.ts';
+import { DATA_SEEDS, dataPage, type Guest, type LogRecord, type World } from './guest.ts';
+import { assemble, listing, type Program } from './program.ts';
+import { CODE, CODE_BYTES, DATA, DATA_PAGES, KERNEL_STACK, PAGE, PORTABLE } from './world.ts';
+
+/** The guest's world when it is compared with the host. */
+export const HOST_WORLD: World = { mode: 'user', pae: true, portable: true };
+const PAGES = DATA_PAGES.flatMap((kind, index) => (PORTABLE.has(kind) ? [{ kind, index }] : []));
+const MAX_PAGES = 16;
+const OUTPUT = 16 * 4 + 80 + 128 + (MAX_PAGES + 1) * 4;
+const RECORD = 20;
+/** O S Z A C P and DF. */
+const FLAGS = 0xcd5;
+
+export interface HostOutcome {
+  readonly isOver: boolean;
+  readonly regs: readonly number[];
+  readonly eip: number;
+  readonly eflags: number;
+  readonly fpu: readonly [control: number, status: number, empty: number];
+  readonly mxcsr: number;
+  readonly st: Uint8Array;
+  readonly xmm: Uint8Array;
+  readonly pages: readonly number[];
+  readonly code: number;
+  readonly log: readonly LogRecord[];
+}
+
+/** The host as one more CPU. `null` from `open` where 32-bit programs cannot be built or run. */
+export class Host {
+  private readonly folder: string;
+  private readonly program: string;
+  private readonly preamble: Uint8Array;
+
+  private constructor(folder: string, program: string) {
+    this.folder = folder;
+    this.program = program;
+    const head = Uint32Array.from([
+      PAGES.length,
+      DATA_SEEDS,
+      ...PAGES.flatMap((p) => [p.index, p.kind === 'readOnly' ? 0 : 1]),
+    ]);
+    const fillings = Array.from({ length: DATA_SEEDS }, (_, seed) =>
+      PAGES.map((p) => dataPage(seed, p.kind === 'swapped' ? p.index ^ 1 : p.index)),
+    ).flat();
+    this.preamble = Buffer.concat([Buffer.from(head.buffer), ...fillings]);
+  }
+
+  static open(): Host | null {
+    const folder = mkdtempSync(join(tmpdir(), 'tiers-'));
+    const program = join(folder, 'native');
+    const source = join(import.meta.dirname, 'native.c');
+    const built = spawnSync('gcc', ['-m32', '-static', '-O1', '-w', '-mno-sse', '-o', program, source]);
+    const host = new Host(folder, program);
+    if (built.status === 0 && spawnSync(program, { input: host.preamble }).status === 0) return host;
+    host.close();
+    return null;
+  }
+  close(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  run(programs: readonly Program[]): HostOutcome[] {
+    const parts: Uint8Array[] = [this.preamble];
+    for (const program of programs) {
+      const { start, code, next } = assemble(program);
+      let end = CODE_BYTES;
+      while (end > start && code[end - 1] === 0) end--;
+      const head = [...program.regs, program.eflags, program.seed % DATA_SEEDS, start, end - start];
+      parts.push(
+        Buffer.from(Uint32Array.from(head).buffer),
+        code.subarray(start, end),
+        Buffer.from(next.slice(start, end).buffer),
+      );
+    }
+    const { status, signal, stdout } = spawnSync(this.program, { input: Buffer.concat(parts), maxBuffer: 1 << 30 });
+    if (status !== 0) throw new Error(`the program on the host ended with ${status} ${signal}`);
+    const view = new DataView(stdout.buffer, stdout.byteOffset, stdout.length);
+    let at = 0;
+    return programs.map(() => {
+      const word = (i: number) => view.getUint32(at + i * 4, true);
+      const records = word(1);
+      const tags = word(14);
+      let empty = 0;
+      for (let r = 0; r < 8; r++) if (((tags >> (2 * r)) & 3) === 3) empty |= 1 << r;
+      const vectors = at + 64;
+      const outcome: HostOutcome = {
+        isOver: word(0) === 0,
+        regs: Array.from({ length: 8 }, (_, i) => word(2 + i)),
+        eip: word(10),
+        eflags: word(11),
+        fpu: [word(12), word(13), empty],
+        mxcsr: word(15),
+        st: stdout.subarray(vectors, vectors + 80),
+        xmm: stdout.subarray(vectors + 80, vectors + 208),
+        pages: PAGES.map((_, i) => view.getUint32(vectors + 208 + i * 4, true)),
+        code: view.getUint32(vectors + 208 + MAX_PAGES * 4, true),
+        log: Array.from({ length: records }, (_, i) => {
+          const record = at + OUTPUT + i * RECORD;
+          const [vector, error, eip, eflags, cr2] = [0, 4, 8, 12, 16].map((o) => view.getUint32(record + o, true)) as [
+            number,
+            number,
+            number,
+            number,
+            number,
+          ];
+          return { vector, error, eip, eflags, cr2 };
+        }),
+      };
+      at += OUTPUT + records * RECORD;
+      return outcome;
+    });
+  }
+}
+
+function hash(bytes: Uint8Array): number {
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  let h = 1;
+  for (const word of words) h = (Math.imul(h, 31) + word) | 0;
+  return h >>> 0;
+}
+
+const hex = (n: number) => (n >>> 0).toString(16);
+function show({ vector, error, eip, eflags, cr2 }: LogRecord): string {
+  const code = vector === 14 || vector === 13 ? ` code ${hex(error)}` : '';
+  return `${vector}${code} at ${hex(eip)} flags ${hex(eflags & FLAGS)}${vector === 14 ? ` address ${hex(cr2)}` : ''}`;
+}
+
+/** What our CPU made of the program and the host did not, or null. */
+export function differsFromHost(program: Program, host: HostOutcome, guest: Guest): string | null {
+  if (!host.isOver) return null;
+  guest.load(program, HOST_WORLD);
+  if (guest.run(() => 1000).how !== 'halted') return null;
+  const { machine } = guest;
+  const { state } = machine.cpu;
+  const { ram, view } = machine;
+  const found: string[] = [];
+  const expectSame = (what: string, theirs: string, ours: string) => {
+    if (theirs !== ours) found.push(`${what}: ${theirs} on the host, here ${ours}`);
+  };
+  const log = guest.log();
+  const at = host.log.findIndex((r, i) => !log[i] || show(r) !== show(log[i]));
+  if (at >= 0) expectSame(`fault ${at}`, show(host.log[at]!), log[at] ? show(log[at]) : 'none');
+  else expectSame('faults', String(host.log.length), String(log.length));
+  for (let i = 0; i < 8; i++) {
+    const ours = i === 4 ? view.getUint32(KERNEL_STACK - 8, true) : state.reg32(i);
+    expectSame(`register ${i}`, hex(host.regs[i]!), hex(ours));
+  }
+  expectSame('eip', hex(host.eip), hex(view.getUint32(KERNEL_STACK - 20, true)));
+  expectSame('eflags', hex(host.eflags & FLAGS), hex(view.getUint32(KERNEL_STACK - 12, true) & FLAGS));
+  const top = state.low(FIELDS.fpuTop) & 7;
+  const status = (state.low(FIELDS.fpuStatus) & 0xc7ff) | (top << 11);
+  const fpu = [state.low(FIELDS.fpuControl), status, state.low(FIELDS.fpuEmpty)] as const;
+  // FLD of an empty register on to a full one: C1 tells which of the two errors came first, and makers differ.
+  const units = ([control, word, empty]: HostOutcome['fpu']) =>
+    [control, word & 0x40 ? word & ~0x200 : word, empty].map(hex).join(' ');
+  expectSame('x87 control, status, empty', units(host.fpu), units(fpu));
+  expectSame('mxcsr', hex(host.mxcsr), hex(state.low(FIELDS.mxcsr)));
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+  for (let i = 0; i < 8; i++) {
+    const physical = FIELDS.fpr.offset + ((top + i) & 7) * 16;
+    expectSame(`st${i}`, text(host.st.subarray(i * 10, i * 10 + 10)), text(state.u8.subarray(physical, physical + 10)));
+    const xmm = FIELDS.xmm.offset + i * 64;
+    expectSame(`xmm${i}`, text(host.xmm.subarray(i * 16, i * 16 + 16)), text(state.u8.subarray(xmm, xmm + 16)));
+  }
+  PAGES.forEach((p, i) => {
+    const physical = DATA + (p.kind === 'swapped' ? p.index ^ 1 : p.index) * PAGE;
+    expectSame(`page ${p.index}`, hex(host.pages[i]!), hex(hash(ram.subarray(physical, physical + PAGE))));
+  });
+  expectSame('code', hex(host.code), hex(hash(ram.subarray(CODE, CODE + CODE_BYTES))));
+  return found.length > 0 ? found.join('\n  ') : null;
+}
+
+/** Runs `count` programs from seed `first` on both. @throws Mismatch, reduced */
+export function tryOnHost(
+  host: Host,
+  guest: Guest,
+  first: number,
+  count: number,
+): { readonly faults: number; readonly over: number } {
+  const programs = Array.from({ length: count }, (_, i) => generate(first + i, { portable: true }));
+  const outcomes = host.run(programs);
+  let faults = 0;
+  let over = 0;
+  programs.forEach((program, i) => {
+    const outcome = outcomes[i]!;
+    faults += outcome.log.length;
+    if (outcome.isOver) over++;
+    const difference = differsFromHost(program, outcome, guest);
+    if (difference === null) return;
+    const fails = (p: Program) => differsFromHost(p, host.run([p])[0]!, guest) !== null;
+    if (!fails(program)) throw new Error(`seed ${program.seed} failed once, and not again:\n  ${difference}`);
+    const small = shrink(program, fails);
+    const what = differsFromHost(small, host.run([small])[0]!, guest);
+    throw new Mismatch(small, HOST_WORLD, `the host and ours differ\n${listing(small)}\n  ${what}`);
+  });
+  return { faults, over };
+}
