@@ -1,7 +1,8 @@
 /** A bare machine for tests and benchmarks: flat RAM, nothing else. */
 import { CR0, CS, DESC } from '../../target/x86/state.ts';
 import type { AddressSpace, CpuBus, RamArena } from '../../target/x86/system-ops.ts';
-import { X86Cpu } from './cpu.ts';
+import { X86Cpu, type X86CpuOptions } from './cpu.ts';
+import { JIT_DEFAULTS, type JitMode } from './jit/jit.ts';
 
 const FLAT = DESC.present | DESC.s | DESC.writable | DESC.accessed | DESC.big | DESC.granularity;
 
@@ -19,8 +20,13 @@ export interface BareMachine {
   vector: number;
 }
 
+/** TCG_JIT=off|on|always: the tier that tests run in that do not say. */
+function testedMode(): JitMode {
+  const said = process.env.TCG_JIT;
+  return said === 'on' || said === 'always' || said === 'off' ? said : JIT_DEFAULTS.mode;
+}
 /** `ramBytes` of RAM at 0; what lies above is a device that records writes and reads as 0x5a bytes. */
-export function bareMachine(ramBytes = 1 << 20): BareMachine {
+export function bareMachine(ramBytes = 1 << 20, options: { jit?: JitMode } = {}): BareMachine {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   let bytes = new Uint8Array(memory.buffer);
   let next = 4096;
@@ -90,7 +96,7 @@ export function bareMachine(ramBytes = 1 << 20): BareMachine {
     },
     log: () => {},
   };
-  const cpu = new X86Cpu(bus);
+  const cpu = new X86Cpu(bus, { jit: { ...JIT_DEFAULTS, mode: options.jit ?? testedMode() } });
   return Object.assign(machine, {
     cpu,
     bus,
