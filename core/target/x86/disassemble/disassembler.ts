@@ -19,6 +19,8 @@ const STRINGS = new Set(['movs', 'cmps', 'stos', 'lods', 'scas', 'ins', 'outs'])
 const SECOND_COPIES = new Set(['dc /2', 'dc /3', 'de /2', 'dd /1', 'df /1']);
 /** Their 16-bit register source is written as the whole register. */
 const WIDER = new Set(['lar', 'lsl', 'movToSeg', 'pinsrw', 'pinsrwMmx']);
+/** XMM0 is an operand that the encoding does not name. */
+const MASKED = new Set(['pblendvb', 'blendvps', 'blendvpd', 'sha256rnds2']);
 /** F2 before these is the BND prefix. */
 const BRANCH = /^(jmpE?|callE?|retf?I?|jn?[obzsplbe]+)$/;
 /** Immediates of these are shown without sign. */
@@ -94,6 +96,10 @@ function isAbsolute64(d: LongDecoded): boolean {
   if (last.text === 'Iv') return d.opSize === 64;
   return d.addrSize === 64 && d.encoding!.operands.some((o) => o.letter === 'O');
 }
+function isWideVector(d: LongDecoded): boolean {
+  const { operands } = d.encoding!;
+  return operands.some((o, i) => o.text.endsWith('y') && d.operands[i]!.width === 64);
+}
 function withSuffix(pattern: string, d: LongDecoded, bits: number): string {
   const { name } = d.instruction;
   const width = (SECOND.has(name) ? d.operands[1] : d.operands[0])?.width ?? d.opSize;
@@ -102,7 +108,11 @@ function withSuffix(pattern: string, d: LongDecoded, bits: number): string {
   if (name === 'jcxz') return { 16: 'jcxz', 32: 'jecxz', 64: 'jrcxz' }[d.addrSize];
   if (name === 'movToSeg' && !d.memory) return `mov${SUFFIX[d.opSize]}`;
   if (name === 'rol' && d.encoding!.opcode === 0xd1 && !d.memory) return 'rol';
-  if (/^cvtsi2s[sd]$/.test(name) && d.memory) return `${name}${SUFFIX[d.operands[1]!.width]}`;
+  if (name === 'lgs' && d.opSize === 64) return name;
+  if (/^fx(save|rstor)$/.test(name) && d.opSize === 64) return `${name}64`;
+  // MOVD, PINSRD and PEXTRD of 64 bits.
+  if (/^(mov|pinsr|pextr)d$/.test(pattern) && isWideVector(d)) return `${pattern.slice(0, -1)}q`;
+  if (/^cvtsi2s[sd]$/.test(name)) return `${name}${SUFFIX[d.operands[1]!.width]}`;
   if (name === 'mov' && isAbsolute64(d)) return `movabs${SUFFIX[width]}`;
   if (/^[sl][gi]dt$/.test(name) && bits === 64) return `${name}q`;
   if (name === 'sysret') return d.opSize === 64 ? 'sysretq' : 'sysretl';
@@ -121,11 +131,12 @@ function operandTexts(d: LongDecoded, prefixes: Prefixes, address: bigint, bits:
   const { name } = instruction;
   if (STRINGS.has(name)) return stringOperands(d, prefixes.segment, bits);
   if (name === 'jmpFar' || name === 'callFar') {
-    const [offset, selector] = d.operands.map((o) => number(BigInt.asUintN(o.width, BigInt(o.value))));
-    return [`$${selector}:$${offset}`];
+    const [offset, selector] = d.operands.map((o) => BigInt.asUintN(o.width, BigInt(o.value)).toString(16));
+    return [`$0x${selector}:$0x${offset}`];
   }
   if (name === 'xchg' && encoding!.opcode === 0x91) return d.operands.map(registerName);
   if (name === 'ud0') return [];
+  if (name === 'fnstswAx') return ['%ax'];
   if (/^(push|pop)Seg/.test(name)) return [`%${segmentRegister(Number(name.at(-1)))}`];
   const texts: string[] = [];
   const isNamed = /^cmp[ps][sd]$/.test(name) && d.operands[2]!.value < 8;
@@ -139,6 +150,7 @@ function operandTexts(d: LongDecoded, prefixes: Prefixes, address: bigint, bits:
   // Ten is what AAM and AAD are for.
   if ((name === 'aam' || name === 'aad') && d.operands[0]!.value === 10) return [];
   if (INDIRECT.has(name)) return [`*${texts[0]}`];
+  if (MASKED.has(name)) texts.push('%xmm0');
   return texts.reverse();
 }
 
@@ -188,7 +200,12 @@ function operandText(
 }
 /** A 16-bit source that is written with the name of the operand size. */
 function wordAsOperand(d: LongDecoded, o: DecodedOperand): DecodedOperand {
-  return { ...o, width: d.instruction.name.startsWith('pinsrw') ? 32 : d.opSize };
+  return { ...o, width: widthOfWord(d) };
+}
+function widthOfWord(d: LongDecoded): 16 | 32 | 64 {
+  const { name } = d.instruction;
+  if (name.startsWith('pinsrw')) return 32;
+  return name === 'movToSeg' || d.opSize === 16 ? d.opSize : 32;
 }
 function immediateText(d: LongDecoded, o: DecodedOperand, code: OperandCode): string {
   if (code.text === 'Iv' && o.width === 64) return number((BigInt(d.high >>> 0) << 32n) | BigInt(o.value >>> 0));

@@ -53,7 +53,7 @@ export const ARITH = [
   ...(['adcx', 'adox'] as const).map((name) =>
     instruction({
       name,
-      encodings: [`${name === 'adcx' ? '66' : 'f3'} 0f 38 f6 Gd,Ed`],
+      encodings: [`${name === 'adcx' ? '66' : 'f3'} 0f 38 f6 Gy,Ey`],
       readsFlags: name === 'adcx' ? 'C' : 'O',
       writesFlags: name === 'adcx' ? 'C' : 'O',
       semantics: (o, dst, src) => {
