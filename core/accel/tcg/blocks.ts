@@ -27,6 +27,12 @@ export interface Block {
   readonly length: number;
   readonly second: number;
   isValid: boolean;
+  /** Compiled regions that contain it. */
+  regions: Set<CompiledRegion> | null;
+}
+/** What a block has to undo when its code changes. */
+export interface CompiledRegion {
+  release(): void;
 }
 
 /** Finds the handler number of a form, making the handler if need be. */
@@ -82,6 +88,11 @@ export class BlockCache {
   generation = 0;
   decoded = 0;
   onPageWithCode: (arenaOffset: number) => void = () => {};
+  /** Called before everything is dropped. */
+  onClear: () => void = () => {};
+  /** Runs of a block until it is worth compiling; 0: never. */
+  threshold = 0;
+  private readonly byRecord = new Map<number, Block>();
   /** The instructions that the CPU's model has; all of them without it. */
   maps: OpcodeMaps | undefined;
 
@@ -100,8 +111,28 @@ export class BlockCache {
     return this.blocks.get(start * MODE_SHIFT + mode);
   }
 
+  /** The block that begins with this record, if it counts its runs. */
+  blockAt(record: number): Block | undefined {
+    return this.byRecord.get(record);
+  }
+  /** Runs so far of a block that counts them. */
+  runs(block: Block): number {
+    return this.threshold - (this.word(block.record, RECORD.imm) | 0);
+  }
+  /** Lets the first record of a block do something else than count. */
+  setEntry(block: Block, handler: number): void {
+    this.u16[(block.record - this.pool) >>> 1] = handler;
+  }
+  /** Counts again from the start. */
+  resetEntry(block: Block): void {
+    this.setEntry(block, special.enter);
+    this.setWord(block.record + RECORD.imm, this.threshold);
+  }
+
   /** Drops every block. */
   clear(): void {
+    this.onClear();
+    this.byRecord.clear();
     for (const page of this.pages.keys()) {
       this.arena.codePages[page] = 0;
       this.parts[page] = 0;
@@ -154,6 +185,8 @@ export class BlockCache {
     const pageEnd = start - (start % 4096) + 4096;
     const most = mode & MODE.single ? 1 : MAX_INSTRUCTIONS;
     const record = this.next;
+    const counts = this.threshold > 0 && isCode32 && most > 1;
+    if (counts) this.put(special.enter, 0, 0, 0, 0, this.threshold, 0);
     let p = start;
     let count = 0;
     let second = -1;
@@ -195,7 +228,9 @@ export class BlockCache {
       length: second >= 0 ? pageEnd - start : length,
       second,
       isValid: true,
+      regions: null,
     };
+    if (counts) this.byRecord.set(record, block);
     this.blocks.set(block.key, block);
     this.register(block, start, block.length);
     if (second >= 0) this.register(block, second, MAX_LENGTH);
@@ -400,17 +435,20 @@ export class BlockCache {
   /** Makes every instruction of the block find its successor afresh; whoever still points here is led on. */
   private drop(block: Block, isBeforeWrite: boolean): void {
     block.isValid = false;
+    if (block.regions) for (const region of [...block.regions]) region.release();
     if (this.blocks.get(block.key) === block) this.blocks.delete(block.key);
     const handlers: number[] = [];
     let previous = -1;
     for (let record = block.record; record < block.end; record += RECORD.bytes) {
       const at = record - this.pool;
       const index = this.u8[at + RECORD.index]!;
+      const isEntry = this.u16[at >>> 1] === special.enter;
       if (index !== previous) {
         handlers.push(record, this.u16[at >>> 1]!);
         this.u16[at >>> 1] = special.resync;
       }
-      previous = index;
+      // The first instruction follows with the same index.
+      previous = isEntry ? -1 : index;
     }
     if (!isBeforeWrite || block.second >= 0) return;
     const bytes = this.arena.bytes.slice(block.start, block.start + block.length);

@@ -21,6 +21,8 @@ import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
 import { hotForms, parseForm, WARM_FORMS } from './interpreter/forms.ts';
 import { generateCold, generateInterpreter, SPECIAL } from './interpreter/generate.ts';
 import { RECORD, TLB } from './interpreter/layout.ts';
+import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
+import { createNatives } from './native/module.ts';
 import { segmentAddress } from './strings.ts';
 
 export interface X86CpuOptions {
@@ -28,6 +30,9 @@ export interface X86CpuOptions {
   readonly definition?: CpuDefinition;
   /** For tests that need no system half of their own. */
   readonly createOps?: (context: CpuContext) => SystemOps;
+  readonly jit?: JitOptions;
+  /** Milliseconds, for statistics. */
+  readonly now?: () => number;
 }
 export type RunResult = 'budget' | 'halted' | 'exit' | 'breakpoint';
 
@@ -36,6 +41,7 @@ const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
 const EMPTY = 0xffff_ffff;
 /** A mode that the CPU is never in. */
 const NO_MODE = 0xffff_ffff;
+const JUMP_PAGE_MASK = 4095;
 const BUDGET = FIELDS.budget.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
 /** Helpers of system instructions after which the mode is what it was. */
@@ -68,7 +74,12 @@ export class X86Cpu {
   /** Word indices of the jump cache's entries in use, each once. */
   private readonly jumpsFilled = new Uint16Array(TLB.jumpEntries);
   private jumpCount = 0;
+  /** Hashed numbers of linear pages that the jump cache may lead into. */
+  private readonly jumpPages = new Uint8Array(JUMP_PAGE_MASK + 1);
   private readonly interpret: (record: number) => void;
+  /** Ways out of regions: resumed instruction, next block interpreted, -, budget. */
+  readonly exitCounters: Uint32Array;
+  readonly jit: Jit;
 
   private irqLine = false;
   private nmi = false;
@@ -128,6 +139,10 @@ export class X86Cpu {
     const machine = this.assemble();
     this.interpret = machine.run;
     this.blocks = new BlockCache(arena, machine.handlers);
+    const counters = arena.allocate('cpu-jit', 64).offset;
+    this.exitCounters = new Uint32Array(arena.memory.buffer, counters, 4);
+    const host = { arena, blocks: this.blocks, layout: { ...this.layout, hotCount: machine.hotCount, counters } };
+    this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, options.now ?? (() => 0));
     const { definition } = options;
     if (definition) this.blocks.maps = mapsFor((name) => definition.features.has(name));
     this.blocks.onPageWithCode = (offset) => this.memory.dropWriteRights(offset, 4096);
@@ -186,12 +201,38 @@ export class X86Cpu {
     if (hasBreakpoints(this.state)) this.stopSoon(); // they may be new
   }
   private flushPage(linear: number): void {
-    this.memory.flushPage(linear);
-    this.flushJumps(false);
+    const isLarge = this.memory.flushPage(linear);
+    if (isLarge) this.flushJumpsWithin(linear, 22);
+    // A block may begin in the page before.
+    if (this.jumpPages[(linear >>> 12) & JUMP_PAGE_MASK]) this.flushJumpsWithin(linear, 12);
+  }
+  /** Forgets what leads into a page, or a region of 2^bits bytes, or into its end from the page before. */
+  private flushJumpsWithin(linear: number, bits: number): void {
+    const { jumpCache, jumpsFilled } = this;
+    const region = linear >>> bits;
+    const before = (((region << bits) >>> 0) - 4096) >>> 12;
+    const slot = (linear >>> 12) & JUMP_PAGE_MASK;
+    let remains = false;
+    let kept = 0;
+    for (let i = 0; i < this.jumpCount; i++) {
+      const at = jumpsFilled[i]!;
+      const target = jumpCache[at]!;
+      if (target >>> bits === region || target >>> 12 === before) {
+        jumpCache[at + 1] = NO_MODE;
+        jumpCache[at + 3] = EMPTY;
+      } else {
+        jumpsFilled[kept++] = at;
+        // A block that runs on into the page counts for both.
+        remains ||= ((target >>> 12) & JUMP_PAGE_MASK) === slot || (((target >>> 12) + 1) & JUMP_PAGE_MASK) === slot;
+      }
+    }
+    this.jumpCount = kept;
+    if (!remains) this.jumpPages[slot] = 0;
   }
   /** Forgets where linear addresses lead, except in global pages if so asked. */
   private flushJumps(keepGlobal: boolean): void {
     const { jumpCache, jumpsFilled } = this;
+    if (!keepGlobal) this.jumpPages.fill(0);
     let kept = 0;
     for (let i = 0; i < this.jumpCount; i++) {
       const at = jumpsFilled[i]!;
@@ -272,6 +313,7 @@ export class X86Cpu {
         continue;
       }
       const isSingle = this.isStepping || (isShadowed && this.attention) || this.breakpoints.size > 0;
+      this.jit.poll();
       left -= this.slice(isSingle ? 1 : Math.min(left, 1 << 30), isSingle, isTrap);
       this.updateMode();
     }
@@ -311,7 +353,7 @@ export class X86Cpu {
     let isFault = false;
     let next = 0;
     try {
-      next = this.findBlock(isSingle ? MODE.single : 0);
+      next = (isSingle ? 0 : this.cachedBlock()) || this.findBlock(isSingle ? MODE.single : 0);
       if (next) this.interpret(next);
     } catch (error) {
       if (error !== GUEST_FAULT) {
@@ -426,7 +468,17 @@ export class X86Cpu {
     if (this.attention || state.i32[BUDGET]! <= 0 || state.eflagsSystem & EFLAGS.TF) return 0;
     // The next instruction follows before anyone looks at the interrupt line again.
     state.interruptShadow = false;
-    return this.findBlock(0);
+    return this.cachedBlock() || this.findBlock(0);
+  }
+  /** Where the jump cache leads from RIP, or 0. */
+  private cachedBlock(): number {
+    const { state, jumpCache } = this;
+    const cs = state.segments[CS]!;
+    const { eip } = state;
+    if (eip > cs.limit) return 0;
+    const linear = (eip + cs.base) >>> 0;
+    const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
+    return jumpCache[at] === linear && jumpCache[at + 1] === state.u32[MODE_WORD] ? jumpCache[at + 2]! : 0;
   }
   private findBlock(extraMode: number): number {
     const { state, memory, blocks } = this;
@@ -453,6 +505,8 @@ export class X86Cpu {
       const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
       const { jumpCache } = this;
       if (jumpCache[at + 3] === EMPTY) this.jumpsFilled[this.jumpCount++] = at;
+      this.jumpPages[(linear >>> 12) & JUMP_PAGE_MASK] = 1;
+      if (block.second >= 0) this.jumpPages[((linear >>> 12) + 1) & JUMP_PAGE_MASK] = 1;
       jumpCache[at] = linear;
       jumpCache[at + 1] = mode;
       jumpCache[at + 2] = block.record;
@@ -493,7 +547,12 @@ export class X86Cpu {
 
   // -- generated code ------------------------------------------------------------------------------------------------
 
-  private assemble(): { run: (record: number) => void; handlers: HandlerSource } {
+  private assemble(): {
+    run: (record: number) => void;
+    handlers: HandlerSource;
+    hotCount: number;
+    table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate'>;
+  } {
     const { memory } = this;
     const context: HelperContext = {
       state: this.state,
@@ -527,6 +586,7 @@ export class X86Cpu {
       return found;
     };
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
+    const natives = createNatives(this.bus.arena.memory, this.layout.state);
     const imports = {
       e: {
         memory: this.bus.arena.memory,
@@ -558,24 +618,33 @@ export class X86Cpu {
           return result;
         },
         lookup: () => this.lookup(),
+        hot: (record: number) => this.jit.hot(record),
       },
+      n: natives,
     };
     const hot = hotForms().map(parseForm);
     const main = new WebAssembly.Instance(new WebAssembly.Module(generateInterpreter(hot, this.layout)), imports);
     const numbers = new Map<string, number>(hot.map((form, i) => [form.key, SPECIAL.length + i]));
     const hotCount = SPECIAL.length + hot.length;
-    const forms = hot.slice();
+    const forms: (ReturnType<typeof parseForm> | undefined)[] = hot.slice();
     let tableNext = 0;
+    const freeSlots: number[] = [];
+    const takeSlot = () => {
+      const free = freeSlots.pop();
+      if (free !== undefined) return free;
+      if (tableNext === table.length) table.grow(table.length);
+      return tableNext++;
+    };
     this.formOf = (handler) => forms[handler - SPECIAL.length];
     const makeCold = (keys: readonly string[]) => {
       const made = keys.map(parseForm);
       const module = new WebAssembly.Module(generateCold(made, this.layout));
       const { exports } = new WebAssembly.Instance(module, imports);
       made.forEach((form, i) => {
-        if (tableNext === table.length) table.grow(table.length);
-        table.set(tableNext, exports[String(i)]);
-        numbers.set(form.key, hotCount + tableNext++);
-        forms.push(form);
+        const slot = takeSlot();
+        table.set(slot, exports[String(i)]);
+        numbers.set(form.key, hotCount + slot);
+        forms[hot.length + slot] = form;
       });
     };
     makeCold(WARM_FORMS);
@@ -589,7 +658,17 @@ export class X86Cpu {
         return numbers.get(key)!;
       },
     };
-    return { run: main.exports.run as (record: number) => void, handlers };
+    return {
+      run: main.exports.run as (record: number) => void,
+      handlers,
+      hotCount,
+      table: {
+        takeSlot,
+        giveSlot: (slot) => freeSlots.push(slot),
+        setSlot: (slot, f) => table.set(slot, f),
+        instantiate: (bytes) => new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports,
+      },
+    };
   }
   private formOf: (handler: number) => ReturnType<typeof parseForm> | undefined = () => undefined;
 

@@ -1,7 +1,7 @@
 /** A bare machine for tests and benchmarks: flat RAM, nothing else. */
 import { CR0, CS, DESC } from '../../target/x86/state.ts';
 import type { AddressSpace, CpuBus, RamArena } from '../../target/x86/system-ops.ts';
-import { X86Cpu, type X86CpuOptions } from './cpu.ts';
+import { X86Cpu } from './cpu.ts';
 import { JIT_DEFAULTS, type JitMode } from './jit/jit.ts';
 
 const FLAT = DESC.present | DESC.s | DESC.writable | DESC.accessed | DESC.big | DESC.granularity;

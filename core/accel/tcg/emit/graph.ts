@@ -1,8 +1,8 @@
 /** Values and effects of generated code. A value is a node of an expression graph; effects are statements. A node that is used
  *  once is emitted in place, one that is used more often lives in a local. */
 import type { Width } from '../../../target/x86/semantics/ops.ts';
-import { I32, I64, OP, V128, VOID } from '../../../wasm/opcodes.ts';
-import { SIMD, type SimdName } from '../../../wasm/simd.ts';
+import { F32, F64, I32, I64, OP, V128, VOID } from '../../../wasm/opcodes.ts';
+import { SCALAR, type ScalarName, SIMD, type SimdName } from '../../../wasm/simd.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 
 /** What a load may alias with. From `firstLocal` on: one bit for each guest register that lives in a local. */
@@ -72,6 +72,7 @@ export const STORE: Record<Width, number> = {
   64: OP.i64Store,
   128: SIMD['v128.store'],
 };
+const VECTOR_LOADS = new Set<number>([SIMD['v128.load'], SIMD['v128.load32_zero'], SIMD['v128.load64_zero']]);
 const COMPARISONS = new Set<number>([
   OP.i32Eqz,
   OP.i32Eq,
@@ -280,10 +281,62 @@ export class Graph {
     return this.node(SIMD[name], type, args[0] ?? null, args[1] ?? null, args[2] ?? null);
   }
   lane(name: SimdName, lane: number, ...args: Node[]): Node {
-    const type = name.includes('replace') ? V128 : name.startsWith('i64') ? I64 : I32;
+    const zeroLoad = /^i(32x4|64x2).replace/.test(name) && lane === 0 ? this.loadZero(args) : null;
+    if (zeroLoad) return zeroLoad;
+    const type = name.includes('replace')
+      ? V128
+      : name.startsWith('i')
+        ? name.startsWith('i64')
+          ? I64
+          : I32
+        : name.startsWith('f64')
+          ? F64
+          : F32;
     const made = this.node(SIMD[name], type, args[0] ?? null, args[1] ?? null, null);
     made.bytes = [lane];
     return made;
+  }
+  /** What was loaded from memory goes over zeros in one instruction. */
+  private loadZero([vector, value]: Node[]): Node | null {
+    if (vector?.op !== SIMD['v128.const'] || vector.bytes?.some((byte) => byte !== 0)) return null;
+    if (!value?.a || value.uses > 0 || (value.op !== OP.i64Load && value.op !== OP.i32Load)) return null;
+    value.a.uses--;
+    const op = SIMD[value.op === OP.i64Load ? 'v128.load64_zero' : 'v128.load32_zero'];
+    return this.node(op, V128, value.a, null, null, value.imm, value.alias);
+  }
+  scalar(name: ScalarName, ...args: Node[]): Node {
+    const a = args[0]!;
+    // Bits that come from a vector or from memory need not pass through an integer.
+    if (/reinterpret_i/.test(name) && a.uses === 0 && a.a) {
+      const isWide = a.type === I64;
+      const type = isWide ? F64 : F32;
+      if (a.op === (isWide ? OP.i64Load : OP.i32Load)) {
+        a.a.uses--;
+        return this.node(isWide ? OP.f64Load : OP.f32Load, type, a.a, null, null, a.imm, a.alias);
+      }
+      if (a.op === SIMD[isWide ? 'i64x2.extract_lane' : 'i32x4.extract_lane']) {
+        a.a.uses--;
+        return this.lane(isWide ? 'f64x2.extract_lane' : 'f32x4.extract_lane', a.bytes![0]!, a.a);
+      }
+    }
+    const isComparison = /\.(eq|ne|lt|gt|le|ge)$/.test(name);
+    const type =
+      isComparison || name.startsWith('i32') ? I32 : name.startsWith('i64') ? I64 : name.startsWith('f64') ? F64 : F32;
+    return this.node(SCALAR[name], type, a, args[1] ?? null, null);
+  }
+  float32(n: number): Node {
+    return this.floatConstant(OP.f32Const, F32, new Uint8Array(Float32Array.of(n).buffer));
+  }
+  float64(n: number): Node {
+    return this.floatConstant(OP.f64Const, F64, new Uint8Array(Float64Array.of(n).buffer));
+  }
+  private floatConstant(op: number, type: number, bytes: Uint8Array): Node {
+    const made = this.node(op, type, null, null, null);
+    made.bytes = [...bytes];
+    return made;
+  }
+  known(a: Node): number | null {
+    return a.op === CONST ? a.imm : null;
   }
   shuffle(a: Node, b: Node, bytes: readonly number[]): Node {
     const made = this.node(SIMD['i8x16.shuffle'], V128, a, b, null);
@@ -344,7 +397,7 @@ export class Graph {
     if (node.a) this.value(node.a);
     if (node.b) this.value(node.b);
     if (node.c) this.value(node.c);
-    if ((node.op >= OP.i32Load && node.op <= OP.i64Load32U) || node.op === LOAD_U[128]) w.memory(node.op, node.imm);
+    if ((node.op >= OP.i32Load && node.op <= OP.i64Load32U) || VECTOR_LOADS.has(node.op)) w.memory(node.op, node.imm);
     else w.op(node.op);
     if (node.bytes) for (const byte of node.bytes) w.code.byte(byte);
     if (!isRehearsal && node.uses > node.emitted) {
@@ -391,7 +444,7 @@ export class Graph {
     if (node.uses === 0) this.release(node);
   }
 
-  when(condition: Node, then: () => void, otherwise?: () => void): void {
+  when(condition: Node, then: () => void, otherwise?: () => void, isLikely?: boolean): void {
     this.use(condition);
     this.settle(ALIAS.all, true);
     const outer = this.statements;
@@ -407,7 +460,7 @@ export class Graph {
     this.open = [];
     outer.push(() => {
       this.value(condition);
-      this.w.block(OP.if, VOID);
+      this.w.block(OP.if, VOID, isLikely);
       this.depth++;
       for (const statement of yes) statement();
       if (no) {

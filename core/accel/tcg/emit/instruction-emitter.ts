@@ -1,4 +1,5 @@
 /** The part of the instruction vocabulary that means the same wherever operands live: segments, the stack, reading flags. */
+import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import type { FlagName, FlagSource, Form, Operand, Ops, Width } from '../../../target/x86/semantics/ops.ts';
 import { FIELDS, SEGMENT, SS, type StateField } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
@@ -15,6 +16,9 @@ export interface EngineImports {
   readonly helper: number;
   readonly system: number;
   readonly lookup: number;
+  readonly hot: number;
+  /** Those native functions that the module's instructions call. */
+  readonly natives: Readonly<Record<string, number>>;
 }
 /** Absolute addresses in linear memory. */
 export interface EngineLayout {
@@ -43,6 +47,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   protected abstract guestStore(ea: Node, value: Node, width: Width): void;
   /** Emits what happens when an offset is not below the segment's end. */
   protected abstract refuseOffset(segment: Node, offset: Node, shape: number): void;
+  abstract eip(): Node;
   abstract nextEip(): Node;
   abstract jump(target: Node): void;
   abstract jumpRelative(): void;
@@ -52,6 +57,21 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   static helperIndex: (name: string) => number = () => 0;
   raise(vector: number): void {
     this.call('raise', this.const(vector));
+  }
+
+  native(name: string, ...args: Node[]): Node {
+    this.use(...args);
+    this.settle(ALIAS.field);
+    const result = this.resultNode(NATIVES[name]!.result);
+    this.statements.push(() => {
+      const index = this.imports.natives[name];
+      if (index === undefined) throw new Error(`the native function ${name} is not in the definition's list`);
+      for (const arg of args) this.value(arg);
+      this.w.call(index);
+      if (result.uses === 0) this.w.op(OP.drop);
+      else this.bindResult(result);
+    });
+    return result;
   }
 
   xmm(index: number): Operand<Node> {
@@ -245,6 +265,11 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     const aux = this.carryOverflow(carry, overflow);
     this.commitResult(result, width);
     this.setField('flagAux', aux);
+  }
+  commitZeroCarry(zero: Node, carry: Node): void {
+    // A result of 0 would say P.
+    const aux = this.or(this.shl(this.sub(this.const(0), carry), 30), this.shl(zero, 8));
+    this.storeResult(this.eqz(zero), aux);
   }
   commitCarryOverflow(carry: Node, overflow: Node): void {
     this.setField('flagAux', this.or(this.and(this.aux, this.const(0x3fff_ffff)), this.carryOverflow(carry, overflow)));

@@ -281,6 +281,9 @@ export class Emitter extends InstructionEmitter {
   private get rip(): Node {
     return this.field('rip');
   }
+  eip(): Node {
+    return this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.pc));
+  }
   nextEip(): Node {
     return this.truncated(this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.bytes + RECORD.pc)));
   }
@@ -427,6 +430,12 @@ export class Emitter extends InstructionEmitter {
     const count = this.recordField(OP.i32Load8U, RECORD.index);
     this.setField('budget', this.sub(this.field('budget'), count));
     this.askEngine();
+  }
+  /** First record of a block: counts down until the block is worth compiling. */
+  enter(): void {
+    const left = this.sub(this.recordField(OP.i32Load, RECORD.imm), this.const(1));
+    this.storeTo(OP.i32Store, this.ip, RECORD.imm, left, ALIAS.none);
+    this.when(this.eqz(left), () => void this.callImport(this.imports.hot, [this.ip], false));
   }
   /** For handlers that the generator writes by hand. */
   leaveNow(): void {

@@ -1,7 +1,8 @@
 /** Generates the interpreter: one function with a loop over predecoded records and one big br_table for the hot forms, and
  *  single functions for the others, reached through a table. */
 
-import type { Operand } from '../../../target/x86/semantics/ops.ts';
+import { NATIVES } from '../../../target/x86/semantics/natives.ts';
+import type { Instruction, Operand } from '../../../target/x86/semantics/ops.ts';
 import { FIELDS } from '../../../target/x86/state.ts';
 import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
@@ -17,6 +18,7 @@ export const SPECIAL = [
   'find',
   'endSystem',
   'resync',
+  'enter',
   'ea32',
   'ea32x0',
   'ea32x1',
@@ -36,8 +38,24 @@ export const SPECIAL = [
 ] as const;
 export type SpecialName = (typeof SPECIAL)[number];
 
-const pages = 65536;
-function declareImports(module: ModuleWriter, withTable: boolean): EngineImports {
+/** Most pages that the linear memory can have. */
+export const PAGES = 65536;
+/** Imports the native functions that these instructions call. */
+export function declareNatives(module: ModuleWriter, instructions: Iterable<Instruction>): Record<string, number> {
+  const declared: Record<string, number> = {};
+  for (const { natives } of instructions)
+    for (const name of natives ?? []) {
+      const { params, result } = NATIVES[name]!;
+      declared[name] ??= module.importFunction('n', name, params, [result]);
+    }
+  return declared;
+}
+/** What the engine gives every module; native functions only as far as these instructions call them. */
+export function declareImports(
+  module: ModuleWriter,
+  withTable: boolean,
+  instructions: Iterable<Instruction>,
+): EngineImports {
   const f = (name: string, params: number, results: number) =>
     module.importFunction('e', name, Array(params).fill(I32) as number[], Array(results).fill(I32) as number[]);
   const imports: EngineImports = {
@@ -49,10 +67,14 @@ function declareImports(module: ModuleWriter, withTable: boolean): EngineImports
     helper: f('helper', 5, 1),
     system: f('system', 5, 1),
     lookup: f('lookup', 0, 1),
+    hot: f('hot', 1, 0),
+    natives: declareNatives(module, instructions),
   };
   if (withTable) module.importTable('e', 'table', 0);
   return imports;
 }
+
+const instructionsOf = (forms: readonly HandlerForm[]) => forms.map((form) => form.instruction);
 
 /** Where an interpreter handler's operands are: in the record at `ip`. */
 function operandsOf(o: Emitter, form: HandlerForm): Operand<Node>[] {
@@ -97,6 +119,9 @@ function emitSpecial(o: Emitter, name: SpecialName): void {
     case 'resync':
       o.resync();
       break;
+    case 'enter':
+      o.enter();
+      break;
     case 'eaBits16':
     case 'eaBits32': {
       // BT with a register as index: the operand that holds the bit, relative to the address.
@@ -120,8 +145,8 @@ function emitSpecial(o: Emitter, name: SpecialName): void {
 /** The module with the big loop: `run(ip)`. */
 export function generateInterpreter(forms: readonly HandlerForm[], layout: EngineLayout): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
-  const imports = declareImports(module, true);
-  module.importMemory('e', 'memory', 1, pages, true);
+  const imports = declareImports(module, true, instructionsOf(forms));
+  module.importMemory('e', 'memory', 1, PAGES, true);
   const coldType = module.type([I32, I32], [I32]);
   const w: FunctionWriter = module.function([I32], []);
   module.export('run', w);
@@ -164,8 +189,8 @@ export function generateInterpreter(forms: readonly HandlerForm[], layout: Engin
 /** A module with one exported function per form, named by its position. */
 export function generateCold(forms: readonly HandlerForm[], layout: EngineLayout): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
-  const imports = declareImports(module, false);
-  module.importMemory('e', 'memory', 1, pages, true);
+  const imports = declareImports(module, false, instructionsOf(forms));
+  module.importMemory('e', 'memory', 1, PAGES, true);
   forms.forEach((form, i) => {
     const w = module.function([I32, I32], [I32]);
     module.export(String(i), w);

@@ -1,0 +1,242 @@
+/** Planned regions to one WebAssembly module: a function for each, (record, unused) -> record where the interpreter goes on
+ *  (0: leave), as handlers of the interpreter are. */
+import type { Instruction } from '../../../target/x86/semantics/ops.ts';
+import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
+import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
+import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
+import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
+import { declareImports, PAGES } from '../interpreter/generate.ts';
+import { RECORD, TLB } from '../interpreter/layout.ts';
+import { emitFlagAux } from './flags.ts';
+import type { Plan } from './plan.ts';
+import { EXIT, RegionEmitter, type RegionFunctions } from './region-emitter.ts';
+import { GROUPS } from './region-ops.ts';
+
+export interface CompileRequest {
+  readonly plan: Plan;
+  /** Handler number by which the interpreter and other regions reach the function. */
+  readonly handler: number;
+}
+export interface CompileLayout extends EngineLayout {
+  /** Handlers below live in the interpreter; the others are in the table, from its start. */
+  readonly hotCount: number;
+  /** Four 32-bit counters of exits by cause, or 0. */
+  readonly counters: number;
+}
+
+/** (linear, bytes) -> addend, or 1. */
+function emitFind(w: FunctionWriter, layout: EngineLayout, right: number): void {
+  const entry = w.local(I32);
+  w.get(0);
+  w.i32(TLB.indexShift);
+  w.op(OP.i32ShrU);
+  w.i32(TLB.indexMask);
+  w.op(OP.i32And);
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
+  w.op(OP.i32Add);
+  w.tee(entry);
+  w.memory(OP.i32Load, right);
+  w.get(0);
+  w.get(1);
+  w.op(OP.i32Add);
+  w.i32(1);
+  w.op(OP.i32Sub);
+  w.i32(-4096);
+  w.op(OP.i32And);
+  w.op(OP.i32Eq);
+  w.block(OP.if, I32, true);
+  w.get(entry);
+  w.memory(OP.i32Load, TLB.addend);
+  w.op(OP.else);
+  w.i32(1);
+  w.end();
+}
+
+/** Groups of accesses that keep their last page: those used more than once, or in a loop. */
+function cachedGroups(plan: Plan): Set<number> {
+  const weight = new Array<number>(2 * GROUPS).fill(0);
+  plan.blocks.forEach((b, i) => {
+    const each = plan.structure.loopDepth[i]! > 0 ? 2 : 1;
+    for (const { traits } of b.insns)
+      for (let site = 0; site < 2 * GROUPS; site++) if (traits.accesses & (1 << site)) weight[site]! += each;
+  });
+  return new Set(weight.flatMap((n, site) => (n > 1 ? [site] : [])));
+}
+
+function emitRegion(
+  w: FunctionWriter,
+  request: CompileRequest,
+  imports: EngineImports,
+  layout: CompileLayout,
+  functions: RegionFunctions,
+  chainType: number,
+): void {
+  const { plan } = request;
+  const registers = { gprs: 0, gprsWritten: 0, xmms: 0, xmmsWritten: 0 };
+  for (const { insns } of plan.blocks)
+    for (const { traits } of insns) {
+      registers.gprs |= traits.gprs;
+      registers.gprsWritten |= traits.gprsWritten;
+      registers.xmms |= traits.xmms;
+      registers.xmmsWritten |= traits.xmmsWritten;
+    }
+  const head = { record: plan.blocks[0]!.block.record + RECORD.handler, handler: request.handler };
+  const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, cachedGroups(plan));
+  emitter.emitReload();
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.rip.offset);
+  w.set(emitter.eip0);
+  w.block(OP.block, VOID);
+  const { structure } = plan;
+  const sole = solePredecessors(plan);
+  structure.walk({
+    openBlock: () => w.block(OP.block, VOID),
+    openLoop: () => w.block(OP.loop, VOID),
+    close: () => w.end(),
+    code: (block, branchTo, depth) => {
+      const from = sole[block]!;
+      const inKind = from >= 0 ? (emitter.outKind.get(from) ?? -1) : -1;
+      emitter.emitBlock(plan.blocks, block, plan.mode, branchTo, depth, (a, b) => structure.isBackEdge(a, b), inKind);
+    },
+  });
+  w.end();
+  emitEnd(w, emitter, layout, imports, chainType);
+}
+
+/** For each block its only predecessor, or -1. */
+function solePredecessors(plan: Plan): number[] {
+  const sole: number[] = plan.blocks.map(() => -1);
+  const seen = plan.blocks.map(() => 0);
+  plan.blocks.forEach((b, from) => {
+    for (const to of [...b.edges.map((e) => e.target), ...b.returns]) {
+      if (to < 0) continue;
+      seen[to]!++;
+      sole[to] = from;
+    }
+  });
+  return sole.map((from, to) => (seen[to] === 1 && to !== 0 ? from : -1));
+}
+
+/** Where every way out ends: state goes to memory, then the interpreter or another region goes on. */
+function emitEnd(
+  w: FunctionWriter,
+  emitter: RegionEmitter,
+  layout: CompileLayout,
+  imports: EngineImports,
+  chainType: number,
+): void {
+  emitter.emitSpill();
+  w.i32(0);
+  w.get(emitter.exitEip);
+  w.memory(OP.i32Store, layout.state + FIELDS.rip.offset);
+  const count = (cause: number) => {
+    if (layout.counters === 0) return;
+    w.i32(0);
+    w.i32(0);
+    w.memory(OP.i32Load, layout.counters + 4 * cause);
+    w.i32(1);
+    w.op(OP.i32Add);
+    w.memory(OP.i32Store, layout.counters + 4 * cause);
+  };
+  // Leave, and the budget is checked for everything but a resumed instruction.
+  w.get(emitter.exitKind);
+  w.op(OP.i32Eqz);
+  w.block(OP.if, VOID);
+  count(0);
+  w.get(emitter.exitRecord);
+  w.op(OP.return);
+  w.end();
+  w.get(emitter.budget);
+  w.i32(0);
+  w.op(OP.i32LeS);
+  w.block(OP.if, VOID, false);
+  count(3);
+  w.i32(0);
+  w.op(OP.return);
+  w.end();
+  w.get(emitter.exitKind);
+  w.i32(EXIT.find);
+  w.op(OP.i32Eq);
+  w.block(OP.if, VOID);
+  const entry = emitter.exitKind;
+  const linear = emitter.flagKind;
+  w.get(emitter.exitEip);
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.base);
+  w.op(OP.i32Add);
+  w.tee(linear);
+  w.get(linear);
+  w.i32(TLB.jumpHashShift);
+  w.op(OP.i32ShrU);
+  w.op(OP.i32Xor);
+  w.i32(TLB.jumpMask);
+  w.op(OP.i32And);
+  w.i32(4);
+  w.op(OP.i32Shl);
+  w.tee(entry);
+  w.memory(OP.i32Load, layout.jumpCache);
+  w.get(linear);
+  w.op(OP.i32Eq);
+  w.get(entry);
+  w.memory(OP.i32Load, layout.jumpCache + 4);
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.mode.offset);
+  w.op(OP.i32Eq);
+  w.op(OP.i32And);
+  w.block(OP.if, I32, true);
+  w.get(entry);
+  w.memory(OP.i32Load, layout.jumpCache + 8);
+  w.op(OP.else);
+  w.call(imports.lookup);
+  w.end();
+  w.tee(emitter.exitRecord);
+  w.op(OP.i32Eqz);
+  w.block(OP.if, VOID, false);
+  w.i32(0);
+  w.op(OP.return);
+  w.end();
+  w.end();
+  // A region, or a handler that is a function: goes on there at once.
+  w.get(emitter.exitRecord);
+  w.memory(OP.i32Load16U, RECORD.handler);
+  w.i32(layout.hotCount);
+  w.op(OP.i32Sub);
+  w.tee(emitter.exitKind);
+  w.i32(0);
+  w.op(OP.i32GeS);
+  w.block(OP.if, VOID, true);
+  w.get(emitter.exitRecord);
+  w.i32(0);
+  w.get(emitter.exitKind);
+  w.callIndirect(chainType, 0, OP.returnCallIndirect);
+  w.end();
+  count(1);
+  w.get(emitter.exitRecord);
+}
+
+/** One module with a function for each request, exported by position. */
+export function compileModule(requests: readonly CompileRequest[], layout: CompileLayout): Uint8Array<ArrayBuffer> {
+  const module = new ModuleWriter();
+  const used = new Set<Instruction>();
+  for (const { plan } of requests) for (const b of plan.blocks) for (const { d } of b.insns) used.add(d.instruction);
+  const imports = declareImports(module, true, used);
+  module.importMemory('e', 'memory', 1, PAGES, true);
+  const chainType = module.type([I32, I32], [I32]);
+  const make = (params: number, emit: (w: FunctionWriter) => void): number => {
+    const w = module.function(Array(params).fill(I32) as number[], [I32]);
+    emit(w);
+    return module.indexOf(w);
+  };
+  const functions: RegionFunctions = {
+    findRead: make(2, (w) => emitFind(w, layout, TLB.read)),
+    findWrite: make(2, (w) => emitFind(w, layout, TLB.write)),
+    flagAux: make(3, emitFlagAux),
+  };
+  requests.forEach((request, i) => {
+    const w = module.function([I32, I32], [I32]);
+    module.export(String(i), w);
+    emitRegion(w, request, imports, layout, functions, chainType);
+  });
+  return module.finish();
+}

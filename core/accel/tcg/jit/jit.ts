@@ -1,0 +1,195 @@
+/** The second tier: hot blocks become regions, regions that got hot together become a module. Old modules are dropped when
+ *  code takes more room than allowed. */
+import type { RamArena } from '../../../target/x86/system-ops.ts';
+import type { Block, BlockCache, CompiledRegion } from '../blocks.ts';
+import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
+import { type Plan, planRegion } from './plan.ts';
+
+/** off: interpreter only. on: as usual. always: whatever runs is compiled at once. */
+export type JitMode = 'off' | 'on' | 'always';
+
+export interface JitOptions {
+  readonly mode: JitMode;
+  /** Estimated bytes that compiled code may take. */
+  readonly codeBytes: number;
+}
+export const JIT_DEFAULTS: JitOptions = { mode: 'off', codeBytes: 64 << 20 };
+
+/** What the engine lends: the table that handlers stand in, and imports for modules. */
+export interface JitHost {
+  readonly arena: RamArena;
+  readonly blocks: BlockCache;
+  readonly layout: CompileLayout;
+  takeSlot(): number;
+  giveSlot(slot: number): void;
+  setSlot(slot: number, f: unknown): void;
+  instantiate(bytes: Uint8Array<ArrayBuffer>): Record<string, unknown>;
+}
+
+export interface JitStatistics {
+  regions: number;
+  modules: number;
+  wasmBytes: number;
+  codeBytes: number;
+  compiled: number;
+  compiledInstructions: number;
+  refused: number;
+  released: number;
+  evictedModules: number;
+  flushes: number;
+  compileMilliseconds: number;
+}
+
+/** Runs until a block is compiled. */
+const THRESHOLD = 1000;
+/** A block that has run this part of the threshold comes along into a region. */
+const WARM_PART = 16;
+/** Machine code takes about so many times the room of WebAssembly, both tiers of V8 together. */
+const EXPANSION = 12;
+/** Regions that wait are compiled together, at the latest after so many slices. */
+const BATCH = 16;
+const PATIENCE = 2;
+
+class Module {
+  readonly regions = new Set<Region>();
+  readonly bytes: number;
+  constructor(bytes: number) {
+    this.bytes = bytes;
+  }
+}
+class Region implements CompiledRegion {
+  readonly head: Block;
+  readonly plan: Plan;
+  readonly slot: number;
+  module: Module | null = null;
+  private readonly jit: Jit;
+  constructor(jit: Jit, head: Block, plan: Plan, slot: number) {
+    this.jit = jit;
+    this.head = head;
+    this.plan = plan;
+    this.slot = slot;
+  }
+  release(): void {
+    this.jit.release(this);
+  }
+}
+
+export class Jit {
+  readonly statistics: JitStatistics = {
+    regions: 0,
+    modules: 0,
+    wasmBytes: 0,
+    codeBytes: 0,
+    compiled: 0,
+    compiledInstructions: 0,
+    refused: 0,
+    released: 0,
+    evictedModules: 0,
+    flushes: 0,
+    compileMilliseconds: 0,
+  };
+  private readonly host: JitHost;
+  readonly options: JitOptions;
+  private readonly threshold: number;
+  /** First records of blocks that wait. */
+  private queue: number[] = [];
+  private waited = 0;
+  private modules: Module[] = [];
+  private readonly now: () => number;
+
+  constructor(host: JitHost, options: JitOptions, now: () => number) {
+    this.host = host;
+    this.options = options;
+    this.now = now;
+    this.threshold = options.mode === 'off' ? 0 : options.mode === 'always' ? 1 : THRESHOLD;
+    host.blocks.threshold = this.threshold;
+    host.blocks.onClear = () => this.clear();
+  }
+
+  /** A block has counted down. */
+  hot(record: number): void {
+    this.queue.push(record);
+  }
+  /** Between two stays in generated code. */
+  poll(): void {
+    if (this.queue.length === 0) return;
+    if (this.options.mode !== 'always' && this.queue.length < BATCH && this.waited++ < PATIENCE) return;
+    this.waited = 0;
+    this.compile();
+  }
+
+  private compile(): void {
+    const { host, statistics } = this;
+    const { blocks } = host;
+    const started = this.now();
+    const regions: Region[] = [];
+    const warm = Math.max(1, Math.floor(this.threshold / WARM_PART));
+    const queue = this.queue;
+    this.queue = [];
+    for (const record of queue) {
+      const head = blocks.blockAt(record);
+      if (!head?.isValid) continue;
+      const plan = planRegion(host.arena, blocks, head, (block) => blocks.runs(block) >= warm);
+      if (!plan) {
+        statistics.refused++;
+        continue;
+      }
+      regions.push(new Region(this, head, plan, host.takeSlot()));
+    }
+    if (regions.length === 0) return;
+    const requests: CompileRequest[] = regions.map((region) => ({
+      plan: region.plan,
+      handler: host.layout.hotCount + region.slot,
+    }));
+    const bytes = compileModule(requests, host.layout);
+    const exports = host.instantiate(bytes);
+    const module = new Module(bytes.length);
+    regions.forEach((region, i) => {
+      region.module = module;
+      module.regions.add(region);
+      host.setSlot(region.slot, exports[String(i)]);
+      blocks.setEntry(region.head, requests[i]!.handler);
+      for (const { block } of region.plan.blocks) {
+        block.regions ??= new Set();
+        block.regions.add(region);
+      }
+      statistics.compiledInstructions += region.plan.instructions;
+    });
+    this.modules.push(module);
+    statistics.modules++;
+    statistics.regions += regions.length;
+    statistics.compiled += regions.length;
+    statistics.wasmBytes += bytes.length;
+    statistics.codeBytes += bytes.length * EXPANSION;
+    while (statistics.codeBytes > this.options.codeBytes && this.modules.length > 1) this.evict(this.modules[0]!);
+    statistics.compileMilliseconds += this.now() - started;
+  }
+
+  private evict(module: Module): void {
+    this.statistics.evictedModules++;
+    for (const region of [...module.regions]) this.release(region);
+  }
+  /** The region's code is no longer that of its blocks, or is in the way. */
+  release(region: Region): void {
+    const { host, statistics } = this;
+    const { module } = region;
+    if (!module?.regions.delete(region)) return;
+    for (const { block } of region.plan.blocks) block.regions?.delete(region);
+    host.blocks.resetEntry(region.head);
+    host.setSlot(region.slot, null);
+    host.giveSlot(region.slot);
+    statistics.regions--;
+    statistics.released++;
+    if (module.regions.size > 0) return;
+    this.modules = this.modules.filter((other) => other !== module);
+    statistics.modules--;
+    statistics.wasmBytes -= module.bytes;
+    statistics.codeBytes -= module.bytes * EXPANSION;
+  }
+  /** Everything goes. */
+  private clear(): void {
+    this.queue = [];
+    if (this.modules.length > 0) this.statistics.flushes++;
+    for (const module of [...this.modules]) for (const region of [...module.regions]) this.release(region);
+  }
+}

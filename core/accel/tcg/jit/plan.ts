@@ -1,0 +1,198 @@
+/** Chooses what a region consists of: blocks of one page that lead to each other and have run, from a hot one on. */
+import { type Decoded, decode } from '../../../target/x86/decode/decoder.ts';
+import type { RamArena } from '../../../target/x86/system-ops.ts';
+import { type Block, type BlockCache, MODE } from '../blocks.ts';
+import { RECORD } from '../interpreter/layout.ts';
+import { type Structure, structure } from './structure.ts';
+import { type Traits, traitsOf } from './traits.ts';
+
+export const LIMIT = { blocks: 48, instructions: 400 } as const;
+/** Conditional and unconditional relative branches. */
+const RELATIVE = /^(j(mp|cxz|n?[obzsplc]|n?be|n?le)|call|loop(n?e)?)$/;
+
+export interface PlannedInsn {
+  readonly d: Decoded;
+  readonly traits: Traits;
+  /** First record of the instruction: where the interpreter goes on with it. */
+  readonly record: number;
+  /** Offset in the block. */
+  readonly pc: number;
+  /** Its flags must be in place before the next instruction that writes all of them: something may leave before. */
+  flagsNeeded: boolean;
+}
+/** A way out of a block that the code says. */
+export interface PlannedEdge {
+  /** Block of the region, or -1. */
+  target: number;
+  /** EIP relative to the region's first block. */
+  readonly delta: number;
+  /** Address of the word with the record where the interpreter goes on; 0: it looks the address up. */
+  readonly slot: number;
+}
+export interface PlannedBlock {
+  readonly block: Block;
+  /** EIP of its start relative to the region's first block. */
+  readonly delta: number;
+  readonly insns: PlannedInsn[];
+  /** What to pay when it is done. */
+  readonly count: number;
+  /** `stop`: the last instruction is not in `insns`, the interpreter goes on with it. */
+  readonly ends: 'stop' | 'relative' | 'indirect' | 'on';
+  readonly stopRecord: number;
+  /** Taken or only way first, then the way straight on. */
+  readonly edges: PlannedEdge[];
+  /** Blocks behind a call, if this one ends in a return. */
+  returns: number[];
+  needsFlags: boolean;
+}
+export interface Plan {
+  readonly blocks: PlannedBlock[];
+  readonly mode: number;
+  readonly structure: Structure;
+  readonly instructions: number;
+}
+
+/** The instructions of a decoded block with their records, or null when it cannot be part of a region. */
+function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: number, page: number): PlannedBlock | null {
+  if (block.second >= 0) return null;
+  const mode = block.key % 32;
+  const { bytes } = arena;
+  const insns: PlannedInsn[] = [];
+  const end = block.start + block.length;
+  let at = block.start;
+  let record = block.record + RECORD.bytes;
+  let ends: PlannedBlock['ends'] = 'on';
+  let stopRecord = 0;
+  let last: Decoded | null = null;
+  for (let index = 0; at < end; index++) {
+    const d = decode(bytes, at, page + 4096, (mode & MODE.code32) !== 0);
+    if (!d) return null;
+    while (cache.index(record) !== index || cache.pc(record) !== at - block.start) {
+      record += RECORD.bytes;
+      if (record >= block.end) return null;
+    }
+    if (d.instruction.ends === 'system' || d.instruction.name === 'invalid') {
+      ends = 'stop';
+      stopRecord = record;
+      break;
+    }
+    insns.push({ d, traits: traitsOf(d, mode), record, pc: at - block.start, flagsNeeded: false });
+    at += d.length;
+    last = d;
+  }
+  const edges: PlannedEdge[] = [];
+  const pageDelta = page - block.start;
+  const edge = (distance: number, slot: number) => {
+    const isInside = distance >= pageDelta && distance < pageDelta + 4096;
+    edges.push({ target: -1, delta: delta + distance, slot: isInside ? slot : 0 });
+  };
+  if (ends !== 'stop') {
+    const isLast = last?.instruction.ends === 'jump';
+    if (isLast && RELATIVE.test(last!.instruction.name)) {
+      if (last!.opSize === 16) return null;
+      ends = 'relative';
+      const isConditional = last!.instruction.name !== 'jmp' && last!.instruction.name !== 'call';
+      const branch = block.end - (isConditional ? 3 : 2) * RECORD.bytes;
+      edge(block.length + last!.distance, branch + RECORD.imm2);
+      if (isConditional) edge(block.length, branch + RECORD.bytes + RECORD.imm2);
+    } else if (isLast) ends = 'indirect';
+    else edge(block.length, block.end - 2 * RECORD.bytes + RECORD.imm2);
+  }
+  return {
+    block,
+    delta,
+    insns,
+    count: cache.index(block.end - RECORD.bytes) + 1,
+    ends,
+    stopRecord,
+    edges,
+    returns: [],
+    needsFlags: false,
+  };
+}
+
+/** `isWarm`: whether a block has run often enough to be taken along. */
+export function planRegion(
+  arena: RamArena,
+  cache: BlockCache,
+  head: Block,
+  isWarm: (block: Block) => boolean,
+): Plan | null {
+  const mode = head.key % 32;
+  const page = (head.start & ~0xfff) >>> 0;
+  const first = planBlock(arena, cache, head, 0, page);
+  if (!first || (first.ends === 'stop' && first.insns.length === 0)) return null;
+  const blocks = [first];
+  const byStart = new Map<number, number>([[head.start, 0]]);
+  let instructions = first.insns.length;
+  const visit = (start: number): number => {
+    const known = byStart.get(start);
+    if (known !== undefined) return known;
+    if (blocks.length >= LIMIT.blocks || instructions >= LIMIT.instructions) return -1;
+    const block = cache.find(start, mode);
+    if (!block || !isWarm(block)) return -1;
+    const planned = planBlock(arena, cache, block, block.start - head.start, page);
+    if (!planned || planned.insns.length === 0) return -1;
+    byStart.set(start, blocks.length);
+    instructions += planned.insns.length;
+    return blocks.push(planned) - 1;
+  };
+  const returnSites: number[] = [];
+  for (let i = 0; i < blocks.length; i++) {
+    const b = blocks[i]!;
+    for (const e of b.edges) if (e.slot !== 0) e.target = visit(head.start + e.delta);
+    const isCall = b.ends === 'relative' && b.insns.at(-1)!.d.instruction.name === 'call';
+    if (isCall && b.edges[0]!.target >= 0) {
+      const site = visit(b.block.start + b.block.length);
+      if (site >= 0 && !returnSites.includes(site)) returnSites.push(site);
+    }
+  }
+  for (const b of blocks) {
+    const name = b.insns.at(-1)?.d.instruction.name;
+    if (b.ends === 'indirect' && (name === 'ret' || name === 'retI')) b.returns = returnSites.slice(0, 4);
+  }
+  const shape = structure(
+    blocks.map((b) => [...b.edges.filter((e) => e.target >= 0).map((e) => e.target), ...b.returns]),
+  );
+  for (const [from, to] of shape.cut) {
+    const b = blocks[from]!;
+    for (const e of b.edges) if (e.target === to) e.target = -1;
+    b.returns = b.returns.filter((site) => site !== to);
+  }
+  analyseFlags(blocks);
+  return { blocks, mode, structure: shape, instructions };
+}
+
+/** Where flags have to be right: before whatever reads them or may leave. */
+function analyseFlags(blocks: readonly PlannedBlock[]): void {
+  const decided = blocks.map((b): boolean | null => {
+    for (const { traits } of b.insns) {
+      if (traits.readsFlags || traits.exits) return true;
+      if (traits.writesAllFlags) return false;
+    }
+    // Indirect jumps and stops leave at once.
+    if (b.ends === 'stop' || b.ends === 'indirect') return true;
+    return b.edges.some((e) => e.target < 0) ? true : null;
+  });
+  blocks.forEach((b, i) => {
+    b.needsFlags = decided[i] ?? false;
+  });
+  for (let changed = true; changed; ) {
+    changed = false;
+    blocks.forEach((b, i) => {
+      if (decided[i] !== null || b.needsFlags) return;
+      if (!b.edges.some((e) => blocks[e.target]!.needsFlags)) return;
+      b.needsFlags = true;
+      changed = true;
+    });
+  }
+  for (const { insns } of blocks) {
+    let needed = false;
+    for (let i = insns.length - 1; i >= 0; i--) {
+      const { traits } = insns[i]!;
+      insns[i]!.flagsNeeded = needed || traits.calls;
+      if (traits.exits) needed = true;
+      else if (traits.writesAllFlags) needed = false;
+    }
+  }
+}

@@ -1,0 +1,929 @@
+/** Instructions of a region as WebAssembly: guest registers live in locals, flags stay symbolic until something needs them, an
+ *  access that the TLB does not allow leaves the region in front of its instruction. */
+import type { FlagName, FlagSource, Operand, Width } from '../../../target/x86/semantics/ops.ts';
+import { FIELDS } from '../../../target/x86/state.ts';
+import { I32, I64, OP, V128, VOID } from '../../../wasm/opcodes.ts';
+import { SIMD } from '../../../wasm/simd.ts';
+import type { FunctionWriter } from '../../../wasm/writer.ts';
+import { ALIAS, CONST, LOAD_U, type Node, ScratchLocals, STORE } from '../emit/graph.ts';
+import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
+import { FLAG_KIND, type FlagKind } from './flags.ts';
+import type { PlannedBlock, PlannedEdge, PlannedInsn } from './plan.ts';
+import { FAULTS, GROUPS, RegionOps, registerPlace } from './region-ops.ts';
+import type { BranchTo } from './structure.ts';
+
+/** What the common end of a region does. */
+export const EXIT = { resume: 0, chain: 1, find: 2, leave: 3 } as const;
+
+/** Local functions of the module. */
+export interface RegionFunctions {
+  /** (linear, bytes) -> addend, or 1: not by the TLB. */
+  readonly findRead: number;
+  readonly findWrite: number;
+  /** (kind, result, operand) -> flagAux. */
+  readonly flagAux: number;
+}
+export interface RegionRegisters {
+  readonly gprs: number;
+  readonly gprsWritten: number;
+  readonly xmms: number;
+  readonly xmmsWritten: number;
+}
+
+/** A page tag that no linear address has. */
+export const NO_PAGE = -(2 ** 40);
+const ALIAS_GPR = (index: number) => ALIAS.firstLocal << index;
+const ALIAS_XMM = (index: number) => ALIAS.firstLocal << (8 + index);
+const ALIAS_FLAGS = ALIAS.firstLocal << 16;
+
+interface Flags {
+  /** Static kind, or -1: it is in the local. */
+  readonly kind: number;
+  readonly result: Node | null;
+  /** Second word: what it means depends on the kind. */
+  readonly operand: (() => Node) | null;
+  /** First operand of a subtraction. */
+  readonly a: Node | null;
+  readonly b: Node | null;
+  readonly width: Width;
+  readonly carries: (() => Node) | null;
+  inLocals: boolean;
+}
+
+export class RegionEmitter extends RegionOps {
+  private readonly functions: RegionFunctions;
+  readonly registers: RegionRegisters;
+  readonly gpr: number[] = [];
+  readonly xmmLocal: number[] = [];
+  readonly eip0: number;
+  readonly budget: number;
+  readonly exitRecord: number;
+  readonly exitEip: number;
+  readonly exitKind: number;
+  readonly flagKind: number;
+  readonly flagResult: number;
+  readonly flagOperand: number;
+  /** Page tag and addend of the last page of each group of accesses, by 2 * group + isWrite. */
+  readonly pageTag: number[] = Array(2 * GROUPS).fill(-1);
+  readonly pageAddend: number[] = Array(2 * GROUPS).fill(-1);
+  /** Word of linear memory that holds the region's number while it is valid, and that number. */
+  private readonly headRecord: number;
+  private readonly handler: number;
+  private readonly cached: ReadonlySet<number>;
+
+  private flags: Flags | null = null;
+  private insn!: PlannedInsn;
+  private block!: PlannedBlock;
+  private nextRecord = 0;
+  private called = false;
+  private exitDepth = 0;
+  private current: (Node | null)[] = [];
+  /** What a block leaves in the locals: kind, or -1. */
+  readonly outKind = new Map<number, number>();
+  private branchTo!: BranchTo;
+  private blocks: readonly PlannedBlock[] = [];
+  private blockIndex = 0;
+  private isBackEdge!: (from: number, to: number) => boolean;
+
+  constructor(
+    writer: FunctionWriter,
+    imports: EngineImports,
+    layout: EngineLayout,
+    functions: RegionFunctions,
+    registers: RegionRegisters,
+    head: { record: number; handler: number },
+    cached: ReadonlySet<number>,
+  ) {
+    super(writer, new ScratchLocals(writer), imports, layout);
+    this.functions = functions;
+    this.registers = registers;
+    this.headRecord = head.record;
+    this.handler = head.handler;
+    this.cached = cached;
+    for (let i = 0; i < 8; i++) this.gpr.push(registers.gprs & (1 << i) ? writer.local(I32) : -1);
+    this.eip0 = writer.local(I32);
+    this.budget = writer.local(I32);
+    this.exitRecord = writer.local(I32);
+    this.exitEip = writer.local(I32);
+    this.exitKind = writer.local(I32);
+    this.flagKind = writer.local(I32);
+    this.flagResult = writer.local(I32);
+    this.flagOperand = writer.local(I32);
+    for (let i = 0; i < 8; i++) this.xmmLocal.push(registers.xmms & (1 << i) ? writer.local(V128) : -1);
+    for (const group of cached) {
+      this.pageTag[group] = writer.local(I64);
+      this.pageAddend[group] = writer.local(I32);
+    }
+  }
+
+  // -- blocks --------------------------------------------------------------------------------------------------------
+
+  /** Emits a block and its ways out. `depth`: labels around it inside the region's outermost one. */
+  emitBlock(
+    blocks: readonly PlannedBlock[],
+    index: number,
+    mode: number,
+    branchTo: BranchTo,
+    depth: number,
+    isBackEdge: (from: number, to: number) => boolean,
+    inKind: number,
+  ): void {
+    const block = blocks[index]!;
+    this.blocks = blocks;
+    this.blockIndex = index;
+    this.block = block;
+    this.branchTo = branchTo;
+    this.isBackEdge = isBackEdge;
+    this.exitDepth = depth;
+    this.mode = mode;
+    this.current = [];
+    this.flags = this.flagsInLocals(inKind);
+    block.insns.forEach((insn, i) => {
+      this.insn = insn;
+      this.nextRecord = block.insns[i + 1]?.record ?? block.stopRecord;
+      this.called = false;
+      this.describe(insn.d);
+      if (this.called) this.leaveIfStale();
+    });
+    if (block.ends === 'stop') {
+      this.flagsToLocals(this.flags!);
+      this.statements.push(() => this.emitExit(EXIT.resume, block.stopRecord, block.delta));
+    }
+    if (block.ends === 'on') {
+      this.pay();
+      this.statements.push(() => this.emitEdge(block.edges[0]!, 0, this.flags!));
+      this.holdFlags([block.edges[0]!]);
+    }
+    this.outKind.set(index, this.flags!.kind);
+    this.emitAll();
+  }
+
+  private emitPay(): void {
+    const { w } = this;
+    w.get(this.budget);
+    w.i32(this.block.count);
+    w.op(OP.i32Sub);
+    w.set(this.budget);
+  }
+  private pay(): void {
+    this.statements.push(() => this.emitPay());
+  }
+
+  // -- leaving -------------------------------------------------------------------------------------------------------
+
+  /** Goes to the region's end. `delta`: EIP there, relative to the region's start. */
+  private emitExit(kind: number, record: number, delta: number): void {
+    const { w } = this;
+    if (record !== 0) {
+      w.i32(record);
+      w.set(this.exitRecord);
+    }
+    w.get(this.eip0);
+    if (delta !== 0) {
+      w.i32(delta);
+      w.op(OP.i32Add);
+    }
+    w.set(this.exitEip);
+    this.emitLeave(kind);
+  }
+  private emitLeave(kind: number): void {
+    const { w } = this;
+    if (kind !== EXIT.resume) {
+      w.i32(kind);
+      w.set(this.exitKind);
+    }
+    w.br(OP.br, this.exitDepth + this.depth);
+  }
+  /** Before the current instruction: the interpreter does it. */
+  private emitResume(): void {
+    this.emitExit(EXIT.resume, this.insn.record, this.block.delta);
+  }
+
+  // -- edges ---------------------------------------------------------------------------------------------------------
+
+  private edgeNeedsFlags(edge: PlannedEdge): boolean {
+    return edge.target < 0 || this.blocks[edge.target]!.needsFlags || this.isBackEdge(this.blockIndex, edge.target);
+  }
+  /** Keeps what the edges' arms need in locals. */
+  private holdFlags(edges: readonly PlannedEdge[]): void {
+    const flags = this.flags!;
+    if (flags.inLocals || !edges.some((e) => this.edgeNeedsFlags(e))) return;
+    const operand = flags.operand!();
+    this.use(flags.result, operand);
+    const held = this.statements.pop()!;
+    this.statements.push(() => {
+      this.prepare(flags.result!);
+      this.prepare(operand);
+    });
+    this.statements.push(held);
+    this.heldOperand = operand;
+  }
+  private heldOperand: Node | null = null;
+  private emitHeldFlags(flags: Flags): void {
+    if (flags.inLocals) return;
+    const { w } = this;
+    w.i32(flags.kind);
+    w.set(this.flagKind);
+    this.valueAgain(flags.result!);
+    w.set(this.flagResult);
+    this.valueAgain(this.heldOperand!);
+    w.set(this.flagOperand);
+  }
+  /** A prepared node, any number of times. */
+  private valueAgain(node: Node): void {
+    if (node.op === CONST) this.w.i32(node.imm);
+    else this.w.get(this.offsetLocal(node));
+  }
+  /** Goes along an edge. `opened`: ifs around that the emitter itself opened. */
+  private emitEdge(edge: PlannedEdge, opened: number, flags: Flags): void {
+    const { w } = this;
+    const { target } = edge;
+    if (target < 0) {
+      this.emitHeldFlags(flags);
+      this.depth += opened;
+      if (edge.slot !== 0) {
+        w.i32(edge.slot);
+        w.memory(OP.i32Load, 0);
+        w.set(this.exitRecord);
+        this.emitExit(EXIT.chain, 0, edge.delta);
+      } else this.emitExit(EXIT.find, 0, edge.delta);
+      this.depth -= opened;
+      return;
+    }
+    const next = this.blocks[target]!;
+    if (this.isBackEdge(this.blockIndex, target)) {
+      w.get(this.budget);
+      w.i32(0);
+      w.op(OP.i32LeS);
+      w.block(OP.if, VOID, false);
+      this.emitHeldFlags(flags);
+      this.depth += opened + 1;
+      this.emitExit(EXIT.leave, 0, edge.delta);
+      this.depth -= opened + 1;
+      w.end();
+    }
+    if (next.needsFlags) this.emitHeldFlags(flags);
+    const label = this.branchTo(target);
+    if (label >= 0) w.br(OP.br, label + opened + this.depth);
+  }
+  /** A mere branch: nothing to do on the way. */
+  private isPlain(edge: PlannedEdge, flags: Flags): boolean {
+    if (edge.target < 0 || this.isBackEdge(this.blockIndex, edge.target)) return false;
+    return flags.inLocals || !this.blocks[edge.target]!.needsFlags;
+  }
+
+  eip(): Node {
+    return this.add(this.localNode(this.eip0, I32), this.const(this.block.delta + this.insn.pc));
+  }
+  nextEip(): Node {
+    const eip0 = this.localNode(this.eip0, I32);
+    return this.add(eip0, this.const(this.block.delta + this.insn.pc + this.insn.d.length));
+  }
+  jumpRelative(): void {
+    this.pay();
+    const edge = this.block.edges[0]!;
+    const flags = this.flags!;
+    this.statements.push(() => this.emitEdge(edge, 0, flags));
+    this.holdFlags([edge]);
+  }
+  branchRelative(condition: Node): void {
+    this.pay();
+    this.use(condition);
+    const [taken, on] = this.block.edges as [PlannedEdge, PlannedEdge];
+    const flags = this.flags!;
+    this.statements.push(() => {
+      const { w } = this;
+      const takenLabel = this.isPlain(taken, flags) ? this.branchTo(taken.target) : -1;
+      this.value(condition);
+      if (takenLabel >= 0) {
+        w.br(OP.brIf, takenLabel + this.depth);
+        this.emitEdge(on, 0, flags);
+        return;
+      }
+      const onLabel = this.isPlain(on, flags) ? this.branchTo(on.target) : -1;
+      if (onLabel >= 0) {
+        w.op(OP.i32Eqz);
+        w.br(OP.brIf, onLabel + this.depth);
+        this.emitEdge(taken, 0, flags);
+        return;
+      }
+      w.block(OP.if, VOID);
+      this.emitEdge(taken, 1, flags);
+      if (taken.target >= 0 && this.branchTo(taken.target) < 0) {
+        w.op(OP.else);
+        this.emitEdge(on, 1, flags);
+        w.end();
+        return;
+      }
+      w.end();
+      this.emitEdge(on, 0, flags);
+    });
+    this.holdFlags([taken, on]);
+  }
+  jump(target: Node): void {
+    this.pay();
+    this.use(target);
+    const flags = this.flags!;
+    const { returns } = this.block;
+    this.statements.push(() => {
+      const { w } = this;
+      this.value(target);
+      w.set(this.exitEip);
+      const isSite = (site: number) => {
+        w.get(this.exitEip);
+        w.get(this.eip0);
+        w.i32(this.blocks[site]!.delta);
+        w.op(OP.i32Add);
+        w.op(OP.i32Eq);
+      };
+      const edgeTo = (site: number) => ({ target: site, delta: this.blocks[site]!.delta, slot: 0 });
+      const following = returns.find((site) => this.branchTo(site) < 0);
+      for (const site of returns) {
+        if (site === following) continue;
+        isSite(site);
+        w.block(OP.if, VOID);
+        this.emitEdge(edgeTo(site), 1, flags);
+        w.end();
+      }
+      if (following !== undefined) {
+        isSite(following);
+        w.op(OP.i32Eqz);
+        w.block(OP.if, VOID);
+        this.depth++;
+        this.emitHeldFlags(flags);
+        this.emitLeave(EXIT.find);
+        this.depth--;
+        w.end();
+        this.emitEdge(edgeTo(following), 0, flags);
+        return;
+      }
+      this.emitHeldFlags(flags);
+      this.emitLeave(EXIT.find);
+    });
+    this.holdFlags([{ target: -1, delta: 0, slot: 0 }]);
+  }
+
+  // -- registers -----------------------------------------------------------------------------------------------------
+
+  registerOperand(width: Width, pointer: number): Operand<Node> {
+    const place = registerPlace(pointer);
+    const address = () => {
+      throw new Error('a register has no address');
+    };
+    if (place.file === 'gpr') {
+      const load = () => this.loadGpr(place.index, place.byte, width);
+      return {
+        kind: 'r',
+        width,
+        load,
+        modify: load,
+        address,
+        store: (v) => this.storeGpr(place.index, place.byte, width, v),
+      };
+    }
+    if (place.file === 'xmm') {
+      const load = () => this.loadXmm(place.index, place.byte, width);
+      return {
+        kind: 'r',
+        width,
+        load,
+        modify: load,
+        address,
+        store: (v) => this.storeXmm(place.index, place.byte, width, v),
+      };
+    }
+    const at = this.layout.state + pointer;
+    const load = () => this.load(LOAD_U[width], this.base, at, ALIAS.register);
+    return {
+      kind: 'r',
+      width,
+      load,
+      modify: load,
+      address,
+      store: (value) => this.storeTo(STORE[width], this.base, at, value, ALIAS.register),
+    };
+  }
+  private loadGpr(index: number, byte: number, width: Width): Node {
+    const known = this.current[index];
+    const whole = known ?? this.variable(this.gpr[index]!, I32, ALIAS_GPR(index));
+    this.current[index] = whole;
+    if (width === 32) return whole;
+    return this.zeroExtend(byte === 0 ? whole : this.shrU(whole, 8 * byte), width);
+  }
+  private storeGpr(index: number, byte: number, width: Width, value: Node): void {
+    let whole = value;
+    if (width !== 32) {
+      const mask = (width === 8 ? 0xff : 0xffff) << (8 * byte);
+      const kept = this.and(this.loadGpr(index, 0, 32), this.const(~mask));
+      whole = this.or(kept, this.shl(this.zeroExtend(value, width), 8 * byte));
+    }
+    this.current[index] = null;
+    this.setVariable(this.gpr[index]!, whole, ALIAS_GPR(index));
+  }
+  private loadXmm(index: number, byte: number, width: Width): Node {
+    const whole = this.variable(this.xmmLocal[index]!, V128, ALIAS_XMM(index));
+    if (width === 128) return whole;
+    const lane = (byte * 8) / width;
+    if (width === 64) return this.lane('i64x2.extract_lane', lane, whole);
+    if (width === 32) return this.lane('i32x4.extract_lane', lane, whole);
+    if (width === 16) return this.lane('i16x8.extract_lane_u', lane, whole);
+    return this.lane('i8x16.extract_lane_u', lane, whole);
+  }
+  private storeXmm(index: number, byte: number, width: Width, value: Node): void {
+    let whole = value;
+    if (width !== 128) {
+      const old = this.variable(this.xmmLocal[index]!, V128, ALIAS_XMM(index));
+      const shape = width === 64 ? 'i64x2' : width === 32 ? 'i32x4' : width === 16 ? 'i16x8' : 'i8x16';
+      whole = this.lane(`${shape}.replace_lane` as const, (byte * 8) / width, old, value);
+    }
+    this.setVariable(this.xmmLocal[index]!, whole, ALIAS_XMM(index));
+  }
+
+  // -- memory --------------------------------------------------------------------------------------------------------
+
+  protected groupedOperand(width: Width, address: () => Node, group: number): Operand<Node> {
+    let ea: Node | null = null;
+    const at = () => {
+      ea ??= address();
+      return ea;
+    };
+    let pointer: Node | null = null;
+    return {
+      kind: 'm',
+      width,
+      load: () => this.load(LOAD_U[width], this.translate(at(), width / 8, 2 * group), 0, ALIAS.guest),
+      modify: () => {
+        pointer = this.translate(at(), width / 8, 2 * group + 1);
+        return this.load(LOAD_U[width], pointer, 0, ALIAS.guest);
+      },
+      store: (value) => {
+        const to = pointer ?? this.translate(at(), width / 8, 2 * group + 1);
+        this.storeTo(STORE[width], to, 0, value, ALIAS.guest);
+      },
+      address: at,
+    };
+  }
+  /** Address in linear memory of `bytes` guest bytes; leaves the region when the TLB does not know. */
+  private translate(ea: Node, bytes: number, site: number): Node {
+    this.use(ea);
+    const pointer = this.resultNode(I32);
+    const { insn, block } = this;
+    this.statements.push(() => {
+      const { w } = this;
+      this.prepare(ea);
+      const isCached = this.cached.has(site);
+      const find = site & 1 ? this.functions.findWrite : this.functions.findRead;
+      const resume = () => {
+        this.depth += isCached ? 2 : 1;
+        this.emitExit(EXIT.resume, insn.record, block.delta);
+        this.depth -= isCached ? 2 : 1;
+      };
+      if (isCached) {
+        const tag = this.pageTag[site]!;
+        const addend = this.pageAddend[site]!;
+        this.valueAgain(ea);
+        w.op(OP.i64ExtendI32U);
+        w.get(tag);
+        w.op(OP.i64Sub);
+        w.i64(4096 - bytes);
+        w.op(OP.i64GtU);
+        w.block(OP.if, VOID, false);
+        this.valueAgain(ea);
+        w.i32(bytes);
+        w.call(find);
+        w.tee(addend);
+        w.i32(1);
+        w.op(OP.i32Eq);
+        w.block(OP.if, VOID, false);
+        resume();
+        w.end();
+        this.valueAgain(ea);
+        w.i32(-4096);
+        w.op(OP.i32And);
+        w.op(OP.i64ExtendI32U);
+        w.set(tag);
+        w.end();
+        this.valueAgain(ea);
+        w.get(addend);
+        w.op(OP.i32Add);
+      } else {
+        const addend = this.scratch.take(I32);
+        this.valueAgain(ea);
+        w.i32(bytes);
+        w.call(find);
+        w.tee(addend);
+        w.i32(1);
+        w.op(OP.i32Eq);
+        w.block(OP.if, VOID, false);
+        resume();
+        w.end();
+        this.valueAgain(ea);
+        w.get(addend);
+        w.op(OP.i32Add);
+        this.scratch.give(I32, addend);
+      }
+      this.bindResult(pointer);
+      this.consume(ea);
+    });
+    return pointer;
+  }
+  /** The one use that was said of a prepared node is over. */
+  private consume(node: Node): void {
+    if (node.op === CONST) return;
+    node.emitted++;
+    if (node.local >= 0 && node.emitted >= node.uses) this.release(node);
+  }
+  protected refuseOffset(): void {
+    this.depth++;
+    this.emitResume();
+    this.depth--;
+  }
+  override raise(): void {
+    const { insn, block } = this;
+    this.statements.push(() => this.emitExit(EXIT.resume, insn.record, block.delta));
+  }
+
+  // -- helpers -------------------------------------------------------------------------------------------------------
+
+  /** Stores what lives in locals. */
+  emitSpill(): void {
+    const { w, layout } = this;
+    const { gprsWritten, xmmsWritten } = this.registers;
+    for (let i = 0; i < 8; i++) {
+      if (!(gprsWritten & (1 << i))) continue;
+      w.i32(0);
+      w.get(this.gpr[i]!);
+      w.memory(OP.i32Store, layout.state + FIELDS.gpr.offset + 8 * i);
+    }
+    for (let i = 0; i < 8; i++) {
+      if (!(xmmsWritten & (1 << i))) continue;
+      w.i32(0);
+      w.get(this.xmmLocal[i]!);
+      w.memory(SIMD['v128.store'], layout.state + FIELDS.xmm.offset + 64 * i);
+    }
+    w.i32(0);
+    w.get(this.budget);
+    w.memory(OP.i32Store, layout.state + FIELDS.budget.offset);
+    w.i32(0);
+    w.get(this.flagResult);
+    w.memory(OP.i32Store, layout.state + FIELDS.flagResult.offset);
+    w.i32(0);
+    w.get(this.flagKind);
+    w.get(this.flagResult);
+    w.get(this.flagOperand);
+    w.call(this.functions.flagAux);
+    w.memory(OP.i32Store, layout.state + FIELDS.flagAux.offset);
+  }
+  /** Loads them. */
+  emitReload(): void {
+    const { w, layout } = this;
+    const { gprs, xmms } = this.registers;
+    for (let i = 0; i < 8; i++) {
+      if (!(gprs & (1 << i))) continue;
+      w.i32(0);
+      w.memory(OP.i32Load, layout.state + FIELDS.gpr.offset + 8 * i);
+      w.set(this.gpr[i]!);
+    }
+    for (let i = 0; i < 8; i++) {
+      if (!(xmms & (1 << i))) continue;
+      w.i32(0);
+      w.memory(SIMD['v128.load'], layout.state + FIELDS.xmm.offset + 64 * i);
+      w.set(this.xmmLocal[i]!);
+    }
+    w.i32(0);
+    w.memory(OP.i32Load, layout.state + FIELDS.budget.offset);
+    w.set(this.budget);
+    w.i32(0);
+    w.memory(OP.i32Load, layout.state + FIELDS.flagResult.offset);
+    w.set(this.flagResult);
+    w.i32(0);
+    w.memory(OP.i32Load, layout.state + FIELDS.flagAux.offset);
+    w.set(this.flagOperand);
+    w.i32(FLAG_KIND.canonical);
+    w.set(this.flagKind);
+    for (const group of this.cached) {
+      w.i64(NO_PAGE);
+      w.set(this.pageTag[group]!);
+    }
+  }
+  private helper(name: string, args: Node[], after: (() => void) | null): Node {
+    this.flagsToLocals(this.flags!);
+    const id = RegionEmitter.helperIndex(name);
+    const zero = this.const(0);
+    const given = [args[0] ?? zero, args[1] ?? zero, args[2] ?? zero];
+    this.use(...given);
+    this.settle(ALIAS.all);
+    const result = this.resultNode(I32);
+    result.uses++; // kept in a local whatever comes
+    const { insn, block } = this;
+    this.statements.push(() => {
+      const { w, layout } = this;
+      this.emitSpill();
+      w.i32(0);
+      w.get(this.eip0);
+      w.i32(block.delta);
+      w.op(OP.i32Add);
+      w.memory(OP.i32Store, layout.state + FIELDS.rip.offset);
+      w.i32(id);
+      w.i32(insn.record);
+      for (const arg of given) this.value(arg);
+      w.call(this.imports.helper);
+      this.bindResult(result);
+      if (after) {
+        this.value(result);
+        after();
+      } else this.consume(result);
+      this.emitReload();
+    });
+    this.current = [];
+    this.flags = this.flagsInLocals(FLAG_KIND.canonical);
+    this.called = true;
+    return result;
+  }
+  call(helper: string, ...args: Node[]): Node {
+    if (!FAULTS.has(helper)) return this.helper(helper, args, null);
+    this.raise();
+    return this.const(0);
+  }
+  repeat(helper: string, a: Node, b: Node): void {
+    this.helper(helper, [a, b], () => {
+      const { w } = this;
+      // Not finished: all that counts is in memory.
+      w.block(OP.if, VOID, false);
+      w.i32(0);
+      w.op(OP.return);
+      w.end();
+    });
+  }
+  /** A helper may have written code: the region's own number stands in its first record while it is valid. */
+  private leaveIfStale(): void {
+    const { nextRecord, block } = this;
+    this.flagsToLocals(this.flags!);
+    this.statements.push(() => {
+      const { w } = this;
+      w.i32(this.headRecord);
+      w.memory(OP.i32Load16U, 0);
+      w.i32(this.handler);
+      w.op(OP.i32Ne);
+      w.block(OP.if, VOID, false);
+      this.depth++;
+      if (nextRecord !== 0) this.emitExit(EXIT.resume, nextRecord, block.delta);
+      else {
+        this.emitPay();
+        this.emitExit(EXIT.leave, 0, block.edges[0]!.delta);
+      }
+      this.depth--;
+      w.end();
+    });
+  }
+
+  override when(condition: Node, then: () => void, otherwise?: () => void): void {
+    if (condition.op === CONST) {
+      if (condition.imm !== 0) then();
+      else otherwise?.();
+      return;
+    }
+    const before = this.flags!;
+    this.settle(ALIAS_FLAGS);
+    let prepare: (() => void) | null = null;
+    this.statements.push(() => prepare?.());
+    let merged: Flags | null = null;
+    const arm = (body: () => void) => () => {
+      this.flags = before;
+      this.current = [];
+      body();
+      const after = this.flags!;
+      if (after === before) return;
+      this.flagsToLocals(after);
+      merged = merged === null || merged.kind === after.kind ? after : { ...after, kind: -1 };
+    };
+    super.when(condition, arm(then), otherwise && arm(otherwise));
+    this.current = [];
+    this.flags = before;
+    if (merged === null) return;
+    // One way leaves what was before, the other something else: both in the locals.
+    const changed: Flags = merged;
+    if (!before.inLocals) {
+      const operand = before.operand!();
+      this.use(before.result, operand);
+      prepare = () => this.emitFlagLocals(before.kind, before.result!, operand);
+    }
+    this.flags = this.flagsInLocals(changed.kind === before.kind ? before.kind : -1);
+  }
+
+  // -- flags ---------------------------------------------------------------------------------------------------------
+
+  /** Flags as the locals hold them. */
+  private flagsInLocals(kind: number): Flags {
+    const result = this.variable(this.flagResult, I32, ALIAS_FLAGS);
+    const word = this.variable(this.flagOperand, I32, ALIAS_FLAGS);
+    const isSub = kind > 0 && (kind & 15) === FLAG_KIND.sub;
+    return {
+      kind,
+      result,
+      operand: () => word,
+      a: isSub ? this.add(result, word) : null,
+      b: kind > 0 ? word : null,
+      width: (kind > 0 ? 32 - (kind >> 4) : 32) as Width,
+      carries: null,
+      inLocals: true,
+    };
+  }
+  private emitFlagLocals(kind: number, result: Node, operand: Node): void {
+    const { w } = this;
+    this.value(result);
+    this.value(operand);
+    w.set(this.flagOperand);
+    w.set(this.flagResult);
+    w.i32(kind);
+    w.set(this.flagKind);
+  }
+  /** From here on the locals hold these flags. */
+  private flagsToLocals(flags: Flags): void {
+    if (flags.inLocals) return;
+    const operand = flags.operand!();
+    const result = flags.result!;
+    this.use(result, operand);
+    this.settle(ALIAS_FLAGS);
+    this.statements.push(() => this.emitFlagLocals(flags.kind, result, operand));
+    flags.inLocals = true;
+  }
+  private commit(flags: Omit<Flags, 'inLocals'>): void {
+    const fresh: Flags = { ...flags, inLocals: false };
+    this.flags = fresh;
+    if (this.insn.flagsNeeded) this.flagsToLocals(fresh);
+  }
+  protected override get result(): Node {
+    return this.flags!.result!;
+  }
+  protected override get aux(): Node {
+    const flags = this.flags!;
+    if (flags.kind === FLAG_KIND.canonical) return flags.operand!();
+    if (flags.carries) return this.auxFrom(flags.carries(), flags.width);
+    this.flagsToLocals(flags);
+    const aux = this.resultNode(I32);
+    aux.uses++;
+    this.statements.push(() => {
+      const { w } = this;
+      w.get(this.flagKind);
+      w.get(this.flagResult);
+      w.get(this.flagOperand);
+      w.call(this.functions.flagAux);
+      this.bindResult(aux);
+      this.consume(aux);
+    });
+    return aux;
+  }
+  override commitFlags(result: Node, carries: () => Node, width: Width, source?: FlagSource<Node>): void {
+    const extended = this.signExtend(result, width);
+    if (!source) {
+      this.commitCanonical(extended, () => this.auxFrom(carries(), width));
+      return;
+    }
+    const { op, a, b } = source;
+    const kind = this.kindOf(op, width);
+    this.commit({ kind, result: extended, operand: () => b, a: op === 'sub' ? a : null, b, width, carries });
+  }
+  private kindOf(op: FlagKind, width: Width): number {
+    return FLAG_KIND[op] | ((32 - width) << 4);
+  }
+  private commitCanonical(result: Node, aux: () => Node): void {
+    let made: Node | null = null;
+    const operand = () => {
+      made ??= aux();
+      return made;
+    };
+    this.commit({ kind: FLAG_KIND.canonical, result, operand, a: null, b: null, width: 32, carries: null });
+  }
+  override commitLogicFlags(result: Node, width: Width): void {
+    const extended = this.signExtend(result, width);
+    const zero = this.const(0);
+    this.commit({
+      kind: FLAG_KIND.canonical,
+      result: extended,
+      operand: () => zero,
+      a: null,
+      b: zero,
+      width,
+      carries: null,
+    });
+  }
+  override commitFlagsExceptCarry(result: Node, carries: () => Node, width: Width, source: 'inc' | 'dec'): void {
+    const carry = this.flag('C');
+    const kind = this.kindOf(source, width);
+    this.commit({
+      kind,
+      result: this.signExtend(result, width),
+      operand: () => carry,
+      a: null,
+      b: carry,
+      width,
+      carries: null,
+    });
+    void carries;
+  }
+  override commitResultFlags(result: Node, width: Width, carry: Node, overflow: Node): void {
+    this.commitCanonical(this.signExtend(result, width), () => this.carryOverflow(carry, overflow));
+  }
+  override commitCarryOverflow(carry: Node, overflow: Node): void {
+    const { result, aux } = this;
+    this.commitCanonical(result, () =>
+      this.or(this.and(aux, this.const(0x3fff_ffff)), this.carryOverflow(carry, overflow)),
+    );
+  }
+  override setFlag(name: 'C' | 'Z', value: Node): void {
+    if (name === 'Z') {
+      super.setFlag(name, value);
+      return;
+    }
+    const { result, aux } = this;
+    const changed = this.xor(this.shrU(aux, 31), value);
+    this.commitCanonical(result, () => this.xor(aux, this.mul(changed, this.const(0xc000_0000))));
+  }
+  protected override storeResult(result: Node, aux: Node): void {
+    this.commitCanonical(result, () => aux);
+  }
+  override flag(name: FlagName): Node {
+    const flags = this.flags!;
+    if (name === 'C') {
+      const carry = this.carryOf(flags);
+      if (carry) return carry;
+    }
+    return super.flag(name);
+  }
+  /** C as 0 or 1 where the operation tells it more cheaply than the carries. */
+  private carryOf(flags: Flags): Node | null {
+    const { b, width } = flags;
+    if (flags.kind < 0) return this.unknownCarry();
+    if (!b || !flags.result) return null;
+    switch (flags.kind & 15) {
+      case FLAG_KIND.canonical:
+        return b; // logic: 0
+      case FLAG_KIND.inc:
+      case FLAG_KIND.dec:
+        return b;
+      case FLAG_KIND.add:
+        return this.ltU(this.zeroExtend(flags.result, width), this.zeroExtend(b, width));
+      default:
+        return flags.a ? this.ltU(this.zeroExtend(flags.a, width), this.zeroExtend(b, width)) : null;
+    }
+  }
+  /** C of flags whose kind is in the local. In a loop of INC and DEC it stands there. */
+  private unknownCarry(): Node {
+    const carry = this.resultNode(I32);
+    carry.uses++;
+    this.statements.push(() => {
+      const { w } = this;
+      w.get(this.flagKind);
+      w.i32(15);
+      w.op(OP.i32And);
+      w.i32(FLAG_KIND.inc);
+      w.op(OP.i32GeU);
+      w.block(OP.if, I32);
+      w.get(this.flagOperand);
+      w.op(OP.else);
+      w.get(this.flagKind);
+      w.get(this.flagResult);
+      w.get(this.flagOperand);
+      w.call(this.functions.flagAux);
+      w.i32(31);
+      w.op(OP.i32ShrU);
+      w.end();
+      this.bindResult(carry);
+      this.consume(carry);
+    });
+    return carry;
+  }
+  override condition(code: number): Node {
+    const holds = this.shortCondition(code >> 1);
+    if (!holds) return super.condition(code);
+    return code & 1 ? this.negate(holds) : holds;
+  }
+  private negate(holds: Node): Node {
+    return holds.op === OP.i32Eqz ? holds.a! : this.eqz(holds);
+  }
+  /** The even condition of a pair, or null: only from the carries. */
+  private shortCondition(pair: number): Node | null {
+    const flags = this.flags!;
+    const { a, b, width, result } = flags;
+    const kind = flags.kind < 0 ? -1 : flags.kind & 15;
+    if (pair === 2) return this.eqz(this.result);
+    if (pair === 1) return this.carryOf(flags);
+    if (kind === -1 || !result) return null;
+    if (kind !== FLAG_KIND.canonical && pair === 4) return this.ltS(result, this.const(0));
+    if (kind === FLAG_KIND.sub && a && b) {
+      const signed = (v: Node) => this.signExtend(v, width);
+      if (pair === 3) return this.eqz(this.ltU(this.zeroExtend(b, width), this.zeroExtend(a, width)));
+      if (pair === 6) return this.ltS(signed(a), signed(b));
+      if (pair === 7) return this.eqz(this.ltS(signed(b), signed(a)));
+      return null;
+    }
+    if (kind === FLAG_KIND.canonical && b) {
+      if (pair === 0) return this.const(0);
+      if (pair === 3) return this.eqz(result);
+      if (pair === 4 || pair === 6) return this.ltS(result, this.const(0));
+      if (pair === 7) return this.ltS(result, this.const(1));
+    }
+    return null;
+  }
+}
