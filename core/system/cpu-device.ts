@@ -40,5 +40,5 @@ export function cpuHelp(): string {
     line += ` ${name}`;
   }
   lines.push(line);
-  return `${lines.join('\n')}\n`;
+  return `${lines.join('\n')}\n\n`;
 }

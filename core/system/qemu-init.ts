@@ -134,13 +134,14 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   block.openDrives(command.drives);
   if (command.defaults.cdrom && machine instanceof PcMachine) block.addDefaultCdrom();
 
-  const { definition, warnings } = defineCpu(cpuRequest, {
+  const { definition, warnings, refusal } = defineCpu(cpuRequest, {
     apicId: 0,
     coresPerPackage: topology.cores,
     threadsPerCore: topology.threads,
   });
   // The default model's gaps are this program's and not the user's: only a model that was asked for is worth a warning.
   if (command.cpu !== undefined) for (const text of warnings) host.stderr(`${host.program}: ${text}\n`);
+  if (refusal) throw refusal;
 
   let cpuDevice: CpuDevice | null = null;
   const pc = machine instanceof PcMachine ? machine : null;

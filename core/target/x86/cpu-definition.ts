@@ -45,28 +45,40 @@ export interface CpuTopology {
 }
 export const ONE_CPU: CpuTopology = { apicId: 0, coresPerPackage: 1, threadsPerCore: 1 };
 
-/** Numeric properties: range, and what they set. */
-const NUMBERS: Readonly<Record<string, readonly [min: number, max: number]>> = {
-  family: [0, 270],
-  model: [0, 255],
-  stepping: [0, 15],
-  level: [0, 0xffff_ffff],
-  xlevel: [0, 0xffff_ffff],
-  xlevel2: [0, 0xffff_ffff],
-  'min-level': [0, 0xffff_ffff],
-  'min-xlevel': [0, 0xffff_ffff],
-  'min-xlevel2': [0, 0xffff_ffff],
-  'phys-bits': [0, 52],
-  'host-phys-bits-limit': [0, 255],
-  'tsc-frequency': [0, Number.MAX_SAFE_INTEGER],
-  'hv-spinlocks': [0, 0xffff_ffff],
-  'ucode-rev': [0, Number.MAX_SAFE_INTEGER],
-  'apic-id': [0, 0xffff_ffff],
-  'node-id': [-1, 0x7fff_ffff],
-  'socket-id': [-1, 0x7fff_ffff],
-  'die-id': [-1, 0x7fff_ffff],
-  'core-id': [-1, 0x7fff_ffff],
-  'thread-id': [-1, 0x7fff_ffff],
+/** Numeric properties: how they are written, and their range. */
+interface NumberProperty {
+  readonly parsedAs: 'int64' | 'uint64';
+  /** Type that the error names for a number outside of the range; without it the error tells the range. */
+  readonly storedAs?: 'uint8_t' | 'uint32_t' | 'int32_t';
+  readonly min: bigint;
+  readonly max: bigint;
+}
+const UINT8: NumberProperty = { parsedAs: 'uint64', storedAs: 'uint8_t', min: 0n, max: 0xffn };
+const UINT32: NumberProperty = { parsedAs: 'uint64', storedAs: 'uint32_t', min: 0n, max: 0xffff_ffffn };
+const UINT64: NumberProperty = { parsedAs: 'uint64', min: 0n, max: (1n << 64n) - 1n };
+const INT32: NumberProperty = { parsedAs: 'int64', storedAs: 'int32_t', min: -(1n << 31n), max: (1n << 31n) - 1n };
+const ranged = (max: bigint): NumberProperty => ({ parsedAs: 'int64', min: 0n, max });
+const NUMBERS: Readonly<Record<string, NumberProperty>> = {
+  family: ranged(270n),
+  model: ranged(255n),
+  stepping: ranged(15n),
+  'tsc-frequency': ranged((1n << 63n) - 1n),
+  level: UINT32,
+  xlevel: UINT32,
+  xlevel2: UINT32,
+  'min-level': UINT32,
+  'min-xlevel': UINT32,
+  'min-xlevel2': UINT32,
+  'phys-bits': UINT32,
+  'host-phys-bits-limit': UINT8,
+  'hv-spinlocks': UINT32,
+  'ucode-rev': UINT64,
+  'apic-id': UINT32,
+  'node-id': INT32,
+  'socket-id': INT32,
+  'die-id': INT32,
+  'core-id': INT32,
+  'thread-id': INT32,
 };
 
 /** Switches that are not CPUID features, with their defaults. Those that matter are read below; the others are taken and have no
@@ -123,27 +135,30 @@ export function parseCpuOption(text: string): CpuRequest {
   return { name, model, plusMinus, properties };
 }
 
-/** Applies a request. Warnings are whole lines without the program's name. @throws UserError with QEMU's texts */
+/** Applies a request. Warnings are whole lines without the program's name; with `enforce` they are followed by a refusal.
+ *  @throws UserError with QEMU's texts */
 export function defineCpu(
   request: CpuRequest,
   topology: CpuTopology = ONE_CPU,
   implemented: Iterable<string> = IMPLEMENTED_FEATURES,
-): { definition: CpuDefinition; warnings: string[] } {
+): { definition: CpuDefinition; warnings: string[]; refusal: UserError | null } {
   const { model } = request;
   const available = FeatureSet.of(implemented);
   const numbers = new Map<string, number>();
   const switches = new Map(Object.entries(SWITCHES));
-  if (/^(EPYC|Dhyana)/.test(model.name)) switches.set('legacy-cache', false);
+  const hasOwnCaches = /^(EPYC|Dhyana)/.test(model.name);
+  if (hasOwnCaches) switches.set('legacy-cache', false);
   let { vendor, modelId } = model;
   const features = model.name === 'max' ? available.copy() : FeatureSet.of(words(model.features));
   if (model.name !== 'base') features.set('hypervisor', true);
 
   for (const [key, value] of request.properties) {
-    const refuse = (reason: string) => {
+    const refuse = (reason: string): never => {
       throw new UserError(`can't apply global ${cpuTypeName(request.name)}.${key}=${value}: ${reason}`);
     };
     if (findFeature(key)) features.set(key, parseSwitch(key, value, refuse));
-    else if (key in SWITCHES) switches.set(key, parseSwitch(key, value, refuse));
+    else if (key in SWITCHES && (key !== 'migratable' || model.name === 'max'))
+      switches.set(key, parseSwitch(key, value, refuse));
     else if (key in NUMBERS) numbers.set(key, parseNumber(key, value, refuse));
     else if (key === 'vendor') {
       if (value.length !== 12) refuse(`Property '.vendor' doesn't take value '${value}'`);
@@ -156,10 +171,13 @@ export function defineCpu(
     if (!features.set(name, on) && !(name in SWITCHES) && !isFlagWithoutBit(name))
       throw new UserError(`Property '${cpuTypeName(request.name)}.${name}' not found`);
 
+  if (!switches.get('legacy-cache') && !hasOwnCaches)
+    throw new UserError(`CPU model '${request.name}' doesn't support legacy-cache=off`);
   const { kept, filtered, warnings } = filterFeatures(features, available);
   mirrorAmdBits(kept, vendor);
-  if (switches.get('enforce') && warnings.length > 0)
-    throw new UserError("TCG doesn't support requested features", warnings.join('\n'));
+  const refusal =
+    switches.get('enforce') && warnings.length > 0 ? new UserError("TCG doesn't support requested features") : null;
+  if (!refusal) checkNumbers(numbers, features.has('lm'), topology.apicId);
 
   const isWide = kept.has('lm');
   const definition: CpuDefinition = {
@@ -181,7 +199,7 @@ export function defineCpu(
     l3Cache: switches.get('l3-cache')!,
     tscHz: numbers.get('tsc-frequency') || null,
   };
-  return { definition, warnings: switches.get('check') || switches.get('enforce') ? warnings : [] };
+  return { definition, warnings: switches.get('check') || switches.get('enforce') ? warnings : [], refusal };
 }
 
 function words(list: string): string[] {
@@ -195,14 +213,46 @@ function parseSwitch(key: string, value: string, refuse: (reason: string) => voi
   return false;
 }
 
-function parseNumber(key: string, value: string, refuse: (reason: string) => void): number {
-  const [min, max] = NUMBERS[key]!;
-  const isNumber = /^-?(0x[0-9a-f]+|\d+)$/i.test(value);
-  if (!isNumber) refuse(`Parameter '${key}' expects ${key.endsWith('-id') ? 'int64' : 'uint64'}`);
-  const number = value[0] === '-' ? -Number(value.slice(1)) : Number(value);
+/** As C's strtoll with base 0: blanks in front, sign, hexadecimal, octal. */
+function parseInteger(text: string): bigint | null {
+  const match = /^\s*([+-]?)(0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)$/i.exec(text);
+  if (!match) return null;
+  const digits = match[2]!;
+  const size = BigInt(/^0[0-7]+$/.test(digits) ? `0o${digits.slice(1)}` : digits);
+  return match[1] === '-' ? -size : size;
+}
+
+function parseNumber(key: string, value: string, refuse: (reason: string) => never): number {
+  const { parsedAs, storedAs, min, max } = NUMBERS[key]!;
+  let number = parseInteger(value);
+  const isTooLong =
+    number !== null && (parsedAs === 'int64' ? BigInt.asIntN(64, number) !== number : number >= 1n << 64n);
+  if (number === null || isTooLong) return refuse(`Parameter '${key}' expects ${parsedAs}`);
+  if (parsedAs === 'uint64') number = BigInt.asUintN(64, number);
   if (number < min || number > max)
-    refuse(`Property .${key} doesn't take value ${value} (minimum: ${min}, maximum: ${max})`);
-  return number;
+    refuse(
+      storedAs
+        ? `Parameter '${key}' expects ${storedAs}`
+        : `Property .${key} doesn't take value ${number} (minimum: ${min}, maximum: ${max})`,
+    );
+  return Number(number);
+}
+
+/** Address width and position in the machine must be what they can be. */
+function checkNumbers(numbers: ReadonlyMap<string, number>, isWide: boolean, apicId: number): void {
+  const bits = numbers.get('phys-bits') ?? 0;
+  if (bits !== 0 && !isWide) throw new UserError('phys-bits is not user-configurable in 32 bit');
+  if (bits !== 0 && (bits < 32 || bits > 52))
+    throw new UserError(`phys-bits should be between 32 and 52  (but is ${bits})`);
+  for (const key of ['socket-id', 'die-id', 'core-id', 'thread-id']) {
+    const id = numbers.get(key) ?? -1;
+    if (id !== -1 && id !== 0)
+      throw new UserError(
+        `property ${key}: ${id >>> 0} doesn't match set apic-id: 0x${apicId.toString(16)} (${key}: 0)`,
+      );
+  }
+  const node = numbers.get('node-id') ?? -1;
+  if (node !== -1 && node !== 0) throw new UserError('invalid node-id, must be 0');
 }
 
 /** Takes away what is not implemented, one warning per feature bit. */
