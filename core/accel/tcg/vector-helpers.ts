@@ -22,7 +22,7 @@ export function createVectorHelpers(ctx: HelperContext): Record<string, Helper> 
     const open = float.flags & ~(mxcsr >>> 7);
     const before = FLAG.IE | FLAG.DE | FLAG.ZE;
     // What is found before computing keeps the rest from being found.
-    state.set(FIELDS.mxcsr, mxcsr | (open & before ? float.flags & before : float.flags));
+    state.mxcsr = mxcsr | (open & before ? float.flags & before : float.flags);
     if (open) raise(state, state.cr4 & CR4.OSXMMEXCPT ? VECTOR.XM : VECTOR.UD);
   };
   return {
@@ -71,7 +71,7 @@ export function createVectorHelpers(ctx: HelperContext): Record<string, Helper> 
     },
     ldmxcsr: (value) => {
       if (value & ~MXCSR_MASK) raise(state, VECTOR.GP, 0);
-      state.set(FIELDS.mxcsr, value);
+      state.mxcsr = value;
       return 0;
     },
     storeScratch: (at, size) => {

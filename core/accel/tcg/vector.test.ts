@@ -60,7 +60,7 @@ describe('rights of vector instructions', () => {
     ] as const) {
       const { fault, machine } = run(divide, ({ cpu }) => {
         cpu.state.cr4 = cr4;
-        cpu.state.set(FIELDS.mxcsr, 0x1f00);
+        cpu.state.mxcsr = 0x1f00;
       });
       expect(fault).toBe(vector);
       expect(machine.cpu.state.low(FIELDS.mxcsr)).toBe(0x1f01);

@@ -70,7 +70,7 @@ export function resetCpu(ctx: CpuContext, cpu: CpuDefinition): void {
   resetRegisters(ctx, cpu);
   state.set(FIELDS.fpuControl, 0x37f);
   state.set(FIELDS.fpuEmpty, 0xff);
-  state.set(FIELDS.mxcsr, 0x1f80);
+  state.mxcsr = 0x1f80;
   state.set(FIELDS.smbase, 0x30000);
   state.setParts(FIELDS.pat, 0x0007_0406, 0x0007_0406);
   state.set(FIELDS.miscEnable, 1); // fast strings

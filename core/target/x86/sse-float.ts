@@ -228,19 +228,21 @@ export class SseFloat {
     const y = key(b);
     return x < y ? -1 : x > y ? 1 : 0;
   }
-  private integer(f: Format, a: bigint, mode: number): number {
+  /** As an integer of 32 or 64 bits (two's complement). */
+  private integer(f: Format, a: bigint, mode: number, isQuad: boolean): bigint {
+    const least = isQuad ? 1n << 63n : 0x8000_0000n;
     if (isNan(f, a) || isInf(f, a)) {
       this.flags |= FLAG.IE;
-      return 0x8000_0000;
+      return least;
     }
     const x = finite(f, a);
     const { q, exact } = this.cut(x.sign, x.m, -x.e, false, mode);
-    if (q > (x.sign ? 0x8000_0000n : 0x7fff_ffffn)) {
+    if (q > (x.sign ? least : least - 1n)) {
       this.flags |= FLAG.IE;
-      return 0x8000_0000;
+      return least;
     }
     if (!exact) this.flags |= FLAG.PE;
-    return Number(x.sign ? -q : q) >>> 0;
+    return x.sign ? -q : q;
   }
   private roundInteger(f: Format, a: bigint, control: number): bigint {
     if (isNan(f, a)) return this.nan(f, a, a);
@@ -265,8 +267,8 @@ export class SseFloat {
     const value = Number(x.m) * 2 ** x.e;
     const scratch = new DataView(new ArrayBuffer(4));
     scratch.setFloat32(0, isRoot ? 1 / Math.sqrt(value) : 1 / value);
-    const bits = BigInt((scratch.getUint32(0) + 0x400) & 0x7fff_f800);
-    return signBit(f, sign) | (bits < 0x80_0000n ? 0n : bits);
+    const bits = scratch.getUint32(0);
+    return signBit(f, sign) | (bits < 0x80_0000 ? 0n : BigInt((bits + 0x400) & 0x7fff_f800));
   }
 
   private binary(f: Format, op: number, a: bigint, b: bigint, lane: number): bigint {
@@ -284,12 +286,13 @@ export class SseFloat {
     return op === FLOAT_OP.mul ? this.product(f, x, y) : this.quotient(f, x, y);
   }
 
-  /** `a` op= `b`. `code`: operation, format << 8 (1: double), scalar << 9, an operand << 16. For comparisons of scalars that
+  /** `a` op= `b`. `code`: operation, format << 8 (1: double), scalar << 9, integers of 64 bits << 10, an operand << 16. For comparisons of scalars that
    *  set EFLAGS the result is ZF PF CF; else 0. */
   execute(code: number, a: DataView, b: DataView): number {
     const op = code & 0xff;
     const isDouble = (code & 0x100) !== 0;
     const isScalar = (code & 0x200) !== 0;
+    const isQuad = (code & 0x400) !== 0;
     const operand = code >>> 16;
     const f = isDouble ? DOUBLE : SINGLE;
     const get = (v: DataView, i: number) => (isDouble ? v.getBigUint64(i * 8, true) : BigInt(v.getUint32(i * 4, true)));
@@ -333,9 +336,11 @@ export class SseFloat {
         return 0;
       }
       case FLOAT_OP.fromInteger: {
-        const inputs = Array.from({ length: operand || count }, (_, i) => b.getInt32(i * 4, true));
+        const inputs = Array.from({ length: operand || count }, (_, i) =>
+          isQuad ? b.getBigInt64(i * 8, true) : BigInt(b.getInt32(i * 4, true)),
+        );
         inputs.forEach((n, i) => {
-          put(i, n === 0 ? 0n : this.rounded(f, { sign: n < 0, m: BigInt(Math.abs(n)), e: 0 }));
+          put(i, n === 0n ? 0n : this.rounded(f, { sign: n < 0n, m: n < 0n ? -n : n, e: 0 }));
         });
         return 0;
       }
@@ -343,9 +348,10 @@ export class SseFloat {
       case FLOAT_OP.truncate: {
         const mode = op === FLOAT_OP.truncate ? 3 : this.mode;
         const results = Array.from({ length: operand || count }, (_, i) =>
-          this.integer(f, this.input(f, get(b, i)), mode),
+          this.integer(f, this.input(f, get(b, i)), mode, isQuad),
         );
-        for (let i = 0; i < 4; i++) a.setUint32(i * 4, results[i] ?? 0, true);
+        if (isQuad) a.setBigInt64(0, results[0]!, true);
+        else for (let i = 0; i < 4; i++) a.setInt32(i * 4, Number(BigInt.asIntN(32, results[i] ?? 0n)), true);
         return 0;
       }
       case FLOAT_OP.round:

@@ -325,7 +325,7 @@ export function restoreCpu(state: CpuState, saved: SavedCpu): void {
   state.cr0 = (Number(saved['env.cr[0]'] & 0xffff_ffffn) | CR0.ET) >>> 0;
   state.cr4 = Number(saved['env.cr[4]'] & 0xffff_ffffn);
   state.a20Mask = saved['env.a20_mask'] >>> 0;
-  state.set(FIELDS.mxcsr, saved['env.mxcsr']);
+  state.mxcsr = saved['env.mxcsr'];
   state.smbase = saved['env.smbase'];
   for (const [i, { base, mask }] of saved['env.mtrr_var'].entries()) {
     set64(state, FIELDS.mtrrPhysBase, base, i);

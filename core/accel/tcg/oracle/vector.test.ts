@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { VECTOR_CONVERT } from '../../../target/x86/semantics/vector-convert.ts';
 import { VECTOR_FLOAT } from '../../../target/x86/semantics/vector-float.ts';
 import { VECTOR_IMMEDIATE } from '../../../target/x86/semantics/vector-immediate.ts';
 import { VECTOR_INTEGER } from '../../../target/x86/semantics/vector-integer.ts';
@@ -6,16 +7,17 @@ import { VECTOR_MOVE } from '../../../target/x86/semantics/vector-move.ts';
 import { runVectorNative, VectorSubject, vectorCases, vectorDifference } from './vector.ts';
 
 const perForm = Number(process.env.CASES_PER_FORM ?? 12);
+const FLOATS = [...VECTOR_FLOAT, ...VECTOR_CONVERT];
 describe('vector instructions against the host CPU', () => {
   for (const [what, instructions, mxcsrs, least] of [
     ['moves', VECTOR_MOVE, [0x1f80], 0.8],
     ['integers', VECTOR_INTEGER, [0x1f80], 0.8],
     ['what an immediate chooses', VECTOR_IMMEDIATE, [0x1f80, 0x1fbf], 0.8],
-    ['floats', VECTOR_FLOAT, [0x1f80], 0.8],
-    ['floats with flags set', VECTOR_FLOAT, [0x1fa0, 0x1fbf], 0.8],
-    ['floats, other rounding', VECTOR_FLOAT, [0x3f80, 0x5f80, 0x7fa0], 0.8],
-    ['floats without denormals', VECTOR_FLOAT, [0x1fc0, 0x9f80, 0x9fc0, 0xffe0], 0.8],
-    ['floats that fault', VECTOR_FLOAT, [0, 0x1f00, 0x1e80, 0x1d80, 0x1b80, 0x1780, 0x0fa0, 0x8040], 0.3],
+    ['floats', FLOATS, [0x1f80], 0.8],
+    ['floats with flags set', FLOATS, [0x1fa0, 0x1fbf], 0.8],
+    ['floats, other rounding', FLOATS, [0x3f80, 0x5f80, 0x7fa0], 0.8],
+    ['floats without denormals', FLOATS, [0x1fc0, 0x9f80, 0x9fc0, 0xffe0], 0.8],
+    ['floats that fault', FLOATS, [0, 0x1f00, 0x1e80, 0x1d80, 0x1b80, 0x1780, 0x0fa0, 0x8040], 0.3],
   ] as const) {
     const cases = vectorCases(instructions, perForm, mxcsrs);
     const host = runVectorNative(cases.slice(0, 1)) ? runVectorNative(cases) : null;

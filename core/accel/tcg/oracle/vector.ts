@@ -55,10 +55,22 @@ export function vectorCases(
 ): VectorCase[] {
   const next = random(seed);
   const pick = <T>(list: readonly T[]): T => list[next() % list.length]!;
+  /** Exponents where something begins: windows of the fast path, ends of the formats; few or all bits of the fraction. */
+  const edge = (centers: readonly number[]) => pick(centers) + (next() % 5) - 2;
+  const fraction = () =>
+    next() % 3 === 0 ? next() : pick([0, 0, 1, 0x40_0000, 0x60_0000, 0x7f_ffff, next() & 0x7f_f000]);
+  const single = (exponent: number) =>
+    ((next() & 1) << 31) | (Math.min(255, Math.max(0, exponent + 127)) << 23) | (fraction() & 0x7f_ffff);
+  const double = (view: DataView, at: number, exponent: number) => {
+    const low = next() % 3 === 0 ? next() : pick([0, 0, 0, 1, 0x8000_0000, 0xffff_ffff]);
+    view.setUint32(at, low, true);
+    const biased = Math.min(2047, Math.max(0, exponent + 1023));
+    view.setUint32(at + 4, ((next() & 1) << 31) | (biased << 20) | (fraction() & 0xf_ffff), true);
+  };
   const fill = (bytes: number): Uint8Array => {
     const view = new DataView(new ArrayBuffer(bytes));
     for (let i = 0; i < bytes; i += 8) {
-      const kind = next() % 6;
+      const kind = next() % 10;
       const word = () =>
         kind < 2 ? next() : kind === 2 ? pick(SINGLES) : kind === 3 ? ((next() % 200) - 100) >>> 0 : next();
       view.setUint32(i, word(), true);
@@ -66,6 +78,19 @@ export function vectorCases(
       if (kind === 4) {
         view.setUint32(i, next() & 1 ? 0 : next() % 3, true);
         view.setUint32(i + 4, pick(DOUBLE_HIGHS), true);
+      }
+      if (kind === 6 || kind === 7) {
+        // Numbers of everyday size: all lanes pass the fast path's tests.
+        if (next() & 1) double(view, i, (next() % 60) - 30);
+        else {
+          view.setUint32(i, single((next() % 40) - 20), true);
+          view.setUint32(i + 4, single((next() % 40) - 20), true);
+        }
+      }
+      if (kind === 8) double(view, i, edge([-1022, -514, -510, -508, -149, -127, 0, 24, 31, 52, 63, 512, 516, 1023]));
+      if (kind === 9) {
+        view.setUint32(i, single(edge([-127, -66, -62, -23, 0, 24, 31, 62, 66, 126])), true);
+        view.setUint32(i + 4, single(edge([-127, -66, -62, -23, 0, 24, 31, 62, 66, 126])), true);
       }
       if (kind === 5) {
         if (next() & 1) view.setFloat64(i, ((next() % 20001) - 10000) / pick([1, 2, 4, 3]), true);
@@ -200,7 +225,7 @@ export class VectorSubject {
       u8.set(s.xmm.subarray(i * 16, i * 16 + 16), FIELDS.xmm.offset + i * 64);
       u8.set(s.mm.subarray(i * 8, i * 8 + 8), FIELDS.fpr.offset + i * 16);
     }
-    state.set(FIELDS.mxcsr, s.mxcsr);
+    state.mxcsr = s.mxcsr;
     state.set(FIELDS.fpuStatus, 0);
     state.set(FIELDS.fpuTop, 0);
     state.set(FIELDS.fpuEmpty, 0);

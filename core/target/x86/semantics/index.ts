@@ -7,6 +7,7 @@ import type { Instruction } from './ops.ts';
 import { SHA } from './sha.ts';
 import { STRING } from './string.ts';
 import { SYSTEM } from './system.ts';
+import { VECTOR_CONVERT } from './vector-convert.ts';
 import { VECTOR_FLOAT } from './vector-float.ts';
 import { VECTOR_IMMEDIATE } from './vector-immediate.ts';
 import { VECTOR_INTEGER } from './vector-integer.ts';
@@ -23,6 +24,7 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...VECTOR_MOVE,
   ...VECTOR_INTEGER,
   ...VECTOR_FLOAT,
+  ...VECTOR_CONVERT,
   ...VECTOR_IMMEDIATE,
   ...SHA,
   ...X87,

@@ -4,7 +4,7 @@
  *  Rules: everything that can fault precedes the first commit; a definition may branch on the decoded form, never on a guest
  *  value (that is `select` and `when`). Values of 8 and 16 bits are zero-extended unless said otherwise; bits above the
  *  operand's width in a value that is stored are ignored. */
-import type { SimdName } from '../../../wasm/simd.ts';
+import type { ScalarName, SimdName } from '../../../wasm/simd.ts';
 
 export type Width = 8 | 16 | 32 | 64 | 128;
 export type FlagName = 'C' | 'P' | 'A' | 'Z' | 'S' | 'O';
@@ -81,12 +81,18 @@ export interface Ops<V> {
   lane(name: SimdName, lane: number, ...args: V[]): V;
   shuffle(a: V, b: V, bytes: readonly number[]): V;
   vector(bytes: readonly number[]): V;
+  /** Single numbers in floating point, by the names of WebAssembly's operations. */
+  scalar(name: ScalarName, ...args: V[]): V;
+  float32(n: number): V;
+  float64(n: number): V;
+  /** The number when it is known as code is made: an immediate of the JIT's. Else null. */
+  known(a: V): number | null;
   /** A vector register by index. */
   xmm(index: number): Operand<V>;
   /** A helper for vectors: takes two, gives one. */
   callVector(helper: string, code: V, a: V, b: V): V;
   /** Runs `then` (or `otherwise`) depending on a guest value. Values made inside must not be used outside. */
-  when(condition: V, then: () => void, otherwise?: () => void): void;
+  when(condition: V, then: () => void, otherwise?: () => void, isLikely?: boolean): void;
 
   /** 0 or 1. */
   flag(name: FlagName): V;
@@ -101,6 +107,8 @@ export interface Ops<V> {
   commitFlagsExceptCarry(result: V, carries: () => V, width: Width, source: 'inc' | 'dec'): void;
   /** S Z P from the result, C and O given as 0 or 1, A = 0. */
   commitResultFlags(result: V, width: Width, carry: V, overflow: V): void;
+  /** Z and C given as 0 or 1; O S A P = 0. */
+  commitZeroCarry(zero: V, carry: V): void;
   /** C and O only. */
   commitCarryOverflow(carry: V, overflow: V): void;
   /** One flag, 0 or 1, the others stay. */
@@ -123,6 +131,8 @@ export interface Ops<V> {
   stackTop(width: Width, skip?: number): V;
   dropStack(bytes: number | V): void;
 
+  /** EIP of the instruction itself. */
+  eip(): V;
   /** EIP of the next instruction, truncated to the operand size. */
   nextEip(): V;
   /** Control flow: last statement of an instruction that ends a block. */
@@ -132,6 +142,8 @@ export interface Ops<V> {
 
   /** A helper of the engine (core/accel/tcg/helpers.ts). May fault; may read and write any state. */
   call(helper: string, ...args: V[]): V;
+  /** A function in WebAssembly (natives.ts), listed in the definition's `natives`. Never faults and changes x87 and vector state only. */
+  native(name: string, ...args: V[]): V;
   /** A repeated string helper, or an x87 one that an interrupt may precede: called again for the same instruction until it returns 0. */
   repeat(helper: string, a: V, b: V): void;
   /** Raises a fault without error code. */
@@ -151,6 +163,8 @@ export interface Instruction {
   readonly undefinedFlags?: string;
   /** The instruction ends its block; `system`: everything may have changed (mode, EIP, interrupt flag). */
   readonly ends?: 'jump' | 'system';
+  /** Native functions that the semantics call. */
+  readonly natives?: readonly string[];
   /** What besides operands the semantics look at. */
   readonly variants?: readonly ('opSize' | 'addrSize' | 'rep' | 'stack')[];
   readonly lockable?: boolean;

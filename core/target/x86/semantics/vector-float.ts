@@ -1,173 +1,231 @@
-/** SSE floating point. Packed and scalar arithmetic runs on WebAssembly's vectors where MXCSR has its default controls, its
- *  precision flag is set already, and operands and result show that no other flag can rise; all else is exact in
- *  sse-float.ts. */
+/** SSE arithmetic and comparison in floating point. It is done with WebAssembly's operations where a look at operands and result
+ *  shows that no flag of MXCSR but precision can rise, and that one is set and masked; all else is exact in sse-float.ts. */
 import type { SimdName } from '../../../wasm/simd.ts';
 import { FLOAT_OP } from '../sse-float.ts';
 import { instruction, type Operand, type Ops } from './ops.ts';
-import { commitMmx, enterMmx, enterSse, lanes, loadAligned, mmxValue, spread64, zeroExtended } from './vector.ts';
+import { enterSse, lanes, loadAligned } from './vector.ts';
+import {
+  areOrdered,
+  exactly,
+  FORMS,
+  floatCode,
+  floatEncoding,
+  floatVector,
+  lowNumber,
+  type Precision,
+  precisionOf,
+  scalarOperand,
+  TYPE,
+  WHOLE,
+  WINDOW,
+  withLow,
+} from './vector-number.ts';
 
-type Precision = 's' | 'd';
-const code = (op: number, precision: Precision, isScalar: boolean) =>
-  op | (precision === 'd' ? 0x100 : 0) | (isScalar ? 0x200 : 0);
-/** The source of a packed (aligned) or scalar operation as a vector. */
-function source<V>(o: Ops<V>, src: Operand<V>): V {
-  if (src.width === 128) return loadAligned(o, src);
-  return zeroExtended(o, src.load(), src.width === 64 ? 64 : 32);
+type Arithmetic = 'add' | 'sub' | 'mul' | 'div';
+/** Windows of magnitudes, 128 (double: 1024) powers of two from the exponent on. For sums both operands are in one, for the
+ *  others the first operand and the result; then the other operand is a normal number too and nothing over- or underflows. */
+const WINDOWS: Record<Arithmetic, Record<Precision, readonly [number, number]>> = {
+  add: { s: [-62, -62], d: [-510, -510] },
+  sub: { s: [-62, -62], d: [-510, -510] },
+  mul: { s: [-66, -62], d: [-514, -510] },
+  div: { s: [-60, -64], d: [-508, -512] },
+};
+/** Sign bits of lanes whose magnitude is not in the window. */
+function outside<V>(o: Ops<V>, precision: Precision, v: V, from: readonly number[]): V {
+  const { ints } = WHOLE[precision];
+  const starts = o.vector(WINDOW(precision, from));
+  return o.simd(`${ints}.sub`, o.simd(`${ints}.add`, v, v), starts);
 }
-const PREFIXES = { ps: 'np', pd: '66', ss: 'f3', sd: 'f2' } as const;
-const FORMS = ['ps', 'pd', 'ss', 'sd'] as const;
-const encodingOf = (form: (typeof FORMS)[number], opcode: string) =>
-  `${PREFIXES[form]} 0f ${opcode} Vx,W${form[0] === 'p' ? 'x' : form[1] === 's' ? 'd' : 'q'}`;
+const isSum = (name: Arithmetic) => name === 'add' || name === 'sub';
 
-/** All controls at their defaults, the precision flag set. */
-function isPlain<V>(o: Ops<V>): V {
-  return o.eq(o.and(o.field('mxcsr'), o.const(0xffe0)), o.const(0x1fa0));
-}
-const least = (precision: Precision) => (precision === 's' ? [0, 0, 0x80, 0] : [0, 0, 0, 0, 0, 0, 0x10, 0]);
-const infinity = (precision: Precision) => (precision === 's' ? [0, 0, 0x80, 0x7f] : [0, 0, 0, 0, 0, 0, 0xf0, 0x7f]);
-const absolute = (precision: Precision) =>
-  precision === 's' ? [0xff, 0xff, 0xff, 0x7f] : [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
-/** Lanes where the result is normal (and was not rounded up to that) and no operand is denormal. */
-function isSafe<V>(o: Ops<V>, precision: Precision, isSum: boolean, a: V, b: V, result: V): V {
-  const type = precision === 's' ? 'i32x4' : 'i64x2';
-  const zero = lanes(o, [0]);
-  const bound = lanes(o, least(precision));
-  const size = (v: V) => o.simd('v128.and', v, lanes(o, absolute(precision)));
-  const isOperand = (v: V) => {
-    const m = size(v);
-    return o.simd('v128.or', o.simd(`${type}.eq`, m, zero), o.simd(`${type}.ge_s`, m, bound));
-  };
-  const m = size(result);
-  let good = o.simd(
-    'v128.and',
-    o.simd(`${type}.gt_s`, m, bound),
-    o.simd(`${type}.lt_s`, m, lanes(o, infinity(precision))),
+/** `a` op `b` on vectors; `slow` where it may not be done simply. */
+function packed<V>(
+  o: Ops<V>,
+  precision: Precision,
+  name: Arithmetic,
+  a: V,
+  b: V,
+  store: (v: V) => void,
+  slow: () => V,
+) {
+  const { ints } = WHOLE[precision];
+  const result = o.simd(`${TYPE[precision]}.${name}` as SimdName, a, b);
+  const [first, second] = WINDOWS[name][precision];
+  const bad = o.simd(
+    'v128.or',
+    outside(o, precision, a, [first]),
+    outside(o, precision, isSum(name) ? b : result, [second]),
   );
-  // A sum of zero is exact.
-  if (isSum) good = o.simd('v128.or', good, o.simd(`${type}.eq`, m, zero));
-  return o.simd('v128.and', good, o.simd('v128.and', isOperand(a), isOperand(b)));
+  const isFast = o.ltU(o.simd(`${ints}.bitmask`, bad), o.field('ssePlain'));
+  o.when(
+    isFast,
+    () => store(result),
+    () => store(slow()),
+    true,
+  );
 }
-function allLanes<V>(o: Ops<V>, precision: Precision, isScalar: boolean, mask: V): V {
-  if (isScalar) return o.and(o.lane('i32x4.extract_lane', precision === 's' ? 0 : 1, mask), o.const(1));
-  return o.simd(precision === 's' ? 'i32x4.all_true' : 'i64x2.all_true', mask);
-}
-
-const arithmetic = (name: keyof typeof FLOAT_OP & ('add' | 'sub' | 'mul' | 'div' | 'sqrt'), opcode: string) =>
+const arithmetic = (name: Arithmetic, opcode: string) =>
   FORMS.map((form) => {
-    const precision = form[1] as Precision;
-    const isScalar = form[0] === 's';
-    const type = precision === 's' ? 'f32x4' : 'f64x2';
+    const precision = precisionOf(form);
+    const type = precision === 's' ? 'f32' : 'f64';
+    const code = floatCode(FLOAT_OP[name], precision, form[0] === 's');
+    if (form[0] === 'p')
+      return instruction({
+        name: `${name}${form}`,
+        encodings: [floatEncoding(form, opcode)],
+        semantics: (o, dst, src) => {
+          enterSse(o);
+          const b = loadAligned(o, src);
+          const a = dst.load();
+          packed(
+            o,
+            precision,
+            name,
+            a,
+            b,
+            (v) => dst.store(v),
+            () => exactly(o, code, a, b),
+          );
+        },
+      });
     return instruction({
       name: `${name}${form}`,
-      encodings: [encodingOf(form, opcode)],
+      encodings: [floatEncoding(form, opcode)],
       semantics: (o, dst, src) => {
         enterSse(o);
-        const b = source(o, src);
+        const b = scalarOperand(o, src, precision);
         const a = dst.load();
-        const whole = name === 'sqrt' ? o.simd(`${type}.sqrt`, b) : o.simd(`${type}.${name}` as SimdName, a, b);
-        const safe = isSafe(o, precision, name === 'add' || name === 'sub', name === 'sqrt' ? b : a, b, whole);
+        const number = o.scalar(`${type}.${name}`, lowNumber(o, precision, a), b);
+        const result = withLow(o, precision, a, number);
+        // The two numbers to look at side by side.
+        const both = o.lane(`${TYPE[precision]}.replace_lane`, 1, a, isSum(name) ? b : number);
+        const bad = o.simd(`${WHOLE[precision].ints}.bitmask`, outside(o, precision, both, WINDOWS[name][precision]));
+        const isFast = o.ltU(precision === 's' ? o.and(bad, o.const(3)) : bad, o.field('ssePlain'));
         o.when(
-          o.and(isPlain(o), allLanes(o, precision, isScalar, safe)),
-          () => dst.store(isScalar ? lowLane(o, precision, a, whole) : whole),
-          () => dst.store(o.callVector('vectorFloat', o.const(code(FLOAT_OP[name], precision, isScalar)), a, b)),
+          isFast,
+          () => dst.store(result),
+          () => dst.store(exactly(o, code, a, floatVector(o, precision, b))),
+          true,
         );
       },
     });
   });
-/** The low lane of `b` over the others of `a`. */
-function lowLane<V>(o: Ops<V>, precision: Precision, a: V, b: V): V {
-  const n = precision === 's' ? 4 : 8;
-  return o.shuffle(
-    a,
-    b,
-    Array.from({ length: 16 }, (_, i) => (i < n ? 16 + i : i)),
-  );
-}
-/** An operation that is always done exactly; operands in the code's upper half come as a value. */
-function exact<V>(o: Ops<V>, dst: Operand<V>, op: number, a: V, b: V, operand?: V): void {
-  const number = o.const(op);
-  dst.store(o.callVector('vectorFloat', operand === undefined ? number : o.or(number, o.shl(operand, 16)), a, b));
-}
-const plain = (name: string, opcode: string, op: number, forms: readonly (typeof FORMS)[number][]) =>
-  forms.map((form) =>
-    instruction({
-      name: `${name}${form}`,
-      encodings: [encodingOf(form, opcode)],
+const squareRoot = () =>
+  FORMS.map((form) => {
+    const precision = precisionOf(form);
+    const isScalar = form[0] === 's';
+    const code = floatCode(FLOAT_OP.sqrt, precision, isScalar);
+    return instruction({
+      name: `sqrt${form}`,
+      encodings: [floatEncoding(form, '51')],
       semantics: (o, dst, src) => {
         enterSse(o);
-        const b = source(o, src);
-        exact(o, dst, code(op, form[1] as Precision, form[0] === 's'), dst.load(), b);
+        const number = isScalar ? scalarOperand(o, src, precision) : null;
+        const b = number === null ? loadAligned(o, src) : floatVector(o, precision, number);
+        const a = isScalar ? dst.load() : b;
+        const bad = o.simd('v128.or', b, outside(o, precision, b, [precision === 's' ? -63 : -511]));
+        const signs = o.simd(`${WHOLE[precision].ints}.bitmask`, bad);
+        const isFast = o.ltU(isScalar ? o.and(signs, o.const(1)) : signs, o.field('ssePlain'));
+        o.when(
+          isFast,
+          () =>
+            dst.store(
+              number === null
+                ? o.simd(`${TYPE[precision]}.sqrt`, b)
+                : withLow(o, precision, a, o.scalar(precision === 's' ? 'f32.sqrt' : 'f64.sqrt', number)),
+            ),
+          () => dst.store(exactly(o, code, a, b)),
+          true,
+        );
       },
-    }),
-  );
-/** Sums or differences of neighbours. */
-const horizontal = (name: string, encoding: string, op: number, precision: Precision) =>
-  instruction({
-    name,
-    encodings: [encoding],
-    semantics: (o, dst, src) => {
-      enterSse(o);
-      const b = source(o, src);
-      const a = dst.load();
-      const size = precision === 's' ? 4 : 8;
-      const every = (odd: number) =>
-        Array.from({ length: 16 }, (_, i) => (Math.floor(i / size) * 2 + odd) * size + (i % size));
-      exact(o, dst, code(op, precision, false), o.shuffle(a, b, every(0)), o.shuffle(a, b, every(1)));
-    },
+    });
   });
-/** A conversion between vector registers. `operand`: how many lanes. */
-const conversion = (name: string, encoding: string, op: number, precision: Precision, isScalar: boolean, count = 0) =>
-  instruction({
-    name,
-    encodings: [encoding],
-    semantics: (o, dst, src) => {
-      enterSse(o);
-      const b = source(o, src);
-      exact(o, dst, code(op, precision, isScalar) | (count << 16), dst.load(), b);
-    },
+
+/** MIN, MAX: the second operand where both are zeros (or a NaN, which is done exactly). */
+const extreme = (name: 'min' | 'max', opcode: string) =>
+  FORMS.map((form) => {
+    const precision = precisionOf(form);
+    const isScalar = form[0] === 's';
+    return instruction({
+      name: `${name}${form}`,
+      encodings: [floatEncoding(form, opcode)],
+      semantics: (o, dst, src) => {
+        enterSse(o);
+        const { a, b, isFast } = compared(o, precision, isScalar, dst, src);
+        o.when(
+          isFast,
+          () => dst.store(o.simd(`${TYPE[precision]}.p${name}`, b, a)),
+          () => dst.store(exactly(o, floatCode(FLOAT_OP[name], precision, isScalar), a, b)),
+          true,
+        );
+      },
+    });
   });
-const toGeneral = (name: string, encoding: string, op: number, precision: Precision) =>
-  instruction({
-    name,
-    encodings: [encoding],
-    dst: 'w',
-    semantics: (o, dst, src) => {
-      enterSse(o);
-      const b = source(o, src);
-      const result = o.callVector('vectorFloat', o.const(code(op, precision, true)), b, b);
-      dst.store(o.lane('i32x4.extract_lane', 0, result));
-    },
+/** Operands of a comparison as vectors (of a scalar one: equal above the low lane), and whether all are numbers, none denormal. */
+function compared<V>(o: Ops<V>, precision: Precision, isScalar: boolean, dst: Operand<V>, src: Operand<V>) {
+  if (!isScalar) {
+    const b = loadAligned(o, src);
+    const a = dst.load();
+    const good = o.simd('v128.and', areOrdered(o, precision, a), areOrdered(o, precision, b));
+    return { a, b, isFast: o.eq(o.simd(`${WHOLE[precision].ints}.bitmask`, good), o.const(WHOLE[precision].mask)) };
+  }
+  const number = scalarOperand(o, src, precision);
+  const a = dst.load();
+  const both = o.lane(`${TYPE[precision]}.replace_lane`, 1, a, number);
+  const good = o.simd(`${WHOLE[precision].ints}.bitmask`, areOrdered(o, precision, both));
+  return {
+    a,
+    b: withLow(o, precision, a, number),
+    number,
+    isFast: o.eq(precision === 's' ? o.and(good, o.const(3)) : good, o.const(3)),
+  };
+}
+/** The mask of a predicate, for operands that have an order. */
+function predicate<V>(o: Ops<V>, precision: Precision, a: V, b: V, imm: V): V {
+  const type = TYPE[precision];
+  const zeros = () => lanes(o, [0]);
+  const tests: (() => V)[] = [
+    () => o.simd(`${type}.eq`, a, b),
+    () => o.simd(`${type}.lt`, a, b),
+    () => o.simd(`${type}.le`, a, b),
+    zeros,
+  ];
+  const number = o.known(imm);
+  if (number !== null) {
+    const test = tests[number & 3]!();
+    return number & 4 ? o.simd('v128.not', test) : test;
+  }
+  const bit = (n: number) => o.and(imm, o.const(1 << n));
+  const [eq, lt, le, never] = tests.map((test) => test()) as [V, V, V, V];
+  const chosen = o.select(bit(1), o.select(bit(0), never, le), o.select(bit(0), lt, eq));
+  const inverted = o.simd('i32x4.splat', o.sub(o.const(0), o.and(o.shrU(imm, 2), o.const(1))));
+  return o.simd('v128.xor', chosen, inverted);
+}
+const comparisons = () =>
+  FORMS.map((form) => {
+    const precision = precisionOf(form);
+    const isScalar = form[0] === 's';
+    return instruction({
+      name: `cmp${form}`,
+      encodings: [`${floatEncoding(form, 'c2')},Ib`],
+      semantics: (o, dst, src, immediate) => {
+        enterSse(o);
+        const imm = immediate.load();
+        const { a, b, isFast } = compared(o, precision, isScalar, dst, src);
+        const code = floatCode(FLOAT_OP.compare, precision, isScalar);
+        o.when(
+          isFast,
+          () => {
+            const mask = predicate(o, precision, a, b, imm);
+            dst.store(isScalar ? withLow(o, precision, a, lowNumber(o, precision, mask)) : mask);
+          },
+          () => dst.store(exactly(o, code, a, b, imm)),
+          true,
+        );
+      },
+    });
   });
-const toMmx = (name: string, encoding: string, op: number, precision: Precision) =>
-  instruction({
-    name,
-    encodings: [encoding],
-    dst: 'w',
-    semantics: (o, dst, src) => {
-      enterMmx(o);
-      enterSse(o);
-      const b = source(o, src);
-      const result = o.callVector('vectorFloat', o.const(code(op, precision, false) | (2 << 16)), b, b);
-      commitMmx(o);
-      dst.store(mmxValue(o, result));
-    },
-  });
-const fromMmx = (name: string, encoding: string, precision: Precision) =>
-  instruction({
-    name,
-    encodings: [encoding],
-    semantics: (o, dst, src) => {
-      enterMmx(o);
-      enterSse(o);
-      const b = spread64(o, src.load());
-      const op = code(FLOAT_OP.fromInteger, precision, false) | (2 << 16);
-      const result = o.callVector('vectorFloat', o.const(op), dst.load(), b);
-      // The form with doubles leaves the x87 unit alone when it reads memory.
-      if (precision === 's' || src.kind === 'r') commitMmx(o);
-      dst.store(result);
-    },
-  });
-const comparison = (name: string, op: number) =>
+const flagComparison = (name: 'comi' | 'ucomi', op: number) =>
   (['s', 'd'] as const).map((precision) =>
     instruction({
       name: `${name}s${precision}`,
@@ -178,81 +236,120 @@ const comparison = (name: string, op: number) =>
       writesFlags: 'OSZAPC',
       semantics: (o, dst, src) => {
         enterSse(o);
-        const b = source(o, src);
-        o.callVector('vectorCompare', o.const(code(op, precision, true)), dst.load(), b);
+        const { a, b, number, isFast } = compared(o, precision, true, dst, src);
+        const type = precision === 's' ? 'f32' : 'f64';
+        const first = lowNumber(o, precision, a);
+        o.when(
+          isFast,
+          () => o.commitZeroCarry(o.scalar(`${type}.eq`, first, number!), o.scalar(`${type}.lt`, first, number!)),
+          () => void o.callVector('vectorCompare', o.const(floatCode(op, precision, true)), a, b),
+          true,
+        );
       },
     }),
   );
 
+/** Sums or differences of neighbours. */
+const horizontal = (name: string, encoding: string, op: 'add' | 'sub', precision: Precision) =>
+  instruction({
+    name,
+    encodings: [encoding],
+    semantics: (o, dst, src) => {
+      enterSse(o);
+      const b = loadAligned(o, src);
+      const a = dst.load();
+      const size = precision === 's' ? 4 : 8;
+      const every = (odd: number) =>
+        Array.from({ length: 16 }, (_, i) => (Math.floor(i / size) * 2 + odd) * size + (i % size));
+      const x = o.shuffle(a, b, every(0));
+      const y = o.shuffle(a, b, every(1));
+      const slow = () => exactly(o, floatCode(FLOAT_OP[op], precision, false), x, y);
+      packed(o, precision, op, x, y, (v) => dst.store(v), slow);
+    },
+  });
+/** Differences in even lanes, sums in odd ones. */
+const alternating = (precision: Precision) =>
+  instruction({
+    name: `addsubp${precision}`,
+    encodings: [precision === 's' ? 'f2 0f d0 Vx,Wx' : '66 0f d0 Vx,Wx'],
+    semantics: (o, dst, src) => {
+      enterSse(o);
+      const b = loadAligned(o, src);
+      const a = dst.load();
+      const signs = lanes(
+        o,
+        precision === 's' ? [0, 0, 0, 0x80, 0, 0, 0, 0] : [0, 0, 0, 0, 0, 0, 0, 0x80, ...Array(8).fill(0)],
+      );
+      const slow = () => exactly(o, floatCode(FLOAT_OP.addsub, precision, false), a, b);
+      packed(o, precision, 'add', a, o.simd('v128.xor', b, signs), (v) => dst.store(v), slow);
+    },
+  });
+
+/** Twelve bits of a reciprocal, or of that of a square root; MXCSR has no part in it. */
+const approximation = (name: 'rcp' | 'rsqrt', opcode: string) =>
+  (['ps', 'ss'] as const).map((form) => {
+    const isScalar = form === 'ss';
+    return instruction({
+      name: `${name}${form}`,
+      encodings: [floatEncoding(form, opcode)],
+      semantics: (o, dst, src) => {
+        enterSse(o);
+        const b = isScalar ? floatVector(o, 's', scalarOperand(o, src, 's')) : loadAligned(o, src);
+        const a = isScalar ? dst.load() : b;
+        const strange = outside(o, 's', b, [-63]);
+        const signs = o.simd('i32x4.bitmask', name === 'rcp' ? strange : o.simd('v128.or', b, strange));
+        o.when(
+          isScalar ? o.and(signs, o.const(1)) : signs,
+          () => dst.store(exactly(o, floatCode(FLOAT_OP[name], 's', isScalar), a, b)),
+          () => {
+            const quotient = name === 'rcp' ? o.simd('f32x4.div', ones(o, 's'), b) : inverseRoot(o, b);
+            const rounded = o.simd('i32x4.add', quotient, lanes(o, [0, 4, 0, 0]));
+            const cut = o.simd('v128.and', rounded, lanes(o, [0, 0xf8, 0xff, 0xff]));
+            dst.store(isScalar ? withLow(o, 's', a, lowNumber(o, 's', cut)) : cut);
+          },
+          false,
+        );
+      },
+    });
+  });
+const ones = <V>(o: Ops<V>, precision: Precision) =>
+  lanes(o, precision === 's' ? [0, 0, 0x80, 0x3f] : [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
+function inverseRoot<V>(o: Ops<V>, v: V): V {
+  const half = (x: V) =>
+    o.simd(
+      'f32x4.demote_f64x2_zero',
+      o.simd('f64x2.div', ones(o, 'd'), o.simd('f64x2.sqrt', o.simd('f64x2.promote_low_f32x4', x))),
+    );
+  const bytes = Array.from({ length: 16 }, (_, i) => i);
+  const high = o.shuffle(
+    v,
+    v,
+    bytes.map((i) => 8 + (i & 7)),
+  );
+  return o.shuffle(
+    half(v),
+    half(high),
+    bytes.map((i) => (i < 8 ? i : i + 8)),
+  );
+}
+
 export const VECTOR_FLOAT = [
-  ...arithmetic('sqrt', '51'),
+  ...squareRoot(),
   ...arithmetic('add', '58'),
   ...arithmetic('mul', '59'),
   ...arithmetic('sub', '5c'),
   ...arithmetic('div', '5e'),
-  ...plain('min', '5d', FLOAT_OP.min, FORMS),
-  ...plain('max', '5f', FLOAT_OP.max, FORMS),
-  ...plain('rcp', '53', FLOAT_OP.rcp, ['ps', 'ss']),
-  ...plain('rsqrt', '52', FLOAT_OP.rsqrt, ['ps', 'ss']),
-  ...FORMS.map((form) =>
-    instruction({
-      name: `cmp${form}`,
-      encodings: [`${encodingOf(form, 'c2')},Ib`],
-      semantics: (o, dst, src, imm) => {
-        enterSse(o);
-        const b = source(o, src);
-        const op = code(FLOAT_OP.compare, form[1] as Precision, form[0] === 's');
-        exact(o, dst, op, dst.load(), b, imm.load());
-      },
-    }),
-  ),
-  ...comparison('ucomi', FLOAT_OP.ucomis),
-  ...comparison('comi', FLOAT_OP.comis),
-  ...(
-    [
-      ['roundps', '08', 'x'],
-      ['roundpd', '09', 'x'],
-      ['roundss', '0a', 'd'],
-      ['roundsd', '0b', 'q'],
-    ] as const
-  ).map(([name, opcode, width]) =>
-    instruction({
-      name,
-      encodings: [`66 0f 3a ${opcode} Vx,W${width},Ib`],
-      semantics: (o, dst, src, imm) => {
-        enterSse(o);
-        const b = source(o, src);
-        const op = code(FLOAT_OP.round, name.endsWith('s') ? 's' : 'd', width !== 'x');
-        exact(o, dst, op, dst.load(), b, o.and(imm.load(), o.const(15)));
-      },
-    }),
-  ),
-  horizontal('haddps', 'f2 0f 7c Vx,Wx', FLOAT_OP.add, 's'),
-  horizontal('haddpd', '66 0f 7c Vx,Wx', FLOAT_OP.add, 'd'),
-  horizontal('hsubps', 'f2 0f 7d Vx,Wx', FLOAT_OP.sub, 's'),
-  horizontal('hsubpd', '66 0f 7d Vx,Wx', FLOAT_OP.sub, 'd'),
-  conversion('addsubps', 'f2 0f d0 Vx,Wx', FLOAT_OP.addsub, 's', false),
-  conversion('addsubpd', '66 0f d0 Vx,Wx', FLOAT_OP.addsub, 'd', false),
-  conversion('cvtps2pd', 'np 0f 5a Vx,Wq', FLOAT_OP.widen, 'd', false),
-  conversion('cvtpd2ps', '66 0f 5a Vx,Wx', FLOAT_OP.narrow, 's', false),
-  conversion('cvtss2sd', 'f3 0f 5a Vx,Wd', FLOAT_OP.widen, 'd', true),
-  conversion('cvtsd2ss', 'f2 0f 5a Vx,Wq', FLOAT_OP.narrow, 's', true),
-  conversion('cvtdq2ps', 'np 0f 5b Vx,Wx', FLOAT_OP.fromInteger, 's', false),
-  conversion('cvtdq2pd', 'f3 0f e6 Vx,Wq', FLOAT_OP.fromInteger, 'd', false),
-  conversion('cvtsi2ss', 'f3 0f 2a Vx,Ey', FLOAT_OP.fromInteger, 's', true),
-  conversion('cvtsi2sd', 'f2 0f 2a Vx,Ey', FLOAT_OP.fromInteger, 'd', true),
-  conversion('cvtps2dq', '66 0f 5b Vx,Wx', FLOAT_OP.toInteger, 's', false),
-  conversion('cvttps2dq', 'f3 0f 5b Vx,Wx', FLOAT_OP.truncate, 's', false),
-  conversion('cvtpd2dq', 'f2 0f e6 Vx,Wx', FLOAT_OP.toInteger, 'd', false),
-  conversion('cvttpd2dq', '66 0f e6 Vx,Wx', FLOAT_OP.truncate, 'd', false),
-  toGeneral('cvtss2si', 'f3 0f 2d Gy,Wd', FLOAT_OP.toInteger, 's'),
-  toGeneral('cvtsd2si', 'f2 0f 2d Gy,Wq', FLOAT_OP.toInteger, 'd'),
-  toGeneral('cvttss2si', 'f3 0f 2c Gy,Wd', FLOAT_OP.truncate, 's'),
-  toGeneral('cvttsd2si', 'f2 0f 2c Gy,Wq', FLOAT_OP.truncate, 'd'),
-  toMmx('cvtps2pi', 'np 0f 2d Px,Wq', FLOAT_OP.toInteger, 's'),
-  toMmx('cvtpd2pi', '66 0f 2d Px,Wx', FLOAT_OP.toInteger, 'd'),
-  toMmx('cvttps2pi', 'np 0f 2c Px,Wq', FLOAT_OP.truncate, 's'),
-  toMmx('cvttpd2pi', '66 0f 2c Px,Wx', FLOAT_OP.truncate, 'd'),
-  fromMmx('cvtpi2ps', 'np 0f 2a Vx,Qq', 's'),
-  fromMmx('cvtpi2pd', '66 0f 2a Vx,Qq', 'd'),
+  ...extreme('min', '5d'),
+  ...extreme('max', '5f'),
+  ...approximation('rcp', '53'),
+  ...approximation('rsqrt', '52'),
+  ...comparisons(),
+  ...flagComparison('ucomi', FLOAT_OP.ucomis),
+  ...flagComparison('comi', FLOAT_OP.comis),
+  horizontal('haddps', 'f2 0f 7c Vx,Wx', 'add', 's'),
+  horizontal('haddpd', '66 0f 7c Vx,Wx', 'add', 'd'),
+  horizontal('hsubps', 'f2 0f 7d Vx,Wx', 'sub', 's'),
+  horizontal('hsubpd', '66 0f 7d Vx,Wx', 'sub', 'd'),
+  alternating('s'),
+  alternating('d'),
 ];

@@ -7,13 +7,13 @@ import type { Operand, Ops } from './ops.ts';
 
 /** #UD for CR0.EM or a clear CR4.OSFXSR, #NM for CR0.TS. */
 export function enterSse<V>(o: Ops<V>): void {
-  const off = o.xor(o.and(o.field('cr4'), o.const(0x200)), o.const(0x200));
-  o.when(o.or(o.and(o.field('cr0'), o.const(0xc)), off), () => void o.call('sseUnavailable'));
+  o.when(o.eqz(o.field('sseReady')), () => void o.call('sseUnavailable'), undefined, false);
 }
 /** #UD for CR0.EM, #NM for CR0.TS, #MF for a pending x87 exception. */
 export function enterMmx<V>(o: Ops<V>): void {
   const pending = o.and(o.field('fpuStatus'), o.const(0x80));
-  o.when(o.or(o.and(o.field('cr0'), o.const(0xc)), pending), () => void o.call('mmxUnavailable'));
+  const off = o.or(o.and(o.field('cr0'), o.const(0xc)), pending);
+  o.when(off, () => void o.call('mmxUnavailable'), undefined, false);
 }
 /** After the last fault: what every MMX instruction but EMMS does to the x87 unit. */
 export function commitMmx<V>(o: Ops<V>): void {
@@ -29,7 +29,7 @@ export function mmxValue<V>(o: Ops<V>, v: V): V {
 
 /** #GP for a memory operand that is not aligned to 16 bytes. */
 export function checkAligned<V>(o: Ops<V>, x: Operand<V>): void {
-  if (x.kind !== 'r') o.when(o.and(x.address(), o.const(15)), () => void o.call('denied'));
+  if (x.kind !== 'r') o.when(o.and(x.address(), o.const(15)), () => void o.call('denied'), undefined, false);
 }
 /** A 128-bit operand that must be aligned in memory. */
 export function loadAligned<V>(o: Ops<V>, x: Operand<V>): V {

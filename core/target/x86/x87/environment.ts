@@ -226,7 +226,7 @@ export class FloatEnvironment {
       state.u32[to + 2] = image[10 + i * 4]! & 0xffff;
     }
     if (!hasSse) return;
-    state.set(FIELDS.mxcsr, image[6]!);
+    state.mxcsr = image[6]!;
     for (let i = 0; i < 8; i++)
       for (let k = 0; k < 4; k++) state.u32[(FIELDS.xmm.offset >>> 2) + i * 16 + k] = image[40 + i * 4 + k]!;
   }

@@ -1,0 +1,51 @@
+/** What floating-point instructions on vectors share: forms, single numbers in the low lane, tests of magnitudes, the exact helper. */
+import type { Operand, Ops } from './ops.ts';
+import { lanes } from './vector.ts';
+
+export type Precision = 's' | 'd';
+export const FORMS = ['ps', 'pd', 'ss', 'sd'] as const;
+export type FloatForm = (typeof FORMS)[number];
+export const precisionOf = (form: FloatForm) => form[1] as Precision;
+const PREFIXES = { ps: 'np', pd: '66', ss: 'f3', sd: 'f2' } as const;
+export const floatEncoding = (form: FloatForm, opcode: string) =>
+  `${PREFIXES[form]} 0f ${opcode} Vx,W${form[0] === 'p' ? 'x' : form[1] === 's' ? 'd' : 'q'}`;
+
+export const TYPE = { s: 'f32x4', d: 'f64x2' } as const;
+/** The lanes as integers, and the bitmask of all of them. */
+export const WHOLE = { s: { ints: 'i32x4', mask: 15 }, d: { ints: 'i64x2', mask: 3 } } as const;
+
+/** What the helper does: operation, format, one lane only. */
+export const floatCode = (op: number, precision: Precision, isScalar: boolean) =>
+  op | (precision === 'd' ? 0x100 : 0) | (isScalar ? 0x200 : 0);
+/** In the helper, with every setting and flag of MXCSR; an operand in the code's upper half comes as a value. */
+export function exactly<V>(o: Ops<V>, code: number, a: V, b: V, operand?: V): V {
+  const number = o.const(code);
+  return o.callVector('vectorFloat', operand === undefined ? number : o.or(number, o.shl(operand, 16)), a, b);
+}
+
+/** An operand of 32 or 64 bits as a number. */
+export function scalarOperand<V>(o: Ops<V>, src: Operand<V>, precision: Precision): V {
+  return o.scalar(precision === 's' ? 'f32.reinterpret_i32' : 'f64.reinterpret_i64', src.load());
+}
+export const lowNumber = <V>(o: Ops<V>, precision: Precision, v: V) => o.lane(`${TYPE[precision]}.extract_lane`, 0, v);
+export const withLow = <V>(o: Ops<V>, precision: Precision, v: V, number: V) =>
+  o.lane(`${TYPE[precision]}.replace_lane`, 0, v, number);
+export const floatVector = <V>(o: Ops<V>, precision: Precision, number: V) =>
+  withLow(o, precision, lanes(o, [0]), number);
+
+/** Twice the bits of 2 to the power of `from` (one for all lanes, or by turns): where a window begins. */
+export const WINDOW = (precision: Precision, from: readonly number[]): number[] =>
+  Array.from({ length: 16 }, (_, i) => {
+    const size = precision === 's' ? 4 : 8;
+    const exponent = from[Math.floor(i / size) % from.length]!;
+    if (precision === 's') return i % 4 === 3 ? exponent + 127 : 0;
+    const top = (exponent + 1023) * 32;
+    return i % 8 === 7 ? top >> 8 : i % 8 === 6 ? top & 0xff : 0;
+  });
+/** Lanes that hold neither a NaN nor a denormal number. */
+export function areOrdered<V>(o: Ops<V>, precision: Precision, v: V): V {
+  const type = TYPE[precision];
+  const least = lanes(o, precision === 's' ? [0, 0, 0x80, 0] : [0, 0, 0, 0, 0, 0, 0x10, 0]);
+  const isNormal = o.simd(`${type}.ge`, o.simd(`${type}.abs`, v), least);
+  return o.simd('v128.or', isNormal, o.simd(`${type}.eq`, v, lanes(o, [0])));
+}
