@@ -42,6 +42,7 @@ const EMPTY = 0xffff_ffff;
 /** A mode that the CPU is never in. */
 const NO_MODE = 0xffff_ffff;
 const JUMP_PAGE_MASK = 4095;
+const RESYNC = SPECIAL.indexOf('resync');
 const BUDGET = FIELDS.budget.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
 /** Helpers of system instructions after which the mode is what it was. */
@@ -478,7 +479,10 @@ export class X86Cpu {
     if (eip > cs.limit) return 0;
     const linear = (eip + cs.base) >>> 0;
     const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
-    return jumpCache[at] === linear && jumpCache[at + 1] === state.u32[MODE_WORD] ? jumpCache[at + 2]! : 0;
+    if (jumpCache[at] !== linear || jumpCache[at + 1] !== state.u32[MODE_WORD]) return 0;
+    const record = jumpCache[at + 2]!;
+    // The first record of a block that was dropped only asks where to go on.
+    return this.blocks.half(record, RECORD.handler) === RESYNC ? 0 : record;
   }
   private findBlock(extraMode: number): number {
     const { state, memory, blocks } = this;

@@ -8,7 +8,6 @@ import {
   type CpuActivity,
   type CpuBus,
   type LinearMemory,
-  type PageBacking,
   type SystemOps,
 } from '../../target/x86/system-ops.ts';
 import { TLB } from './interpreter/layout.ts';
@@ -19,6 +18,11 @@ const BANK_BYTES = TLB.entries * TLB.entryBytes;
 const KIND = { used: 1, global: 2, large: 4, guarded: 8 } as const;
 const CPL = FIELDS.cpl.offset >>> 2;
 const WORDS = TLB.entryBytes / 4;
+
+/** Physical page map, one word for each page below 4 GiB: arena offset of the page and what is known of it; 0: nothing yet. */
+const PAGE = { known: 1, ram: 2, writable: 4 } as const;
+const MAP_PAGES = 1 << 20;
+const MAP_CHUNK = 1024;
 
 /** Drops decoded code that a write hits. */
 export interface CodeGuard {
@@ -50,14 +54,20 @@ export class GuestMemory implements LinearMemory {
   private readonly filled = new Uint16Array(2 * TLB.entries);
   private filledCount = 0;
   private readonly kind = new Uint8Array(2 * TLB.entries);
-  private hasLarge = false;
+  /** Regions of 4 MiB that large pages were found in since everything was flushed: what is known of them may outlive their
+   *  slots, in the jump cache. */
+  private readonly largeRegions = new Uint8Array(1024);
   private readonly codePages: Uint8Array;
   private readonly scratch: DataView;
   private bytes!: Uint8Array;
   private view!: DataView;
   /** Where a modified operand in the scratch area has to go back. */
   private readonly pending = { linear: 0, size: 0, first: 0, second: 0, isRam: false, isSplit: false };
-  private readonly place = { arena: -1, phys: 0, backing: null as PageBacking | null };
+  private readonly place = { arena: -1, phys: 0 };
+  /** How physical pages are backed, filled on demand; in linear memory, so that generated code can read it. */
+  private readonly pageMap: Uint32Array;
+  /** Chunks of the map that have something in them. */
+  private readonly mapUsed = new Uint8Array(MAP_PAGES / MAP_CHUNK);
 
   constructor(state: CpuState, bus: CpuBus, activity: CpuActivity) {
     this.state = state;
@@ -66,10 +76,15 @@ export class GuestMemory implements LinearMemory {
     this.codePages = bus.arena.codePages;
     this.tlbOffset = bus.arena.allocate('cpu-tlb', 2 * BANK_BYTES).offset;
     this.tlb = new Uint32Array(bus.arena.memory.buffer, this.tlbOffset, (2 * BANK_BYTES) / 4);
+    const map = bus.arena.allocate('cpu-page-map', MAP_PAGES * 4).offset;
+    this.pageMap = new Uint32Array(bus.arena.memory.buffer, map, MAP_PAGES);
     this.scratch = new DataView(bus.arena.memory.buffer, state.offset + FIELDS.scratch.offset, 64);
     this.tlb.fill(TLB.invalid);
     bus.memory.subscribe({
-      flatViewChanged: () => this.onFlush(),
+      flatViewChanged: () => {
+        this.forgetPages();
+        this.onFlush();
+      },
       dirtyCleared: (offset, length) => this.dropWriteRights(offset, length),
       ramWritten: (offset, length) => this.guard.codeWritten(offset, length, false),
     });
@@ -92,13 +107,11 @@ export class GuestMemory implements LinearMemory {
   flush(keepGlobal = false): void {
     const { filled, kind } = this;
     let kept = 0;
-    this.hasLarge = false;
+    if (!keepGlobal) this.largeRegions.fill(0);
     for (let i = 0; i < this.filledCount; i++) {
       const slot = filled[i]!;
-      if (keepGlobal && kind[slot]! & KIND.global) {
-        filled[kept++] = slot;
-        if (kind[slot]! & KIND.large) this.hasLarge = true;
-      } else this.drop(slot);
+      if (keepGlobal && kind[slot]! & KIND.global) filled[kept++] = slot;
+      else this.drop(slot);
     }
     this.filledCount = kept;
   }
@@ -109,22 +122,25 @@ export class GuestMemory implements LinearMemory {
     this.tlb[entry + TLB.execute / 4] = TLB.invalid;
     this.kind[slot] = 0;
   }
-  flushPage(linear: number): void {
+  /** True: a large page may have been dropped, so every translation of that region is void. */
+  flushPage(linear: number): boolean {
     const { tlb, kind } = this;
-    for (const bank of [0, 1]) {
+    for (let bank = 0; bank < 2; bank++) {
       const entry = this.entryOf(linear, bank);
       // A slot stays in the list of filled ones; dropping it twice does no harm.
-      for (const right of [TLB.read, TLB.write, TLB.execute]) tlb[entry + right / 4] = TLB.invalid;
+      tlb[entry + TLB.read / 4] = tlb[entry + TLB.write / 4] = tlb[entry + TLB.execute / 4] = TLB.invalid;
     }
-    if (!this.hasLarge) return;
+    const region = linear >>> 22;
+    if (!this.largeRegions[region]) return false;
     for (let i = 0; i < this.filledCount; i++) {
       const slot = this.filled[i]!;
-      if (kind[slot]! & KIND.large && tlb[slot * WORDS + TLB.read / 4]! >>> 22 === linear >>> 22) {
+      if (kind[slot]! & KIND.large && tlb[slot * WORDS + TLB.read / 4]! >>> 22 === region) {
         const flags = kind[slot]!;
         this.drop(slot);
         kind[slot] = flags; // still in the list
       }
     }
+    return true;
   }
   /** Whether the page of a linear address is translated by a global entry now. */
   isGlobal(linear: number): boolean {
@@ -156,33 +172,65 @@ export class GuestMemory implements LinearMemory {
     }
   }
 
+  /** What backs the page of a physical address. */
+  private pageAt(phys: number): number {
+    if (phys > 0xffff_ffff) return this.describe(phys);
+    return this.pageMap[phys >>> 12]! || this.learn(phys);
+  }
+  private learn(phys: number): number {
+    this.mapUsed[phys >>> 22] = 1;
+    const known = this.describe(phys);
+    this.pageMap[phys >>> 12] = known;
+    return known;
+  }
+  private describe(phys: number): number {
+    const backing = this.bus.memory.lookupPage(phys);
+    if (!backing) return PAGE.known;
+    return (backing.offset | PAGE.known | PAGE.ram | (backing.writable ? PAGE.writable : 0)) >>> 0;
+  }
+  private forgetPages(): void {
+    const { mapUsed } = this;
+    for (let i = 0; i < mapUsed.length; i++) {
+      if (mapUsed[i]) this.pageMap.fill(0, i * MAP_CHUNK, (i + 1) * MAP_CHUNK);
+      mapUsed[i] = 0;
+    }
+  }
+  /** Before the CPU may write to a page by itself. */
+  private markDirty(phys: number, backing: number): void {
+    if (this.isClean(phys, backing)) this.bus.memory.markDirty(backing, 4096);
+  }
+  private isClean(phys: number, backing: number): boolean {
+    const { arena } = this.bus;
+    return arena.isLoggedAndClean ? arena.isLoggedAndClean(backing) : this.bus.memory.lookupPage(phys)!.dirtyLogged;
+  }
+
   /** Translates and fills the TLB. Arena offset in `place.arena`, or -1 (MMIO; then `place.phys` counts). */
   private fill(linear: number, access: Access, isUser: boolean): typeof this.place {
     const { place, tlb } = this;
     const translation = this.ops.translate(linear, access, isUser);
     const { phys } = translation;
     place.phys = phys;
-    const backing = this.bus.memory.lookupPage(phys);
-    place.backing = backing;
-    if (!backing || (access === ACCESS.write && !backing.writable)) {
+    const known = this.pageAt(phys);
+    if (!(known & PAGE.ram) || (access === ACCESS.write && !(known & PAGE.writable))) {
       place.arena = -1;
       return place;
     }
+    const backing = (known & ~0xfff) >>> 0;
     const page = linear & ~0xfff;
-    place.arena = backing.offset + (linear & 0xfff);
+    place.arena = backing + (linear & 0xfff);
     const entry = this.entryOf(linear, isUser ? 1 : 0);
     const tag = page >>> 0;
     if (this.watch?.touches(tag)) {
-      if (access === ACCESS.write && backing.dirtyLogged) this.bus.memory.markDirty(backing.offset, 4096);
+      if (access === ACCESS.write) this.markDirty(phys, backing);
       return place;
     }
     const slot = entry / WORDS;
-    const addend = (backing.offset - tag) >>> 0;
+    const addend = (backing - tag) >>> 0;
     // A page that was mapped elsewhere meanwhile (without a flush: the guest's fault) must not get rights for the old place.
     if (tlb[entry + TLB.read / 4] !== tag || tlb[entry + TLB.addend / 4] !== addend) {
       if (this.kind[slot] === 0) this.filled[this.filledCount++] = slot;
       const isLarge = translation.pageBytes > 4096;
-      if (isLarge) this.hasLarge = true;
+      if (isLarge) this.largeRegions[page >>> 22] = 1;
       this.kind[slot] = KIND.used | (translation.global ? KIND.global : 0) | (isLarge ? KIND.large : 0);
       tlb.fill(TLB.invalid, entry, entry + WORDS);
       tlb[entry + TLB.addend / 4] = addend;
@@ -190,8 +238,8 @@ export class GuestMemory implements LinearMemory {
     }
     if (translation.executable) tlb[entry + TLB.execute / 4] = tag;
     if (access === ACCESS.write) {
-      if (backing.dirtyLogged) this.bus.memory.markDirty(backing.offset, 4096);
-      if (this.codePages[backing.offset >>> 12]) this.kind[slot] = this.kind[slot]! | KIND.guarded;
+      this.markDirty(phys, backing);
+      if (this.codePages[backing >>> 12]) this.kind[slot] = this.kind[slot]! | KIND.guarded;
       else tlb[entry + TLB.write / 4] = tag;
     }
     return place;
@@ -387,14 +435,32 @@ export class GuestMemory implements LinearMemory {
   private probe(linear: number, bytes: number, access: Access, supervisor: boolean): void {
     const isUser = this.isUser && !supervisor;
     this.locate(linear >>> 0, access, isUser);
-    if ((linear & 0xfff) + bytes > 4096) this.locate((linear + bytes - 1) >>> 0, access, isUser);
+    // A fault in the second page is at its first byte.
+    if ((linear & 0xfff) + bytes > 4096) this.locate(((linear + bytes - 1) & ~0xfff) >>> 0, access, isUser);
   }
   readPhysical(addr: number, size: 1 | 2 | 4): number {
-    return this.bus.memory.read(addr, size);
+    const known = this.pageAt(addr);
+    const inPage = addr % 4096;
+    if (!(known & PAGE.ram) || inPage + size > 4096) return this.bus.memory.read(addr, size);
+    const at = ((known & ~0xfff) | inPage) >>> 0;
+    const view = this.refresh();
+    return size === 4 ? view.getUint32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at);
   }
   writePhysical(addr: number, size: 1 | 2 | 4, value: number): void {
-    // The bus reports the write to listeners when the page holds code.
-    this.bus.memory.write(addr, size, value);
+    const known = this.pageAt(addr);
+    const inPage = addr % 4096;
+    if (!(known & PAGE.writable) || inPage + size > 4096) {
+      this.bus.memory.write(addr, size, value);
+      return;
+    }
+    const page = (known & ~0xfff) >>> 0;
+    this.markDirty(addr, page);
+    const at = page + inPage;
+    this.guardCode(at, size);
+    const view = this.refresh();
+    if (size === 4) view.setUint32(at, value, true);
+    else if (size === 2) view.setUint16(at, value, true);
+    else view.setUint8(at, value);
   }
 
   /** For string helpers: arena offset of RAM at `linear` (whole page accessible from there), or -1: element by element. */
