@@ -15,6 +15,8 @@ import { join } from 'node:path';
 import { guestCache, runTool } from './debian-packages.ts';
 
 const SECTOR = 512;
+const PARTITION_TABLE = 0x1be;
+const MBR_SIGNATURE = 0x1fe;
 const PARTITION_START = 2048;
 const MODULES = '/usr/lib/grub/i386-pc';
 /** boot.img: where it keeps the sector of core.img (64 bits), and the jump that a BIOS drive number check patches out. */
@@ -49,8 +51,9 @@ export function writeBootDisk({ path, mebibytes, root, configuration }: BootDisk
 
     const mbr = Buffer.from(readFileSync(join(MODULES, 'boot.img'))).subarray(0, SECTOR);
     mbr.writeBigUInt64LE(1n, KERNEL_SECTOR);
-    mbr.set(partitionEntry(sectors - PARTITION_START), 0x1be);
-    mbr.writeUInt16LE(0xaa55, 0x1fe);
+    mbr.fill(0, PARTITION_TABLE, MBR_SIGNATURE); // boot.img has code for floppies there
+    mbr.set(partitionEntry(sectors - PARTITION_START), PARTITION_TABLE);
+    mbr.writeUInt16LE(0xaa55, MBR_SIGNATURE);
     const image = readFileSync(core);
     image.writeBigUInt64LE(2n, BLOCK_LIST);
     image.writeUInt16LE(Math.ceil(image.length / SECTOR) - 1, BLOCK_LIST + 8);

@@ -1,9 +1,9 @@
 /** Debian from a hard disk, as a BIOS boots it: SeaBIOS, MBR, GRUB, kernel, disk drivers, user space; and a compiler there. */
 import { createHash } from 'node:crypto';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { scratchFolder } from '../manager/sample-machine.ts';
 import { diskGuest, stressOutput } from './disk-guest.ts';
 import { GuestConsole } from './guest-console.ts';
 import { guestOrReason } from './images.ts';
@@ -12,14 +12,18 @@ const { guest, reason } = guestOrReason(() => ({ disk: diskGuest(), expected: st
 if (!guest) console.log(`skipped: no Linux disk can be made here: ${reason}`);
 
 describe.skipIf(!guest)('Debian from its disk', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'terrarium-guest-'));
   let machine: GuestConsole;
   beforeAll(async () => {
-    const disk = join(scratchFolder(), 'disk.img');
+    const disk = join(folder, 'disk.img');
     copyFileSync(guest!.disk, disk);
     machine = GuestConsole.start(['-m', '128', '-drive', `file=${disk},format=raw`]);
     await machine.waitForShell();
   }, 180_000);
-  afterAll(() => machine?.stop());
+  afterAll(async () => {
+    await machine?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   it('runs from the disk', async () => {
     const { output } = await machine.run('mount | grep " / "; ls /boot /sbin/init');
