@@ -28,15 +28,15 @@ const ABSENT: readonly (readonly [family: string, pattern: RegExp])[] = [
   ['CET', /^(wrss[dq]|wruss[dq]|rdssp[dq]|incssp[dq]|setssbsy|clrssbsy|saveprevssp|rstorssp|endbr(32|64))$/],
   ['TSX', /^(xbegin|xabort|xend|xtest)$/],
   ['VIA PadLock', /^(xcrypt|montmul|xsha|xstore)/],
-  ['AVX, AVX2, FMA, F16C, AVX-512', /^(v[a-z0-9]+|k(and|or|xor|not|mov|shift|add|test|unpck|ortest)[a-z]*)$/],
   [
-    'BMI, TBM, ADX of 64 bits',
-    /^(andn|bextr|bls(i|r|msk|fill|ic)|blc[a-z]+|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|tzmsk|t1mskc)[lq]?$/,
+    'FMA4, XOP, gathers, AVX-512',
+    /^(vfn?m(add|sub|addsub|subadd)[ps][sd]|vpermil2p[sd]|v(pcmov|pperm|prot|psh|phadd|phsub|pmacs|pmadcs|pcom|frcz).*|k[a-z]+|vp?gather.*)$/,
   ],
+  ['TBM', /^(bextr|blc[a-z]+|blsfill|blsic|tzmsk|t1mskc)[lq]?$/],
   ['XOP, LWP', /^(llwpcb|slwpcb|lwpins|lwpval)$/],
   ['SSE4a', /^(extrq|insertq|movnts[sd])$/],
   ['MOVDIRI, MOVDIR64B, WAITPKG, ENQCMD', /^(movdiri|movdir64b|umonitor|umwait|tpause|enqcmds?)$/],
-  ['GFNI', /^gf2p8/],
+  ['GFNI, VAES, VPCLMULQDQ', /^v?gf2p8|^v(pclmulqdq|aes)/],
   ['protection keys', /^(rdpkru|wrpkru)$/],
   ['others', /^(ptwrite[lq]?|rdpid[lq]?|monitorx|mwaitx|stac|clac|encls|loadall|invpcid)$/],
 ];
@@ -93,6 +93,15 @@ const RULES: readonly Rule[] = [
   ['capstone takes LOCK before fewer instructions', (c) => c.theirs === '' && has(c, 0xf0)],
   ['SWAPGS is of 64-bit code', (c) => c.bits !== 64 && c.ours === '' && c.theirs === 'swapgs'],
   ['without WAITPKG 66 means nothing to MFENCE', (c) => isBoth(c) && c.ours === 'mfence' && c.theirs === 'tpause'],
+  [
+    'capstone wants W to be clear in some instructions with VEX',
+    (c) => c.theirs === '' && c.code[0] === 0xc4 && c.code[2]! >= 0x80,
+  ],
+  ['no more is known of VEX than W and the length allow', (c) => c.theirs === '' && c.code[0] === 0xc4],
+  [
+    '66, F2, F3 and LOCK before VEX are undefined',
+    (c) => c.ours === '' && (c.code[0] === 0xc4 || c.code[0] === 0xc5) && has(c, 0x66, 0xf2, 0xf3, 0xf0),
+  ],
   ['MOV to CS is undefined', (c) => c.ours === '' && c.code[0] === 0x8e && ((c.code[1]! >> 3) & 7) === 1],
   [
     'hint NOPs and prefetches that capstone does not know',

@@ -58,6 +58,12 @@ function generator(seed: number): (below: number) => number {
 function randomBytes(next: (below: number) => number): Uint8Array {
   const bytes = Uint8Array.from({ length: 16 }, () => next(256));
   let p = 0;
+  if (next(8) === 0) {
+    // VEX: map 1 to 3, of two or three bytes.
+    bytes[0] = next(3) ? 0xc4 : 0xc5;
+    if (bytes[0] === 0xc4) bytes[1] = (bytes[1]! & 0xe0) | (1 + next(3));
+    return bytes;
+  }
   if (next(8) === 0) bytes[p++] = [0x66, 0x67, 0xf2, 0xf3, 0x48, 0x41, 0x26, 0x64, 0xf0][next(9)]!;
   if (next(2)) {
     bytes[p++] = 0x0f;
@@ -127,6 +133,9 @@ describe('decoder and disassembler against capstone', () => {
       [64, 'c8ffff11'],
       [64, '480fc70f'], // CMPXCHG16B
       [64, '4890'],
+      [64, '664cef'], // OUT
+      [64, 'f30f09'],
+      [32, '0f01f8'], // SWAPGS
       [64, '4190'], // NOP's opcode, but R8
       [64, '67488b0511223344'], // relative to EIP
       [64, '666666662e0f1f840000000000'],

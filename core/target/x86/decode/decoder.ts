@@ -171,6 +171,11 @@ function buildLongMaps(): OpcodeMaps {
   return longMaps;
 }
 
+/** Maps for what stands behind a VEX prefix: some encodings of the list, and more. */
+export function buildVexMaps(more: readonly Decodable[], isKept: (e: Encoding<Decodable>) => boolean): OpcodeMaps {
+  return buildMaps<Decodable, Compiled>([...ENCODINGS.filter(isKept), ...encodingsOf(more)], (e) => compile(e));
+}
+
 const INVALID = INSTRUCTIONS.find((i) => i.name === 'invalid')!;
 const TOO_LONG = INSTRUCTIONS.find((i) => i.name === 'tooLong')!;
 /** ModRM r/m of 16-bit addresses: base and index registers. */
@@ -213,6 +218,10 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
 /** The same for code of any size. What 64-bit code may hold is not all defined: some instructions are only known by name. */
 export function decodeCode(bytes: Uint8Array, at: number, end: number, bits: 16 | 32 | 64): LongDecoded | null {
   return decodeWith(bits === 64 ? (longMaps ?? buildLongMaps()) : MAPS, bytes, at, end, bits);
+}
+
+export function decodeWithMaps(maps: OpcodeMaps, bytes: Uint8Array, bits: 16 | 32 | 64): LongDecoded | null {
+  return decodeWith(maps, bytes, 0, bytes.length, bits);
 }
 
 function decodeWith(

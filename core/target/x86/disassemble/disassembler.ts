@@ -2,8 +2,9 @@
  *  instruction that is decoded here. Bytes that are no instruction of ours are `.byte`s. */
 import { type DecodedOperand, decodeCode, type LongDecoded } from '../decode/decoder.ts';
 import type { OperandCode } from '../decode/encoding.ts';
-import { mnemonicOf } from './mnemonics.ts';
+import { avxPredicate, mnemonicOf } from './mnemonics.ts';
 import { generalRegister, memoryText, number, registerName, segmentRegister } from './operands.ts';
+import { COUNT_OF_128, decodeVex, placeOfThird, type VexInstruction } from './vex.ts';
 
 /** One line. `mnemonic` has its prefixes. */
 export interface Disassembled {
@@ -69,6 +70,10 @@ const isPrefix = (byte: number) =>
 /** Disassembles the instruction at `offset`, which the guest has at `address`. `bytes` should hold 15 more bytes. */
 export function disassemble(bytes: Uint8Array, offset: number, address: bigint, bits: 16 | 32 | 64): Disassembled {
   const d = decodeCode(bytes, offset, bytes.length, bits);
+  if (!d?.encoding) {
+    const v = decodeVex(bytes, offset, bits);
+    if (v) return vexLine(v, bytes, offset, address, bits);
+  }
   if (!d?.encoding) return line(1, '.byte', `0x${(bytes[offset] ?? 0).toString(16).padStart(2, '0')}`);
   const prefixes = prefixesOf(bytes, offset, bits);
   const { name } = d.instruction;
@@ -79,6 +84,63 @@ export function disassemble(bytes: Uint8Array, offset: number, address: bigint, 
 }
 function line(length: number, mnemonic: string, operands: string): Disassembled {
   return { length, mnemonic, operands, text: `${mnemonic.padEnd(8)} ${operands}` };
+}
+
+/** An instruction with a VEX prefix: registers of 128 or 256 bits, and one more operand. */
+function vexLine(
+  v: VexInstruction,
+  bytes: Uint8Array,
+  offset: number,
+  address: bigint,
+  bits: 16 | 32 | 64,
+): Disassembled {
+  const { decoded: d } = v;
+  const { name } = d.instruction;
+  const codes = d.encoding!.operands;
+  const predicate = avxPredicate(name, d.operands.at(-1)?.value ?? 0);
+  const isGeneral = codes[0] !== undefined && 'GE'.includes(codes[0].letter) && v.isOwn;
+  const prefixes = { ...prefixesOf(bytes, offset, 16), rex: 0 };
+  const texts = (predicate === null ? codes : codes.slice(0, 2)).map((code, i) => {
+    const text = operandText(d, code, d.operands[i], prefixes, address, bits);
+    return v.is256 && code.width === 'x' && !isHalf(name, i) ? text.replace('%x', '%y') : text;
+  });
+  if (v.hasThird) {
+    const isWhole = v.is256 && codes.some((o) => o.width === 'x');
+    const third = isGeneral
+      ? generalRegister(v.third, v.isWide && bits === 64 ? 64 : 32)
+      : `${isWhole ? 'y' : 'x'}mm${v.third}`;
+    texts.splice(placeOfThird(v), 0, `%${third}`);
+  }
+  // The last operand of a blend by mask is a register.
+  if (/^vp?blendv/.test(name)) texts[3] = `%${v.is256 ? 'y' : 'x'}mm${(d.operands.at(-1)!.value >> 4) & 15}`;
+  return line(
+    v.length,
+    vexMnemonic(v, predicate, bits),
+    texts
+      .filter((t) => t !== '')
+      .reverse()
+      .join(', '),
+  );
+}
+/** A vector of 128 bits in an instruction on 256: the count of a shift, the result of a narrowing. */
+function isHalf(name: string, operand: number): boolean {
+  return operand === 0 ? /^cvtt?pd2(ps|dq)$/.test(name) : COUNT_OF_128.test(name);
+}
+function vexMnemonic(v: VexInstruction, predicate: string | null, bits: number): string {
+  const { decoded: d, isWide } = v;
+  const { name } = d.instruction;
+  if (name === 'vzeroupper') return v.is256 ? 'vzeroall' : name;
+  if (name.startsWith('vpmaskmov') || name.startsWith('vps')) return name.replace('.', isWide ? 'q' : 'd');
+  if (v.isOwn) {
+    const isGeneral = !name.startsWith('v');
+    return isGeneral
+      ? `${name}${isWide && bits === 64 ? 'q' : 'l'}`
+      : name.replace('.store', '').replace(/\.$/, isWide ? 'd' : 's');
+  }
+  if (predicate !== null) return `v${predicate}`;
+  const plain = withSuffix(mnemonicOf(d.encoding!, d.modrm, 0xff), d, 64);
+  // A conversion from memory tells how much is read.
+  return `v${plain}${/^cvtt?pd2(ps|dq)$/.test(plain) ? (v.is256 ? 'y' : d.memory ? 'x' : '') : ''}`;
 }
 
 function prefixText(d: LongDecoded, { lock, rep }: Prefixes, name: string): string {

@@ -143,6 +143,16 @@ const PREFETCH_0D = ['prefetch', 'prefetchw'];
 /** CMPPS and its kin with a predicate as immediate. */
 const PREDICATES = ['eq', 'lt', 'le', 'unord', 'neq', 'nlt', 'nle', 'ord'];
 
+/** The 24 predicates that AVX adds. */
+const AVX_PREDICATES = (
+  'eq_uq nge ngt false neq_oq ge gt true eq_os lt_oq le_oq unord_s neq_us nlt_uq nle_uq ord_s ' +
+  'eq_us nge_uq ngt_uq false_os neq_os ge_oq gt_oq true_us'
+).split(' ');
+/** VCMPPS and its kin; null for other instructions and predicates that are none. */
+export function avxPredicate(name: string, immediate: number): string | null {
+  const predicate = [...PREDICATES, ...AVX_PREDICATES][immediate];
+  return /^cmp[ps][sd]$/.test(name) && predicate ? `cmp${predicate}${name.slice(3)}` : null;
+}
 const stringOf = (e: Encoding<Decodable>) => (e.operands.length ? e.text.slice(0, e.text.lastIndexOf(' ')) : e.text);
 
 /** Operand size of an x87 instruction, from its name: an integer's or a float's. */
