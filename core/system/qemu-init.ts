@@ -23,7 +23,7 @@ import { type CpuDefinition, defineCpu, parseCpuOption } from '../target/x86/cpu
 import { cpuTypeName } from '../target/x86/models.ts';
 import { infoRegisters } from '../target/x86/registers-text.ts';
 import { UserError } from '../util/errors.ts';
-import { log } from '../util/log.ts';
+import { isLogged, log } from '../util/log.ts';
 import { MiB } from '../util/units.ts';
 import { BlockSystem } from './block-init.ts';
 import { bootOrderFile } from './boot-order.ts';
@@ -464,6 +464,7 @@ function joinCpu(
         requests.requestReset('guest-reset');
       },
       log: (mask, text) => log(mask, text),
+      logs: isLogged,
     },
     { definition },
   );

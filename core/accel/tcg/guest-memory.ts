@@ -473,6 +473,14 @@ export class GuestMemory implements LinearMemory {
     if (this.watch) return -1;
     return this.locate(linear >>> 0, access, this.isUser && !supervisor);
   }
+  /** As `window`, but only what the TLB allows already. */
+  hit(linear: number, access: Access, supervisor: boolean): number {
+    if (this.watch) return -1;
+    const entry = this.entryOf(linear, !supervisor && this.isUser ? 1 : 0);
+    const right = access === ACCESS.read ? TLB.read : access === ACCESS.write ? TLB.write : TLB.execute;
+    if (this.tlb[entry + right / 4] !== (linear & ~0xfff) >>> 0) return -1;
+    return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
+  }
   /** Bytes of the arena and a view of them, fresh. */
   get arenaBytes(): Uint8Array {
     this.refresh();

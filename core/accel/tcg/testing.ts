@@ -95,6 +95,7 @@ export function bareMachine(ramBytes = 1 << 20, options: { jit?: JitMode } = {})
       machine.shutdowns++;
     },
     log: () => {},
+    logs: () => false,
   };
   const cpu = new X86Cpu(bus, { jit: { ...JIT_DEFAULTS, mode: options.jit ?? testedMode() } });
   return Object.assign(machine, {

@@ -262,3 +262,11 @@ export const EFLAGS_DEFINED =
   EFLAGS.VIF |
   EFLAGS.VIP |
   EFLAGS.ID;
+
+/** Flags that IRET and POPF may change at a privilege level; `size` 2 leaves the upper half alone. */
+export function changeableFlags(cpl: number, iopl: number, size: 2 | 4): number {
+  let mask = EFLAGS_DEFINED & ~(EFLAGS.IF | EFLAGS.IOPL | EFLAGS.VM | EFLAGS.VIF | EFLAGS.VIP);
+  if (cpl <= iopl) mask |= EFLAGS.IF;
+  if (cpl === 0) mask |= EFLAGS.IOPL | EFLAGS.VIF | EFLAGS.VIP;
+  return size === 2 ? mask & 0xffff : mask;
+}

@@ -21,6 +21,7 @@ import {
   setVm86Segment,
 } from './context.ts';
 import { GUEST_FAULT, raise, VECTOR } from './fault.ts';
+import { deliverQuickly } from './quick-transfer.ts';
 import { logRegisters } from './registers-text.ts';
 import { checkStackSegment, setCodeSegment } from './segmentation.ts';
 import { type CpuState, CR0, CR4, CS, DESC, DS, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
@@ -73,12 +74,23 @@ export function makesDoubleFault(first: number, second: number): boolean {
 
 /** Delivers a fault or trap; what goes wrong meanwhile becomes the second fault, #DF or shutdown. Never throws a guest fault. */
 export function deliverException(ctx: CpuContext, vector: number, errorCode: number | undefined): void {
-  deliverChain(ctx, { vector, errorCode, kind: 'exception' });
+  if (!isLogged(ctx) && deliverQuickly(ctx, vector, false, errorCode ?? -1, raisesRf(vector))) settle(ctx);
+  else deliverChain(ctx, { vector, errorCode, kind: 'exception' });
 }
 
 /** Delivers an external interrupt. */
 export function deliverInterrupt(ctx: CpuContext, vector: number): void {
-  deliverChain(ctx, { vector, kind: 'interrupt' });
+  if (!isLogged(ctx) && deliverQuickly(ctx, vector, false, -1, false)) settle(ctx);
+  else deliverChain(ctx, { vector, kind: 'interrupt' });
+}
+
+/** Whether every delivery has to be described. */
+function isLogged(ctx: CpuContext): boolean {
+  return ctx.bus.logs?.('int') ?? true;
+}
+/** Nothing is in flight any more. */
+function settle(ctx: CpuContext): void {
+  ctx.state.set(FIELDS.exceptionVector, 0xffff_ffff);
 }
 
 /** Delivers a non-maskable interrupt; further ones wait for IRET. */
@@ -100,7 +112,7 @@ function deliverChain(ctx: CpuContext, first: Event): void {
       const current = event;
       if (state.protectedMode || isExternal(event)) bus.log('int', () => describe(ctx, current));
       deliver(ctx, event);
-      state.set(FIELDS.exceptionVector, 0xffff_ffff);
+      settle(ctx);
       return;
     } catch (error) {
       if (error !== GUEST_FAULT) throw error;
@@ -113,7 +125,7 @@ function deliverChain(ctx: CpuContext, first: Event): void {
     if (!next) break;
     event = next;
   }
-  state.set(FIELDS.exceptionVector, 0xffff_ffff);
+  settle(ctx);
   bus.tripleFault();
   ctx.requestExit();
 }
@@ -171,6 +183,10 @@ export function softwareInterrupt(ctx: CpuContext, vector: number, kind: 'int' |
       return;
     }
     if (state.iopl < 3) raise(state, VECTOR.GP, 0);
+  }
+  if (!isLogged(ctx) && deliverQuickly(ctx, vector, kind !== 'int1', -1, false)) {
+    state.set(FIELDS.trapInhibit, 1);
+    return;
   }
   const event: Event = { vector, kind: kind === 'int1' ? 'int1' : 'software' };
   if (state.protectedMode) ctx.bus.log('int', () => describe(ctx, event, kind === 'int' ? 2 : 1));
@@ -243,7 +259,10 @@ function gateError(event: Event): number {
 
 /** Faults are restarted: RF keeps the instruction from hitting its own breakpoint again. */
 function setsRf({ kind, vector }: Event): boolean {
-  return kind === 'exception' && vector < 32 && ((FAULTS_WITH_RF >>> vector) & 1) === 1;
+  return kind === 'exception' && raisesRf(vector);
+}
+function raisesRf(vector: number): boolean {
+  return vector < 32 && ((FAULTS_WITH_RF >>> vector) & 1) === 1;
 }
 
 function flagsImage(ctx: CpuContext, event: Event): number {

@@ -2,6 +2,7 @@
  *  Intel SDM volume 3A sections 5.8 and 20.3 and the instructions' pages; AMD APM volume 3 for SYSCALL.
  *  Not modelled: long mode (64-bit call gates, IRETQ). */
 import {
+  changeableFlags,
   type Descriptor,
   descriptorDpl,
   descriptorLimit,
@@ -24,6 +25,7 @@ import {
 import { hasBreakpoints } from './debug-registers.ts';
 import { innerStack, switchTaskNow } from './exceptions.ts';
 import { raise, VECTOR } from './fault.ts';
+import { iretQuickly } from './quick-transfer.ts';
 import { checkStackSegment, dropInnerSegments, setCodeSegment } from './segmentation.ts';
 import { CR4, CS, DESC, DS, EFER, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
@@ -255,14 +257,6 @@ function returnTo(
   dropInnerSegments(ctx, rpl);
 }
 
-/** Flags that IRET and POPF may change at a privilege level; `size` 2 leaves the upper half alone. */
-export function changeableFlags(cpl: number, iopl: number, size: OperandBytes): number {
-  let mask = EFLAGS_DEFINED & ~(EFLAGS.IF | EFLAGS.IOPL | EFLAGS.VM | EFLAGS.VIF | EFLAGS.VIP);
-  if (cpl <= iopl) mask |= EFLAGS.IF;
-  if (cpl === 0) mask |= EFLAGS.IOPL | EFLAGS.VIF | EFLAGS.VIP;
-  return size === 2 ? mask & 0xffff : mask;
-}
-
 function mergeFlags(ctx: CpuContext, image: number, mask: number): void {
   const { state } = ctx;
   let flags = (state.getEflags() & ~mask) | (image & mask);
@@ -274,6 +268,7 @@ function mergeFlags(ctx: CpuContext, image: number, mask: number): void {
 /** IRET: real mode, VM86, same and outer level, to VM86, nested task. */
 export function iret(ctx: CpuContext, size: OperandBytes): void {
   const { state } = ctx;
+  if (size === 4 && iretQuickly(ctx)) return;
   if (usesDescriptors(state)) iretProtected(ctx, size);
   else iretReal(ctx, size);
   state.nmiBlocked = false;
@@ -368,7 +363,7 @@ export function sysenter(ctx: CpuContext): void {
   const { state } = ctx;
   const selector = state.low(FIELDS.sysenterCs) & 0xfffc;
   if (!state.protectedMode || selector === 0) raise(state, VECTOR.GP, 0);
-  state.setEflags(state.getEflags() & ~(EFLAGS.VM | EFLAGS.IF | EFLAGS.RF));
+  state.set(FIELDS.eflagsSystem, (state.eflagsSystem & ~(EFLAGS.VM | EFLAGS.IF | EFLAGS.RF)) >>> 0);
   setFlatSegments(ctx, selector, selector + 8, 0);
   state.setReg32(ESP, state.low(FIELDS.sysenterEsp));
   state.eip = state.low(FIELDS.sysenterEip);

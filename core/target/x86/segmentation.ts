@@ -22,6 +22,7 @@ import {
   usesDescriptors,
 } from './context.ts';
 import { raise, VECTOR } from './fault.ts';
+import { loadSegmentQuickly } from './quick-transfer.ts';
 import { CS, DESC, ES, FIELDS, GS, LDTR, SS, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
@@ -33,6 +34,7 @@ export function loadSegment(ctx: CpuContext, index: number, selector: number): v
   const { state } = ctx;
   const register = state.segments[index]!;
   if (index === SS) state.set(FIELDS.trapInhibit, 1);
+  if (loadSegmentQuickly(ctx, index, selector)) return;
   if (!usesDescriptors(state)) {
     setRealSegment(register, selector);
     return;

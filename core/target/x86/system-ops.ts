@@ -62,6 +62,8 @@ export interface CpuBus {
   /** 32 random bits for RDRAND and RDSEED. */
   random?(): number;
   log(mask: LogMask, text: () => string): void;
+  /** Whether texts of a kind go anywhere; absent: they may. */
+  logs?(mask: LogMask): boolean;
 }
 
 /** Memory as instructions see it: linear addresses (A20 and paging applied inside), any alignment, may cross pages. Faults with #PF. */
@@ -76,6 +78,9 @@ export interface LinearMemory {
    *  -1. Before writing through it say so with `noteWrite`. Absent: word by word. */
   window?(linear: number, access: Access, supervisor?: boolean): number;
   readonly arenaView?: DataView;
+  /** Arena offset of `linear` if the TLB allows the access already, else -1; never faults and changes nothing. Writes need no
+   *  `noteWrite`: the TLB does not allow them where there is code. */
+  hit?(linear: number, access: Access, supervisor: boolean): number;
   noteWrite?(arenaOffset: number, bytes: number): void;
   /** Physical accesses (page walks, SMM save area): RAM fast, else the bus. A20 is NOT applied. */
   readPhysical(addr: number, size: 1 | 2 | 4): number;
