@@ -98,6 +98,8 @@ const RULES: readonly Rule[] = [
     (c) => c.theirs === '' && c.code[0] === 0xc4 && c.code[2]! >= 0x80,
   ],
   ['no more is known of VEX than W and the length allow', (c) => c.theirs === '' && c.code[0] === 0xc4],
+  ['EVEX is not known', (c) => c.ours === '' && c.code[0] === 0x62],
+  ['without RDPID it is RDSEED', (c) => isBoth(c) && c.ours.startsWith('rdseed') && c.theirs.startsWith('rdpid')],
   [
     '66, F2, F3 and LOCK before VEX are undefined',
     (c) => c.ours === '' && (c.code[0] === 0xc4 || c.code[0] === 0xc5) && has(c, 0x66, 0xf2, 0xf3, 0xf0),
@@ -152,6 +154,7 @@ const RULES: readonly Rule[] = [
     (c) => isBoth(c) && has(c, 0x66) && has(c, 0xf2, 0xf3) && c.ours.slice(0, -1) === c.theirs.slice(0, -1),
   ],
   // Names.
+  ['capstone 5 has no suffix: VCVTTPD2DQ of a register', (c) => isBoth(c) && `${c.theirs}y` === c.ours],
   ['capstone 4 has no suffix: SYSEXIT', (c) => isBoth(c) && c.ours === 'sysexit' && c.theirs === 'sysexitl'],
   [
     'capstone 4 has the wrong suffix: BSWAP, MOVZX, MOVSX',

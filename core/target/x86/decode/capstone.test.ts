@@ -136,6 +136,9 @@ describe('decoder and disassembler against capstone', () => {
       [64, '664cef'], // OUT
       [64, 'f30f09'],
       [32, '0f01f8'], // SWAPGS
+      [64, '62923d8c3c16'], // EVEX
+      [32, 'f30fc7ff'],
+      [64, 'c5fde6fa'],
       [64, '4190'], // NOP's opcode, but R8
       [64, '67488b0511223344'], // relative to EIP
       [64, '666666662e0f1f840000000000'],
