@@ -543,6 +543,8 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
 
     // Floating point.
     x87: (code, offset) => float.execute(code, offset),
+    x87At: (code, linear) => float.execute(code, (linear - state.segments[(code >>> 8) & 7]!.base) >>> 0),
+    x87Ready: (waits) => float.checkReady(waits !== 0),
     wait: () => float.wait(),
     fxsave: (place, offset) => {
       float.environment.save((place >>> 8) & 7, offset);

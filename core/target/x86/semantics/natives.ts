@@ -53,7 +53,7 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ['fcmov', signature([I32, I32, I32])],
   ['fld32', MEMORY32],
   ['fld64', MEMORY64],
-  // mantissa, sign and exponent, code, eip, linear
+  // mantissa, sign and exponent, code, eip, offset
   ['fld80', signature([I64, I32, I32, I32, I32])],
   ['fild', MEMORY32],
   ['fild64', MEMORY64],
@@ -68,6 +68,8 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ['x87CutInt64', CONVERSION],
   // pops, code, eip, linear
   ['x87Stored', MEMORY32],
+  // code, eip, offset
+  ['x87Stored80', signature([I32, I32, I32])],
   // control word
   ['fldcw', signature([I32])],
 ]);

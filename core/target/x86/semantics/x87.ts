@@ -1,6 +1,7 @@
-/** x87 instructions: names and encodings (Intel SDM volume 2). What they do is one function each in x87/unit.ts, the same for every
- *  tier: address, segment and ModRM byte are all it needs. */
-import { instruction } from './ops.ts';
+/** x87 instructions: names and encodings (Intel SDM volume 2). Frequent cases are native functions (natives.ts); all the others,
+ *  faults among them, are one function for each instruction in x87/unit.ts. */
+import { NATIVES } from './natives.ts';
+import { type Instruction, instruction, type Operand, type Ops } from './ops.ts';
 
 /** An x87 instruction, by its place in the list. */
 export interface X87Op {
@@ -113,38 +114,266 @@ const uniqueName = (op: X87Op) => {
   return name;
 };
 
-export const X87 = [
-  ...X87_OPS.map((op, number) => {
-    const { encoding } = op;
-    const name = uniqueName(op);
-    if (op.isMemory)
-      return instruction({
-        name,
-        encodings: [`${encoding}b,Lb`],
-        dst: 'rw',
-        addressOnly: true,
-        ...(WITH_SIZE.has(op.name) ? { variants: ['opSize'] as const } : {}),
-        semantics: (o, at, place) => {
-          const isWide = WITH_SIZE.has(op.name) && o.form.opSize === 32;
-          const code = o.or(o.const(number | (isWide ? 0x8000 : 0)), place.load());
-          o.repeat('x87', code, at.address());
+const ES = 0x80;
+const EM_TS = 0xc;
+/** CR0.EM or CR0.TS, or (for instructions that wait) a pending exception. */
+function blocked<V>(o: Ops<V>, waits: boolean): V {
+  const off = o.and(o.field('cr0'), o.const(EM_TS));
+  return waits ? o.or(off, o.and(o.field('fpuStatus'), o.const(ES))) : off;
+}
+/** What precedes the access to memory: #NM, #MF, or the interrupt that FERR# leads to. */
+function ready<V>(o: Ops<V>, waits = true): void {
+  o.when(blocked(o, waits), () => o.repeat('x87Ready', o.const(waits ? 1 : 0), o.const(0)), undefined, false);
+}
+
+/** Definition of one instruction, without name and encodings. */
+type Part = Pick<Instruction, 'semantics'> & Partial<Instruction>;
+/** What the definitions of a row share. */
+class Row {
+  readonly op: X87Op;
+  readonly number: number;
+  constructor(op: X87Op, number: number) {
+    this.op = op;
+    this.number = number;
+  }
+  /** Place of an instruction without operands, which has no such word in its record. */
+  private get fixed(): number {
+    return Number.parseInt(this.op.encoding.slice(3), 16) << 16;
+  }
+  /** First argument of native functions. */
+  code<V>(o: Ops<V>, place: Operand<V> | null): V {
+    const group = this.op.group << 24;
+    return place ? o.or(o.const(group), place.load()) : o.const(group | this.fixed);
+  }
+  /** The whole instruction in the helper: for operands in registers. */
+  byHelper<V>(o: Ops<V>, place: Operand<V> | null): void {
+    const code = place ? o.or(o.const(this.number), place.load()) : o.const(this.number | this.fixed);
+    o.repeat('x87', code, o.const(0));
+  }
+  /** The same for an operand at a linear address. */
+  atLinear<V>(o: Ops<V>, place: Operand<V>, linear: V): void {
+    o.repeat('x87At', o.or(o.const(this.number), place.load()), linear);
+  }
+
+  /** A native function of code and EIP, perhaps with values before them. */
+  register(native: string, ...before: number[]): Part {
+    const body = <V>(o: Ops<V>, place: Operand<V> | null) => {
+      const first = before.map((condition) => o.condition(condition));
+      const refused = o.native(native, ...first, this.code(o, place), o.eip());
+      o.when(refused, () => this.byHelper(o, place), undefined, false);
+    };
+    const isFixed = !this.op.encoding.endsWith('H');
+    return { natives: [native], semantics: (o, place) => body(o, isFixed ? null : place) };
+  }
+  /** FCOMI and its kin. */
+  relation(native: string): Part {
+    return {
+      natives: [native],
+      writesFlags: 'OSZAPC',
+      semantics: (o, place) => {
+        const relation = o.native(native, this.code(o, place), o.eip());
+        o.when(
+          o.ltS(relation, o.const(0)),
+          () => this.byHelper(o, place),
+          () => o.commitZeroCarry(o.shrU(relation, 6), o.and(relation, o.const(1))),
+          false,
+        );
+      },
+    };
+  }
+  /** An operand in memory that is read. */
+  load(native: string, bits: 16 | 32 | 64): Part {
+    return {
+      natives: [native],
+      dst: 'r',
+      semantics: (o, src, place) => {
+        ready(o);
+        const loaded = src.load();
+        const linear = src.address();
+        const value = bits === 16 ? o.signExtend(loaded, 16) : loaded;
+        const refused = o.native(native, value, this.code(o, place), o.eip(), linear);
+        o.when(refused, () => this.atLinear(o, place, linear), undefined, false);
+      },
+    };
+  }
+  /** ST0 converted, stored, perhaps popped. */
+  store(native: string, bits: 16 | 32 | 64, pops: boolean): Part {
+    return {
+      natives: [native, 'x87Stored'],
+      dst: 'w',
+      semantics: (o, dst, place) => {
+        ready(o);
+        const linear = dst.address();
+        const value = o.native(native);
+        o.when(
+          o.ltS(o.field('fpuOutcome'), o.const(0)),
+          () => this.atLinear(o, place, linear),
+          () => {
+            dst.store(bits === 64 ? value : o.narrow(value));
+            o.native('x87Stored', o.const(pops ? 1 : 0), this.code(o, place), o.eip(), linear);
+          },
+          false,
+        );
+      },
+    };
+  }
+}
+/** Segment number of an operand of which only the offset was computed. */
+const segmentOf = <V>(o: Ops<V>, place: Operand<V>): V => o.and(o.shrU(place.load(), 8), o.const(7));
+
+/** The instructions with a native function. */
+function native(row: Row): { readonly width: string; readonly part: Part } | null {
+  const { name, encoding, isMemory } = row.op;
+  const memory = (width: string, part: Part) => ({ width, part });
+  const register = (part: Part) => ({ width: '', part });
+  const conversion = /^f(ist|istt|st)(p?)(16|32|64)$/.exec(name);
+  if (conversion) {
+    const bits = Number(conversion[3]) as 16 | 32 | 64;
+    const isCut = conversion[1] === 'istt';
+    const format = conversion[1] !== 'st' ? `${isCut ? 'Cut' : 'To'}Int${bits}` : bits === 32 ? 'ToSingle' : 'ToDouble';
+    return memory(bits === 16 ? 'w' : bits === 32 ? 'd' : 'q', row.store(`x87${format}`, bits, name.includes('p')));
+  }
+  const loading = /^(f[a-z]+?)(16|32|64)$/.exec(name);
+  if (isMemory && loading) {
+    const bits = Number(loading[2]) as 16 | 32 | 64;
+    const isInteger = loading[1]!.startsWith('fi');
+    const known = isInteger && bits !== 64 ? loading[1]! : name;
+    if (NATIVES[known]) return memory(bits === 16 ? 'w' : bits === 32 ? 'd' : 'q', row.load(known, bits));
+  }
+  if (isMemory) return null;
+  const conditions = ['b', 'e', 'be', 'u', 'nb', 'ne', 'nbe', 'nu'].indexOf(name.replace('fcmov', ''));
+  if (name.startsWith('fcmov')) return register(row.register('fcmov', [2, 4, 6, 10, 3, 5, 7, 11][conditions]!));
+  if (/^fu?comip?$/.test(name)) return register(row.relation(name.replace('fu', 'f')));
+  const plain = name.replace('fucom', 'fcom');
+  // The exchange of ST0 with itself and the copies to it are no different.
+  return NATIVES[plain] && (encoding.endsWith('H') || NATIVES[plain].params.length === 2)
+    ? register(row.register(plain))
+    : null;
+}
+
+/** Control and status words. */
+const WORDS: Readonly<Record<string, (row: Row) => Part>> = {
+  fnstcw: () => ({
+    dst: 'w',
+    semantics: (o, dst) => {
+      ready(o, false);
+      dst.store(o.field('fpuControl'));
+    },
+  }),
+  fnstsw: () => ({
+    dst: 'w',
+    semantics: (o, dst) => {
+      ready(o, false);
+      dst.store(statusWord(o));
+    },
+  }),
+  fldcw: () => ({
+    dst: 'r',
+    natives: ['fldcw'],
+    semantics: (o, src) => {
+      ready(o);
+      o.native('fldcw', src.load());
+    },
+  }),
+};
+const statusWord = <V>(o: Ops<V>): V =>
+  o.or(o.and(o.field('fpuStatus'), o.const(~0x3800)), o.shl(o.field('fpuTop'), 11));
+
+/** 80 bits: the address is only computed, the two parts are accessed like operands of their own. */
+const EXTENDED: Readonly<Record<string, (row: Row) => Part>> = {
+  fld80: (row) => ({
+    natives: ['fld80'],
+    semantics: (o, at, place) => {
+      ready(o);
+      const offset = at.address();
+      const segment = segmentOf(o, place);
+      const top = o.memory(segment, o.add(offset, o.const(8)), 16).load();
+      const mantissa = o.memory(segment, offset, 64).load();
+      const refused = o.native('fld80', mantissa, top, row.code(o, place), o.eip(), offset);
+      o.when(refused, () => o.repeat('x87', o.or(o.const(row.number), place.load()), offset), undefined, false);
+    },
+  }),
+  fstp80: (row) => ({
+    natives: ['x87ToMantissa', 'x87Stored80'],
+    semantics: (o, at, place) => {
+      ready(o);
+      const offset = at.address();
+      const segment = segmentOf(o, place);
+      const mantissa = o.native('x87ToMantissa');
+      o.when(
+        o.ltS(o.field('fpuOutcome'), o.const(0)),
+        () => o.repeat('x87', o.or(o.const(row.number), place.load()), offset),
+        () => {
+          // Both parts must be writable before one is written.
+          const top = o.memory(segment, o.add(offset, o.const(8)), 16);
+          top.modify();
+          o.memory(segment, offset, 64).store(mantissa);
+          top.store(o.field('fpuStored'));
+          o.native('x87Stored80', row.code(o, place), o.eip(), offset);
         },
-      });
-    if (encoding.endsWith('H'))
-      return instruction({
-        name,
-        encodings: [`${encoding}b`],
-        dst: 'r',
-        semantics: (o, place) => o.repeat('x87', o.or(o.const(number), place.load()), o.const(0)),
-      });
-    const modrm = Number.parseInt(encoding.slice(3), 16);
+        false,
+      );
+    },
+  }),
+};
+
+function define(op: X87Op, number: number): Instruction {
+  const { encoding } = op;
+  const row = new Row(op, number);
+  const name = uniqueName(op);
+  const word = WORDS[op.name];
+  if (word) return instruction({ name, encodings: [`${encoding}w,Lb`], ...word(row) });
+  const extended = EXTENDED[op.name];
+  if (extended)
+    return instruction({ name, encodings: [`${encoding}b,Lb`], dst: 'rw', addressOnly: true, ...extended(row) });
+  const fast = native(row);
+  if (fast && op.isMemory) return instruction({ name, encodings: [`${encoding}${fast.width},Lb`], ...fast.part });
+  if (op.isMemory)
+    return instruction({
+      name,
+      encodings: [`${encoding}b,Lb`],
+      dst: 'rw',
+      addressOnly: true,
+      ...(WITH_SIZE.has(op.name) ? { variants: ['opSize'] as const } : {}),
+      semantics: (o, at, place) => {
+        const isWide = WITH_SIZE.has(op.name) && o.form.opSize === 32;
+        const code = o.or(o.const(number | (isWide ? 0x8000 : 0)), place.load());
+        o.repeat('x87', code, at.address());
+      },
+    });
+  if (op.name === 'fnstswAx')
     return instruction({
       name,
       encodings: [encoding],
-      semantics: (o) => o.repeat('x87', o.const(number | (modrm << 16)), o.const(0)),
+      semantics: (o) => {
+        ready(o, false);
+        o.reg(0, 16).store(statusWord(o));
+      },
     });
+  if (encoding.endsWith('H'))
+    return instruction({
+      name,
+      encodings: [`${encoding}b`],
+      dst: 'r',
+      semantics: (o, place) => row.byHelper(o, place),
+      ...fast?.part,
+    });
+  return instruction({ name, encodings: [encoding], semantics: (o) => row.byHelper(o, null), ...fast?.part });
+}
+
+const waiting = <V>(o: Ops<V>): V => {
+  const both = o.const(0xa);
+  const unavailable = o.eq(o.and(o.field('cr0'), both), both);
+  return o.or(unavailable, o.and(o.field('fpuStatus'), o.const(ES)));
+};
+
+export const X87 = [
+  ...X87_OPS.map(define),
+  instruction({
+    name: 'wait',
+    encodings: ['9b'],
+    semantics: (o) => o.when(waiting(o), () => o.repeat('wait', o.const(0), o.const(0)), undefined, false),
   }),
-  instruction({ name: 'wait', encodings: ['9b'], semantics: (o) => o.repeat('wait', o.const(0), o.const(0)) }),
   ...['fxsave', 'fxrstor'].map((name, digit) =>
     instruction({
       name,

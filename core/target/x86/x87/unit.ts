@@ -152,6 +152,11 @@ export class FloatUnit {
     if ((cr0 & (CR0.MP | CR0.TS)) === (CR0.MP | CR0.TS)) raise(this.state, VECTOR.NM);
     return this.u32[FSW]! & ES && this.pending() ? 1 : 0;
   }
+  /** Before the operand of a native instruction is read: the faults, or 1 for an interrupt that comes first. */
+  checkReady(waits: boolean): number {
+    if (this.state.cr0 & (CR0.EM | CR0.TS)) raise(this.state, VECTOR.NM);
+    return waits ? this.checkPending() : 0;
+  }
   /** For EMMS, FXSAVE and other users of the unit. */
   checkPending(): number {
     return this.u32[FSW]! & ES && this.pending() ? 1 : 0;

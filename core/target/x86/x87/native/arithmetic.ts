@@ -236,7 +236,7 @@ export function root(b: Body, u: Unit, top: Local, mantissa: Local, to: Local): 
   const low = b.let(mantissa.shl(63).and(isEven.neg()));
   // Fifty bits from the host, as many again from one step of Newton's; it must stay above `high` for the division.
   const guess = b.let(high.toDoubleU().squareRoot().mul(i64(0x1_0000_0000).toDoubleU()).truncateU());
-  b.if(guess.leU(high), () => guess.set(high.add(1)));
+  b.if(guess.leU(high), () => guess.set(high.eq(-1).select(high, high.add(1))));
   const [q] = divide(b, high, low, guess);
   const s = b.let(q.shrU(1).add(guess.shrU(1)).add(q.and(guess).and(1)));
   // The one number for which no divisor is greater than `high`.

@@ -259,9 +259,10 @@ export function defineX87(module: ModuleWriter, state: number): void {
   load('fld64', fromFloat);
   load('fild', fromInteger);
   load('fild64', fromInteger);
-  define('fld80', (b, mantissa, top, code, eip, linear) => {
+  define('fld80', (b, mantissa, top, code, eip, offset) => {
     u.push(b, top!, mantissa!);
-    finish(b, code!, eip!, linear!);
+    u.noteOffset(b, code!, offset!);
+    finish(b, code!, eip!);
   });
   define('x87ToSingle', (b) => toFloat(b, u, 'single'));
   define('x87ToDouble', (b) => toFloat(b, u, 'double'));
@@ -283,6 +284,12 @@ export function defineX87(module: ModuleWriter, state: number): void {
     u.set(b, FIELDS.fpuStatus, status.or(u.get(b, FIELDS.fpuOutcome)));
     b.if(pops!, () => u.pop(b));
     finish(b, code!, eip!, linear!);
+  });
+  define('x87Stored80', (b, code, eip, offset) => {
+    u.clearC1(b);
+    u.pop(b);
+    u.noteOffset(b, code!, offset!);
+    finish(b, code!, eip!);
   });
   define('fldcw', (b, value) => {
     const control = b.let(value!.and(0x1f3f).or(0x40));

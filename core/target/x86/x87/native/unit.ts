@@ -107,9 +107,14 @@ export class Unit {
     const cs = b.load(OP.i32Load, i32(0), segments + CS * FIELDS.segments.stride + SEGMENT.selector);
     this.set(b, FIELDS.fpuIpSelector, cs);
     if (!linear) return;
-    const segment = b.let(code.shrU(3).and(7 << 5));
-    this.set(b, FIELDS.fpuDp, linear.sub(b.load(OP.i32Load, segment, segments + SEGMENT.base)));
-    this.set(b, FIELDS.fpuDpSelector, b.load(OP.i32Load, segment, segments + SEGMENT.selector));
+    const segment = code.shrU(3).and(7 << 5);
+    this.noteOffset(b, code, linear.sub(b.load(OP.i32Load, segment, segments + SEGMENT.base)));
+  }
+  /** Pointer to the operand: selector and offset. */
+  noteOffset(b: Body, code: Value, offset: Value): void {
+    const segments = this.state + FIELDS.segments.offset;
+    this.set(b, FIELDS.fpuDp, offset);
+    this.set(b, FIELDS.fpuDpSelector, b.load(OP.i32Load, code.shrU(3).and(7 << 5), segments + SEGMENT.selector));
   }
 
   /** 1 for numbers that are neither zero, denormal, infinite nor anything worse. */
