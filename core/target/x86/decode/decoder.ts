@@ -1,14 +1,15 @@
 /** Bytes to a decoded instruction. Pure: usable without a CPU.
  *
- *  16- and 32-bit code has one set of opcode maps, 64-bit code another (long-mode.ts). Everything that can be known of an
- *  encoding is worked out when the maps are built; register operands are shared objects. */
+ *  Everything that can be known of an encoding is worked out when the maps are built (maps.ts); register operands are shared
+ *  objects. */
 
-import { featureOf } from '../instruction-features.ts';
 import { INSTRUCTIONS } from '../semantics/index.ts';
 import type { Instruction, Width } from '../semantics/ops.ts';
 import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
-import { buildMaps, type Decodable, type Encoding, encodingsOf, type OpcodeMap, SELECTOR } from './encoding.ts';
-import { IN_LONG_MODE_ONLY, isInLongMode, type LongSize, longSizeOf, WIDE_FORMS } from './long-mode.ts';
+import { type Decodable, type Encoding, SELECTOR } from './encoding.ts';
+import { KIND, longModeMaps, MAPS, type OpcodeMaps, SIZE, WIDTHS } from './maps.ts';
+
+export { mapsFor, type OpcodeMaps } from './maps.ts';
 
 /** `base` of an address relative to the next instruction (64-bit code). */
 export const RIP_BASE = 16;
@@ -47,134 +48,6 @@ export interface Decoded<Size extends 16 | 32 | 64 = 16 | 32, I extends Decodabl
 }
 /** An instruction of 64-bit code. */
 export type LongDecoded = Decoded<16 | 32 | 64, Decodable>;
-
-/** An encoding with all that does not depend on the bytes. */
-interface Compiled {
-  readonly encoding: Encoding<Decodable>;
-  readonly instruction: Decodable;
-  readonly operands: readonly number[];
-  readonly opcode: number;
-  readonly isLockable: boolean;
-  /** A ModRM byte with mod below 3 gives a memory operand. */
-  readonly hasMemory: boolean;
-  readonly isPop: boolean;
-  readonly isMovToSeg: boolean;
-  /** 64-bit code: what the operand size is without being asked, or at most. */
-  readonly longSize: LongSize;
-  /** What REX.W makes of it. */
-  readonly wide: Compiled | null;
-}
-// An operand is `letter << 3 | size`.
-const KIND = {
-  general: 0,
-  generalAtOpSize: 1,
-  vector: 2,
-  mmx: 3,
-  vectorByReg: 4,
-  mmxByReg: 5,
-  generalByReg: 6,
-  generalInOpcode: 7,
-  accumulator: 8,
-  counter: 9,
-  port: 10,
-  one: 11,
-  segment: 12,
-  numbered: 13,
-  source: 14,
-  x87: 15,
-  absolute: 16,
-  immediate: 17,
-  signed: 18,
-  far: 19,
-  relative: 20,
-  wholeImmediate: 21,
-} as const;
-const KIND_OF: Readonly<Record<string, number>> = {
-  E: KIND.general,
-  M: KIND.general,
-  R: KIND.general,
-  N: KIND.general,
-  F: KIND.generalAtOpSize,
-  W: KIND.vector,
-  U: KIND.vector,
-  Q: KIND.mmx,
-  T: KIND.mmx,
-  V: KIND.vectorByReg,
-  P: KIND.mmxByReg,
-  G: KIND.generalByReg,
-  Z: KIND.generalInOpcode,
-  AL: KIND.accumulator,
-  eAX: KIND.accumulator,
-  CL: KIND.counter,
-  DX: KIND.port,
-  '1': KIND.one,
-  S: KIND.segment,
-  C: KIND.numbered,
-  D: KIND.numbered,
-  X: KIND.source,
-  H: KIND.x87,
-  L: KIND.x87,
-  O: KIND.absolute,
-  I: KIND.immediate,
-  sI: KIND.signed,
-  A: KIND.far,
-  J: KIND.relative,
-};
-/** Sizes: 0-4 are widths; then operand size, 32 or 64 by REX.W, 32 or 64 by mode. */
-const SIZE = { b: 0, w: 1, d: 2, q: 3, x: 4, v: 5, y: 6, native: 7 } as const;
-const WIDTHS: readonly Width[] = [8, 16, 32, 64, 128];
-
-function compile(encoding: Encoding<Decodable>, wide: Compiled | null = null): Compiled {
-  const { instruction, operands } = encoding;
-  const { name } = instruction;
-  return {
-    encoding,
-    instruction,
-    operands: operands.map(({ letter, width, text }) => {
-      const kind = text === 'Iv' ? KIND.wholeImmediate : KIND_OF[letter];
-      if (kind === undefined) throw new Error(`operand letter ${letter} is not decoded`);
-      const size = letter === 'N' ? SIZE.native : text.endsWith('y') ? SIZE.y : SIZE[width];
-      return (kind << 3) | size;
-    }),
-    opcode: encoding.opcode,
-    isLockable: instruction.lockable === true && encoding.hasModrm,
-    hasMemory: operands.some((o) => 'EFMQW'.includes(o.letter)),
-    isPop: name === 'pop',
-    isMovToSeg: name === 'movToSeg',
-    longSize: longSizeOf(name),
-    wide,
-  };
-}
-
-const ENCODINGS = encodingsOf(INSTRUCTIONS);
-const compiled = new Map(ENCODINGS.map((e) => [e, compile(e)]));
-/** Opcode maps of 16- and 32-bit code. */
-export type OpcodeMaps = readonly OpcodeMap<Compiled>[];
-const MAPS: OpcodeMaps = buildMaps(ENCODINGS, (e) => compiled.get(e)!);
-
-/** The instructions that a CPU with these features has. */
-export function mapsFor(hasFeature: (name: string) => boolean): OpcodeMaps {
-  return buildMaps(ENCODINGS, (e) => {
-    const feature = featureOf(e);
-    return feature === null || hasFeature(feature) ? compiled.get(e)! : null;
-  });
-}
-
-let longMaps: OpcodeMaps | null = null;
-/** Made when 64-bit code is first decoded. */
-function buildLongMaps(): OpcodeMaps {
-  const wide = new Map(WIDE_FORMS.map(({ text, encoding }) => [text, compile(encoding)]));
-  const kept = ENCODINGS.filter(isInLongMode);
-  longMaps = buildMaps<Decodable, Compiled>([...kept, ...encodingsOf(IN_LONG_MODE_ONLY)], (e) =>
-    compile(e, wide.get(e.text) ?? null),
-  );
-  return longMaps;
-}
-
-/** Maps for what stands behind a VEX prefix: some encodings of the list, and more. */
-export function buildVexMaps(more: readonly Decodable[], isKept: (e: Encoding<Decodable>) => boolean): OpcodeMaps {
-  return buildMaps<Decodable, Compiled>([...ENCODINGS.filter(isKept), ...encodingsOf(more)], (e) => compile(e));
-}
 
 const INVALID = INSTRUCTIONS.find((i) => i.name === 'invalid')!;
 const TOO_LONG = INSTRUCTIONS.find((i) => i.name === 'tooLong')!;
@@ -217,9 +90,10 @@ export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boo
 }
 /** The same for code of any size. What 64-bit code may hold is not all defined: some instructions are only known by name. */
 export function decodeCode(bytes: Uint8Array, at: number, end: number, bits: 16 | 32 | 64): LongDecoded | null {
-  return decodeWith(bits === 64 ? (longMaps ?? buildLongMaps()) : MAPS, bytes, at, end, bits);
+  return decodeWith(bits === 64 ? longModeMaps() : MAPS, bytes, at, end, bits);
 }
 
+/** The same with maps of one's own. */
 export function decodeWithMaps(maps: OpcodeMaps, bytes: Uint8Array, bits: 16 | 32 | 64): LongDecoded | null {
   return decodeWith(maps, bytes, 0, bytes.length, bits);
 }

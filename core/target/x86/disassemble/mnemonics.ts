@@ -81,12 +81,8 @@ const BY_NAME: Readonly<Record<string, string>> = {
   fnsetpm: 'fsetpm',
   fnstswAx: 'fnstsw',
   fstp1: 'fstpnce',
-  movntiStore: 'movnti',
-  movhpsStore: 'movhps',
   insertpsMemory: 'insertps',
   crc32: 'crc32!',
-  pextrd: 'pextrd',
-  mwait: 'mwait',
 };
 
 /** Definitions of several instructions: by the encoding, operands left out. */

@@ -1,8 +1,9 @@
 /** Instructions with a VEX prefix (C4, C5): no CPU model here has AVX, so they are undefined to the decoder; the disassembler names
  *  them. Most are SSE instructions in another coat: the prefix stands for 66, F2, F3, REX and the map, and adds a register.
  *  Intel SDM volume 2, 2.3. Not known: EVEX, FMA4, XOP, the mask instructions of AVX-512; gathers. */
-import { buildVexMaps, decodeWithMaps, type LongDecoded } from '../decode/decoder.ts';
+import { decodeWithMaps, type LongDecoded } from '../decode/decoder.ts';
 import type { Decodable, Encoding } from '../decode/encoding.ts';
+import { buildVexMaps } from '../decode/maps.ts';
 
 export interface VexInstruction {
   /** The instruction as it would be without VEX, and its length with it. */
