@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BenchmarkGuest } from '../guests/images.ts';
-import { hasQemu, qemu, terrarium } from '../support/machine.ts';
+import { engine as emulator, hasQemu, qemu } from '../support/machine.ts';
 import { cpuSeconds, peakMiB } from './process-usage.ts';
 
 export type EngineName = 'native' | 'terrarium' | 'qemu' | 'v86';
@@ -53,7 +53,7 @@ function commandLine(engine: EngineName, guest: BenchmarkGuest, options: RunOpti
   args.push('-serial', 'stdio', '-display', 'none', '-no-reboot');
   if (engine === 'v86') return [process.execPath, [v86Script, ...args]];
   if (engine === 'qemu') return [qemu, ['-accel', 'tcg', ...args]];
-  return [terrarium, ['-accel', 'tcg', ...options.ours, ...args]];
+  return [emulator, ['-accel', 'tcg', ...options.ours, ...args]];
 }
 
 export function runGuest(engine: EngineName, guest: BenchmarkGuest, options: RunOptions): Promise<GuestRun> {

@@ -38,3 +38,9 @@ export function peakMiB(pid: number): number {
   const sizes = family(pid).map((it) => Number(/VmHWM:\s+(\d+)/.exec(read(`/proc/${it}/status`))?.[1] ?? 0));
   return sizes.reduce((sum, value) => sum + value, 0) / 1024;
 }
+
+/** Resident size now, MiB. */
+export function currentMiB(pid: number): number {
+  const sizes = family(pid).map((it) => Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${it}/status`))?.[1] ?? 0));
+  return sizes.reduce((sum, value) => sum + value, 0) / 1024;
+}

@@ -1,0 +1,40 @@
+/**
+ * memtest86+ (Debian's ia32 build) from -kernel completes a pass without an error. Its screen is read from video memory.
+ *
+ *    node tests/guests/memtest.soak.ts [MEBIBYTES] [MINUTES]
+ */
+import { join } from 'node:path';
+import { RunningMachine } from '../support/machine.ts';
+import { debianPackage } from './debian-packages.ts';
+import { guestOrReason } from './images.ts';
+
+const mebibytes = process.argv[2] ?? '8';
+const minutes = Number(process.argv[3] ?? 30);
+
+const { guest, reason } = guestOrReason(() => join(debianPackage('memtest86+'), 'boot', 'memtest86+ia32.bin'));
+if (!guest) {
+  console.log(`skipped: ${reason}`);
+  process.exit(0);
+}
+const machine = await RunningMachine.start({ args: ['-m', mebibytes, '-kernel', guest, '-nodefaults', '-vga', 'std'] });
+const started = performance.now();
+const elapsed = () => `${((performance.now() - started) / 1000).toFixed(0)} s`;
+try {
+  let last = '';
+  for (;;) {
+    await new Promise((done) => setTimeout(done, 2000));
+    const screen = (await machine.textScreen()).join('\n');
+    const [, pass = '?'] = /Pass:\s+(\d+)/.exec(screen) ?? [];
+    const [, errors = '?'] = /Errors:\s+(\d+)/.exec(screen) ?? [];
+    const [, test = '?'] = /Test\s+#(\d+)/.exec(screen) ?? [];
+    const line = `test ${test}, passes ${pass}, errors ${errors}`;
+    if (line !== last) console.log(`${elapsed()}: ${line}`);
+    last = line;
+    if (errors !== '?' && errors !== '0') throw new Error(`memtest86+ found errors:\n${screen}`);
+    if (pass !== '?' && pass !== '0') break;
+    if (performance.now() - started > minutes * 60_000) throw new Error(`no pass in ${minutes} min:\n${screen}`);
+  }
+  console.log(`memtest86+: a pass over ${mebibytes} MiB without errors in ${elapsed()}\n1 passed, 0 failed, 0 skipped`);
+} finally {
+  await machine.stop();
+}
