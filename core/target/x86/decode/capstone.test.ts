@@ -1,3 +1,4 @@
+/// <reference path="./capstone-wasm.d.ts" />
 import { readFileSync } from 'node:fs';
 import { Capstone, Const, loadCapstone } from 'capstone-wasm';
 import { beforeAll, describe, expect, it } from 'vitest';
