@@ -61,7 +61,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
 
   native(name: string, ...args: Node[]): Node {
     this.use(...args);
-    this.settle(ALIAS.field);
+    this.settle(ALIAS.field | ALIAS.guest);
     const result = this.resultNode(NATIVES[name]!.result);
     this.statements.push(() => {
       const index = this.imports.natives[name];

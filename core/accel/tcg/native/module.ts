@@ -2,6 +2,7 @@
  *  imports of interpreter and JIT modules. */
 import { defineX87 } from '../../../target/x86/x87/native/index.ts';
 import { ModuleWriter } from '../../../wasm/writer.ts';
+import { defineStrings } from './strings.ts';
 
 const PAGES = 65536;
 
@@ -9,6 +10,7 @@ export function generateNatives(state: number): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   module.importMemory('e', 'memory', 1, PAGES, true);
   defineX87(module, state);
+  defineStrings(module, state);
   return module.finish();
 }
 /** Exports by name. `state`: address of the CPU's state block in `memory`. */

@@ -1,5 +1,5 @@
 /** Functions in WebAssembly that generated code calls through `Ops.native`: parameters and result by name. They never fault and
- *  change nothing but x87 state. What they do is in x87/native/.
+ *  change nothing but x87 state (x87/native/) or guest memory (strings: accel/tcg/native/strings.ts).
  *
  *  Those with a result of 32 bits answer 0 when they did the instruction and 1 when nothing was changed because the case is a rare
  *  one; the definition then calls the helper that knows all of them. Conversions to memory return the value and leave
@@ -72,4 +72,8 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ['x87Stored80', signature([I32, I32, I32])],
   // control word
   ['fldcw', signature([I32])],
+  // segment, source offset, target offset, elements, log2 of an element's bytes -> elements done
+  ['repMovs', signature([I32, I32, I32, I32, I32])],
+  // target offset, elements, value, log2 of an element's bytes -> elements done
+  ['repStos', signature([I32, I32, I32, I32])],
 ]);

@@ -142,7 +142,8 @@ export interface Ops<V> {
 
   /** A helper of the engine (core/accel/tcg/helpers.ts). May fault; may read and write any state. */
   call(helper: string, ...args: V[]): V;
-  /** A function in WebAssembly (natives.ts), listed in the definition's `natives`. Never faults and changes x87 and vector state only. */
+  /** A function in WebAssembly (natives.ts), listed in the definition's `natives`. Never faults and changes x87 and vector state and
+   *  guest memory only. */
   native(name: string, ...args: V[]): V;
   /** A repeated string helper, or an x87 one that an interrupt may precede: called again for the same instruction until it returns 0. */
   repeat(helper: string, a: V, b: V): void;

@@ -1,5 +1,5 @@
 /** String instructions. Without a prefix they are written here; repeated ones are helpers that work on whole pages. */
-import { EAX, EDI, EDX, ES, ESI } from '../state.ts';
+import { EAX, ECX, EDI, EDX, ES, ESI } from '../state.ts';
 import { instruction, type Operand, type Ops, type Width } from './ops.ts';
 
 function advance<V>(o: Ops<V>, index: number, width: Width): void {
@@ -12,7 +12,14 @@ const destination = <V>(o: Ops<V>, width: Width): Operand<V> => o.memory(ES, o.r
 
 type Once = <V>(o: Ops<V>, width: Width, segment: V) => void;
 /** A byte and a word/doubleword form; the decoder passes the source segment as operand `X`. */
-function stringInstruction(name: string, opcode: number, helper: string, writesFlags: string, once: Once) {
+function stringInstruction(
+  name: string,
+  opcode: number,
+  helper: string,
+  writesFlags: string,
+  once: Once,
+  begin?: Once,
+) {
   const hex = (n: number) => n.toString(16).padStart(2, '0');
   return instruction({
     name,
@@ -20,11 +27,16 @@ function stringInstruction(name: string, opcode: number, helper: string, writesF
     dst: 'r',
     writesFlags,
     variants: ['addrSize', 'rep'],
+    ...(begin ? { natives: [helper] } : {}),
     semantics: (o, segment) => {
       const { width } = segment;
       if (o.form.rep) {
         const shape = (width / 8) | (o.form.addrSize === 16 ? 0x100 : 0) | (o.form.rep === 0xf2 ? 0x200 : 0);
-        o.repeat(helper, segment.load(), o.const(shape));
+        const rest = () => o.repeat(helper, segment.load(), o.const(shape));
+        if (begin && o.form.addrSize === 32) {
+          begin(o, width, segment.load());
+          o.when(o.reg(ECX, 32).load(), rest);
+        } else rest();
       } else once(o, width, segment.load());
     },
   });
@@ -38,13 +50,39 @@ function compare<V>(o: Ops<V>, a: V, b: V, width: Width): void {
   o.commitFlags(difference, borrows, width, { op: 'sub', a, b });
 }
 
+/** So many elements are done. */
+function pass<V>(o: Ops<V>, done: V, width: Width, ...pointers: number[]): void {
+  for (const index of pointers) {
+    const pointer = o.reg(index, 32);
+    pointer.store(o.add(pointer.load(), o.shl(done, Math.log2(width / 8))));
+  }
+  const count = o.reg(ECX, 32);
+  count.store(o.sub(count.load(), done));
+}
+/** The beginning of REP MOVS and REP STOS, perhaps all of it, by a native function. */
+const beginMovs: Once = (o, width, segment) => {
+  const registers = [ESI, EDI, ECX].map((index) => o.reg(index, 32).load());
+  pass(o, o.native('repMovs', segment, ...registers, o.const(Math.log2(width / 8))), width, ESI, EDI);
+};
+const beginStos: Once = (o, width) => {
+  const registers = [EDI, ECX, EAX].map((index) => o.reg(index, 32).load());
+  pass(o, o.native('repStos', ...registers, o.const(Math.log2(width / 8))), width, EDI);
+};
+
 export const STRING = [
-  stringInstruction('movs', 0xa4, 'repMovs', '', (o, width, segment) => {
-    const value = source(o, segment, width).load();
-    destination(o, width).store(value);
-    advance(o, ESI, width);
-    advance(o, EDI, width);
-  }),
+  stringInstruction(
+    'movs',
+    0xa4,
+    'repMovs',
+    '',
+    (o, width, segment) => {
+      const value = source(o, segment, width).load();
+      destination(o, width).store(value);
+      advance(o, ESI, width);
+      advance(o, EDI, width);
+    },
+    beginMovs,
+  ),
   stringInstruction('cmps', 0xa6, 'repCmps', 'OSZAPC', (o, width, segment) => {
     const a = source(o, segment, width).load();
     const b = destination(o, width).load();
@@ -52,10 +90,17 @@ export const STRING = [
     advance(o, EDI, width);
     compare(o, a, b, width);
   }),
-  stringInstruction('stos', 0xaa, 'repStos', '', (o, width) => {
-    destination(o, width).store(o.reg(EAX, width).load());
-    advance(o, EDI, width);
-  }),
+  stringInstruction(
+    'stos',
+    0xaa,
+    'repStos',
+    '',
+    (o, width) => {
+      destination(o, width).store(o.reg(EAX, width).load());
+      advance(o, EDI, width);
+    },
+    beginStos,
+  ),
   stringInstruction('lods', 0xac, 'repLods', '', (o, width, segment) => {
     o.reg(EAX, width).store(source(o, segment, width).load());
     advance(o, ESI, width);
