@@ -17,6 +17,8 @@ export interface TestTime {
   readonly seconds: number;
   /** The same by the guest's clock. */
   readonly guestSeconds: number;
+  /** CPU time of all the engine's threads between the two lines; natively of the program and its children. */
+  readonly cpuSeconds: number;
   readonly checksum: string;
 }
 export interface GuestRun {
@@ -32,6 +34,7 @@ export interface RunOptions {
   readonly words: readonly string[];
   readonly idleSeconds: number;
   readonly limitSeconds: number;
+  readonly onTest?: (engine: EngineName, test: string, seconds: number) => void;
   /** More options for our engine, such as `-cpu core2duo`. */
   readonly ours: readonly string[];
 }
@@ -64,12 +67,13 @@ export function runGuest(engine: EngineName, guest: BenchmarkGuest, options: Run
   const started = performance.now();
   const elapsed = () => (performance.now() - started) / 1000;
   const child = spawn(program, args, {
-    env: { ...process.env, TB_TMP: scratch, TB_BUSYBOX: guest.busybox },
+    env: { ...process.env, TB_CPU: '1', TB_TMP: scratch, TB_BUSYBOX: guest.busybox },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const pid = child.pid ?? 0;
   let line = '';
   let testStarted = 0;
+  let testStartedCpu = 0;
   let said = '';
   let done = false;
 
@@ -85,16 +89,21 @@ export function runGuest(engine: EngineName, guest: BenchmarkGuest, options: Run
       run.shellSeconds = now;
       run.shellCpuSeconds = cpuSeconds(pid);
     } else if (text.startsWith('IDLE-START')) setTimeout(measureIdle, 1500);
-    else if (/START \S+$/.test(text)) testStarted = now;
-    else if (text.includes('BENCH-END')) {
+    else if (/START \S+$/.test(text)) {
+      testStarted = now;
+      testStartedCpu = cpuSeconds(pid);
+    } else if (text.includes('BENCH-END')) {
       run.peakMiB = peakMiB(pid);
       done = true;
       child.kill('SIGTERM');
     } else if (/Kernel panic|Segmentation fault|Illegal instruction|trap /.test(text)) run.error = text.trim();
-    const bench = /BENCH (\S+) ([\d.]+) ([0-9a-f]{8})$/.exec(text);
+    const bench = /BENCH (\S+) ([\d.]+) ([0-9a-f]{8})(?: ([\d.]+))?$/.exec(text);
     if (!bench) return;
     const [name, guestSeconds, checksum] = [bench[1]!, Number(bench[2]), bench[3]!];
-    run.tests[name] = { seconds: native ? guestSeconds : now - testStarted, guestSeconds, checksum };
+    const cpu = native ? Number(bench[4]) : cpuSeconds(pid) - testStartedCpu;
+    const seconds = native ? guestSeconds : now - testStarted;
+    run.tests[name] = { seconds, guestSeconds, cpuSeconds: cpu, checksum };
+    options.onTest?.(engine, name, seconds);
   };
   child.stdout.on('data', (bytes: Buffer) => {
     line += bytes.toString('latin1');

@@ -3,7 +3,8 @@
  * on v86, in turn. Every test's checksum must be the native run's. Ends with the bars that were met and missed.
  *
  *    node tests/bench/guest.bench.ts [--run int,sse,x87,system,app,GROUP.TEST,...] [--engines native,terrarium,qemu,v86]
- *                                    [--reps 3] [--idle 10] [--limit 900] [--json FILE] [--from FILE] [-- OPTION ...]
+ *                                    [--reps 3] [--idle 10] [--limit 900] [--json FILE] [--from FILE]
+ *                                    [--clock host|best|cpu] [--verbose] [-- OPTION ...]
  *
  * Options after `--` go to our engine, for example `-- -cpu core2duo`. `--idle 0` leaves the idle measurement out.
  */
@@ -11,7 +12,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { benchmarkGuest, guestOrReason } from '../guests/images.ts';
-import { GuestReport } from './guest-report.ts';
+import { type BenchClock, GuestReport } from './guest-report.ts';
 import { ENGINES, type EngineName, GROUPS, type GuestRun, runGuest, unavailable } from './guest-run.ts';
 
 const given = process.argv.slice(2);
@@ -26,6 +27,8 @@ const { values } = parseArgs({
     limit: { type: 'string', default: '900' },
     json: { type: 'string' },
     from: { type: 'string' },
+    clock: { type: 'string', default: 'host' },
+    verbose: { type: 'boolean', default: false },
   },
 });
 
@@ -52,11 +55,13 @@ async function measure(): Promise<GuestRun[]> {
     limitSeconds: Number(values.limit),
     ours: cut < 0 ? [] : given.slice(cut + 1),
   };
+  const onTest = (engine: EngineName, test: string, seconds: number) =>
+    console.error(`  ${engine} ${test} ${seconds.toFixed(3)} s`);
   const runs: GuestRun[] = [];
   for (let rep = 1; rep <= Number(values.reps); rep++)
     for (const engine of engines) {
       const started = performance.now();
-      const run = await runGuest(engine, guest, options);
+      const run = await runGuest(engine, guest, values.verbose ? { ...options, onTest } : options);
       runs.push(run);
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       const load = os.loadavg()[0]!.toFixed(1);
@@ -69,8 +74,14 @@ async function measure(): Promise<GuestRun[]> {
 
 const runs: GuestRun[] = values.from ? JSON.parse(readFileSync(values.from, 'utf8')) : await measure();
 if (values.json) writeFileSync(values.json, JSON.stringify(runs, null, 1));
-const report = new GuestReport(runs);
-console.log(`${os.cpus()[0]?.model.trim()}, ${os.cpus().length} CPUs; medians, seconds by the host's clock`);
+const clocks: Record<string, [BenchClock, string]> = {
+  host: ['host', "medians, seconds by the host's clock"],
+  best: ['best', "the quickest run's seconds by the host's clock"],
+  cpu: ['cpu', 'medians, seconds of CPU time'],
+};
+const [clock, meaning] = clocks[values.clock] ?? clocks.host!;
+const report = new GuestReport(runs, clock);
+console.log(`${os.cpus()[0]?.model.trim()}, ${os.cpus().length} CPUs; ${meaning}`);
 console.log(report.lines().join('\n'));
 const problems = report.problems();
 console.log(problems.length > 0 ? `\nPROBLEMS\n  ${problems.join('\n  ')}` : '\nall checksums agree');
