@@ -152,6 +152,8 @@ export const FIELDS = {
   fpuStored: field('u32'),
   /** 1: rounding to nearest, and an inexact result changes nothing in MXCSR and is not trapped. */
   ssePlain: field('u32'),
+  /** What a native SSE function leaves: 1 when it changed nothing, see sse-native.ts. */
+  sseOutcome: field('u32'),
   /** 1: SSE instructions are allowed (CR0.EM, CR0.TS, CR4.OSFXSR). */
   sseReady: field('u32'),
   /** 32 vector registers with room for 64 bytes each. */

@@ -1,5 +1,6 @@
 /** The module of native functions that one CPU's generated code shares (target/x86/semantics/natives.ts): made once, its exports are
  *  imports of interpreter and JIT modules. */
+import { defineSse } from '../../../target/x86/sse-native.ts';
 import { defineX87 } from '../../../target/x86/x87/native/index.ts';
 import { ModuleWriter } from '../../../wasm/writer.ts';
 import { defineStrings } from './strings.ts';
@@ -10,6 +11,7 @@ export function generateNatives(state: number): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   module.importMemory('e', 'memory', 1, PAGES, true);
   defineX87(module, state);
+  defineSse(module, state);
   defineStrings(module, state);
   return module.finish();
 }

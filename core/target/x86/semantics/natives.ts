@@ -1,12 +1,12 @@
 /** Functions in WebAssembly that generated code calls through `Ops.native`: parameters and result by name. They never fault and
- *  change nothing but x87 state (x87/native/) or guest memory (strings: accel/tcg/native/strings.ts).
+ *  change nothing but x87 and vector state (what they do is in x87/native/ and sse-native.ts), or, the string ones, guest memory (accel/tcg/native/strings.ts).
  *
  *  Those with a result of 32 bits answer 0 when they did the instruction and 1 when nothing was changed because the case is a rare
  *  one; the definition then calls the helper that knows all of them. Conversions to memory return the value and leave
  *  the flags, or -1 for "not done", in the field `fpuOutcome`; `x87Stored` follows when it has been stored.
  *
  *  code: segment << 8, ModRM byte << 16, low three bits of the opcode << 24; eip: of the instruction; linear: of its operand. */
-import { I32, I64 } from '../../../wasm/opcodes.ts';
+import { I32, I64, V128 } from '../../../wasm/opcodes.ts';
 
 export interface Signature {
   readonly params: readonly number[];
@@ -19,6 +19,9 @@ const REGISTER = signature([I32, I32]);
 const MEMORY32 = signature([I32, I32, I32, I32]);
 const MEMORY64 = signature([I64, I32, I32, I32]);
 const CONVERSION = signature([], I64);
+
+/** Two vectors give one; `sseOutcome` says whether it counts (sse-native.ts). */
+export const SSE_NATIVES = signature([V128, V128], V128);
 
 /** The six operations of arithmetic. */
 export const X87_ARITHMETIC = ['add', 'mul', 'sub', 'subr', 'div', 'divr'] as const;
@@ -72,6 +75,10 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ['x87Stored80', signature([I32, I32, I32])],
   // control word
   ['fldcw', signature([I32])],
+  ...['add', 'sub', 'mul', 'div', 'sqrt'].flatMap((name): [string, Signature][] => [
+    [`${name}ps`, SSE_NATIVES],
+    [`${name}pd`, SSE_NATIVES],
+  ]),
   // segment, source offset, target offset, elements, log2 of an element's bytes -> elements done
   ['repMovs', signature([I32, I32, I32, I32, I32])],
   // target offset, elements, value, log2 of an element's bytes -> elements done

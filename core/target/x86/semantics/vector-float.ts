@@ -12,6 +12,8 @@ import {
   floatEncoding,
   floatVector,
   lowNumber,
+  natively,
+  ones,
   type Precision,
   precisionOf,
   scalarOperand,
@@ -38,7 +40,7 @@ function outside<V>(o: Ops<V>, precision: Precision, v: V, from: readonly number
 }
 const isSum = (name: Arithmetic) => name === 'add' || name === 'sub';
 
-/** `a` op `b` on vectors; `slow` where it may not be done simply. */
+/** `a` op `b` on vectors. `code`, `second`: for the helper, where it is not that on these operands. */
 function packed<V>(
   o: Ops<V>,
   precision: Precision,
@@ -46,21 +48,28 @@ function packed<V>(
   a: V,
   b: V,
   store: (v: V) => void,
-  slow: () => V,
+  code = floatCode(FLOAT_OP[name], precision, false),
+  second = b,
 ) {
   const { ints } = WHOLE[precision];
   const result = o.simd(`${TYPE[precision]}.${name}` as SimdName, a, b);
-  const [first, second] = WINDOWS[name][precision];
+  const [from, then] = WINDOWS[name][precision];
   const bad = o.simd(
     'v128.or',
-    outside(o, precision, a, [first]),
-    outside(o, precision, isSum(name) ? b : result, [second]),
+    outside(o, precision, a, [from]),
+    outside(o, precision, isSum(name) ? b : result, [then]),
   );
   const isFast = o.ltU(o.simd(`${ints}.bitmask`, bad), o.field('ssePlain'));
   o.when(
     isFast,
     () => store(result),
-    () => store(slow()),
+    () => {
+      const pass = () => natively(o, `${name}p${precision}`, [a, b], code, [a, second], store);
+      // A NaN keeps its sign.
+      const isNan = second === b ? null : o.simd('v128.any_true', o.simd(`${TYPE[precision]}.ne`, b, b));
+      if (isNan === null) pass();
+      else o.when(isNan, () => store(exactly(o, code, a, second)), pass);
+    },
     true,
   );
 }
@@ -73,24 +82,18 @@ const arithmetic = (name: Arithmetic, opcode: string) =>
       return instruction({
         name: `${name}${form}`,
         encodings: [floatEncoding(form, opcode)],
+        natives: [`${name}p${precision}`],
         semantics: (o, dst, src) => {
           enterSse(o);
           const b = loadAligned(o, src);
           const a = dst.load();
-          packed(
-            o,
-            precision,
-            name,
-            a,
-            b,
-            (v) => dst.store(v),
-            () => exactly(o, code, a, b),
-          );
+          packed(o, precision, name, a, b, (v) => dst.store(v));
         },
       });
     return instruction({
       name: `${name}${form}`,
       encodings: [floatEncoding(form, opcode)],
+      natives: [`${name}p${precision}`],
       semantics: (o, dst, src) => {
         enterSse(o);
         const b = scalarOperand(o, src, precision);
@@ -104,7 +107,17 @@ const arithmetic = (name: Arithmetic, opcode: string) =>
         o.when(
           isFast,
           () => dst.store(result),
-          () => dst.store(exactly(o, code, a, floatVector(o, precision, b))),
+          () => {
+            const above = ones(o, precision);
+            const operands = [
+              withLow(o, precision, above, lowNumber(o, precision, a)),
+              withLow(o, precision, above, b),
+            ] as const;
+            const helped = [a, floatVector(o, precision, b)] as const;
+            natively(o, `${name}p${precision}`, operands, code, helped, (v) =>
+              dst.store(withLow(o, precision, a, lowNumber(o, precision, v))),
+            );
+          },
           true,
         );
       },
@@ -118,6 +131,7 @@ const squareRoot = () =>
     return instruction({
       name: `sqrt${form}`,
       encodings: [floatEncoding(form, '51')],
+      natives: [`sqrtp${precision}`],
       semantics: (o, dst, src) => {
         enterSse(o);
         const number = isScalar ? scalarOperand(o, src, precision) : null;
@@ -134,7 +148,12 @@ const squareRoot = () =>
                 ? o.simd(`${TYPE[precision]}.sqrt`, b)
                 : withLow(o, precision, a, o.scalar(precision === 's' ? 'f32.sqrt' : 'f64.sqrt', number)),
             ),
-          () => dst.store(exactly(o, code, a, b)),
+          () => {
+            const operand = isScalar ? withLow(o, precision, ones(o, precision), lowNumber(o, precision, b)) : b;
+            natively(o, `sqrtp${precision}`, [operand, operand], code, [a, b], (v) =>
+              dst.store(isScalar ? withLow(o, precision, a, lowNumber(o, precision, v)) : v),
+            );
+          },
           true,
         );
       },
@@ -254,6 +273,7 @@ const horizontal = (name: string, encoding: string, op: 'add' | 'sub', precision
   instruction({
     name,
     encodings: [encoding],
+    natives: [`${op}p${precision}`],
     semantics: (o, dst, src) => {
       enterSse(o);
       const b = loadAligned(o, src);
@@ -263,8 +283,7 @@ const horizontal = (name: string, encoding: string, op: 'add' | 'sub', precision
         Array.from({ length: 16 }, (_, i) => (Math.floor(i / size) * 2 + odd) * size + (i % size));
       const x = o.shuffle(a, b, every(0));
       const y = o.shuffle(a, b, every(1));
-      const slow = () => exactly(o, floatCode(FLOAT_OP[op], precision, false), x, y);
-      packed(o, precision, op, x, y, (v) => dst.store(v), slow);
+      packed(o, precision, op, x, y, (v) => dst.store(v));
     },
   });
 /** Differences in even lanes, sums in odd ones. */
@@ -272,6 +291,7 @@ const alternating = (precision: Precision) =>
   instruction({
     name: `addsubp${precision}`,
     encodings: [precision === 's' ? 'f2 0f d0 Vx,Wx' : '66 0f d0 Vx,Wx'],
+    natives: [`addp${precision}`],
     semantics: (o, dst, src) => {
       enterSse(o);
       const b = loadAligned(o, src);
@@ -280,8 +300,8 @@ const alternating = (precision: Precision) =>
         o,
         precision === 's' ? [0, 0, 0, 0x80, 0, 0, 0, 0] : [0, 0, 0, 0, 0, 0, 0, 0x80, ...Array(8).fill(0)],
       );
-      const slow = () => exactly(o, floatCode(FLOAT_OP.addsub, precision, false), a, b);
-      packed(o, precision, 'add', a, o.simd('v128.xor', b, signs), (v) => dst.store(v), slow);
+      const sums = floatCode(FLOAT_OP.addsub, precision, false);
+      packed(o, precision, 'add', a, o.simd('v128.xor', b, signs), (v) => dst.store(v), sums, b);
     },
   });
 
@@ -312,8 +332,6 @@ const approximation = (name: 'rcp' | 'rsqrt', opcode: string) =>
       },
     });
   });
-const ones = <V>(o: Ops<V>, precision: Precision) =>
-  lanes(o, precision === 's' ? [0, 0, 0x80, 0x3f] : [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
 function inverseRoot<V>(o: Ops<V>, v: V): V {
   const half = (x: V) =>
     o.simd(

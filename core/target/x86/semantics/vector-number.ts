@@ -23,6 +23,27 @@ export function exactly<V>(o: Ops<V>, code: number, a: V, b: V, operand?: V): V 
   return o.callVector('vectorFloat', operand === undefined ? number : o.or(number, o.shl(operand, 16)), a, b);
 }
 
+/** What the fast path does not admit: through the native function for whole vectors, and in the helper where that gives up. Of
+ *  scalars the lanes above are ones, which raise nothing. */
+export function natively<V>(
+  o: Ops<V>,
+  name: string,
+  operands: readonly [V, V],
+  code: number,
+  helped: readonly [V, V],
+  store: (v: V) => void,
+): void {
+  const result = o.native(name, ...operands);
+  o.when(
+    o.field('sseOutcome'),
+    () => store(exactly(o, code, ...helped)),
+    () => store(result),
+    false,
+  );
+}
+export const ones = <V>(o: Ops<V>, precision: Precision) =>
+  lanes(o, precision === 's' ? [0, 0, 0x80, 0x3f] : [0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
+
 /** An operand of 32 or 64 bits as a number. */
 export function scalarOperand<V>(o: Ops<V>, src: Operand<V>, precision: Precision): V {
   return o.scalar(precision === 's' ? 'f32.reinterpret_i32' : 'f64.reinterpret_i64', src.load());
