@@ -94,8 +94,13 @@ export function decodeCode(bytes: Uint8Array, at: number, end: number, bits: 16 
 }
 
 /** The same with maps of one's own. */
-export function decodeWithMaps(maps: OpcodeMaps, bytes: Uint8Array, bits: 16 | 32 | 64): LongDecoded | null {
-  return decodeWith(maps, bytes, 0, bytes.length, bits);
+export function decodeWithMaps(
+  maps: OpcodeMaps,
+  bytes: Uint8Array,
+  at: number,
+  bits: 16 | 32 | 64,
+): LongDecoded | null {
+  return decodeWith(maps, bytes, at, bytes.length, bits);
 }
 
 function decodeWith(

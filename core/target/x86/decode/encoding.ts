@@ -7,7 +7,7 @@
  *  offset, A far pointer, X string source segment, H x87 register by ModRM,
  *  L segment of the memory operand and ModRM byte (both for x87); V vector register by reg, W vector register or memory, U vector register
  *  by r/m, P Q T the same for MMX registers; then the width: b w d q x (128), v operand size, z immediate of operand size.
- *  y doubleword, or quadword with REX.W. `np`: with none of the prefixes 66, F2, F3; F2 and F3 count before 66. */
+ *  y doubleword, or quadword with REX.W; m the same by mode. `np`: with none of the prefixes 66, F2, F3; F2 and F3 count before 66. */
 import type { Instruction } from '../semantics/ops.ts';
 
 export interface OperandCode {
@@ -67,10 +67,10 @@ export function parseEncoding<I extends Decodable>(instruction: I, text: string)
     .filter((o) => o !== '')
     .map((o): OperandCode => {
       if (FIXED.has(o)) return { letter: o, width: o === 'eAX' ? 'v' : o === 'DX' ? 'w' : 'b', text: o };
-      const [, letter, width] = /^(sI|[A-Z])([bwdqvzpxy])/.exec(o) ?? [];
+      const [, letter, width] = /^(sI|[A-Z])([bwdqvzpxym])/.exec(o) ?? [];
       if (!letter || !width) throw new Error(`operand ${o} of ${instruction.name} is not understood`);
       if (letter === 'sI') return { letter, width: 'v', text: o };
-      const plain = width === 'z' || width === 'p' ? 'v' : width === 'y' ? 'd' : width;
+      const plain = width === 'z' || width === 'p' ? 'v' : width === 'y' || width === 'm' ? 'd' : width;
       return { letter, width: plain as OperandCode['width'], text: o };
     });
   const letters = operands.map((o) => o.letter);

@@ -92,11 +92,11 @@ function compile(encoding: Encoding<Decodable>, wide: Compiled | null = null): C
     operands: operands.map(({ letter, width, text }) => {
       const kind = text === 'Iv' ? KIND.wholeImmediate : KIND_OF[letter];
       if (kind === undefined) throw new Error(`operand letter ${letter} is not decoded`);
-      const size = letter === 'N' ? SIZE.native : text.endsWith('y') ? SIZE.y : SIZE[width];
+      const size = letter === 'N' || text.endsWith('m') ? SIZE.native : text.endsWith('y') ? SIZE.y : SIZE[width];
       return (kind << 3) | size;
     }),
     opcode: encoding.opcode,
-    isLockable: instruction.lockable === true && encoding.hasModrm,
+    isLockable: instruction.lockable === true && /[EM]/.test(encoding.operands[0]?.letter ?? ''),
     hasMemory: operands.some((o) => 'EFMQW'.includes(o.letter)),
     isPop: name === 'pop',
     isMovToSeg: name === 'movToSeg',
@@ -123,14 +123,19 @@ let longMaps: OpcodeMaps | null = null;
 /** Opcode maps of 64-bit code, made when they are first needed. */
 export function longModeMaps(): OpcodeMaps {
   if (longMaps) return longMaps;
-  const wide = new Map(WIDE_FORMS.map(({ text, encoding }) => [text, compile(encoding)]));
-  const kept = ENCODINGS.filter(isInLongMode);
-  longMaps = buildMaps<Decodable, Compiled>([...kept, ...encodingsOf(IN_LONG_MODE_ONLY)], (e) =>
-    compile(e, wide.get(e.text) ?? null),
-  );
+  longMaps = buildMapsOf([], 64);
   return longMaps;
 }
 
+/** Maps with everything that is defined for code of a size, and `more` where nothing of that name is. */
+export function buildMapsOf(more: readonly Decodable[], bits: 16 | 32 | 64): OpcodeMaps {
+  const names = new Set(INSTRUCTIONS.map((i) => i.name));
+  const added = more.filter((i) => !names.has(i.name));
+  const kept = bits === 64 ? ENCODINGS.filter(isInLongMode) : ENCODINGS;
+  const encodings = [...kept, ...encodingsOf(bits === 64 ? [...IN_LONG_MODE_ONLY, ...added] : added)];
+  const wide = new Map(WIDE_FORMS.map(({ text, encoding }) => [text, compile(encoding)]));
+  return buildMaps<Decodable, Compiled>(encodings, (e) => compile(e, wide.get(e.text) ?? null));
+}
 /** Maps for what stands behind a VEX prefix: some encodings of the list, and more. */
 export function buildVexMaps(more: readonly Decodable[], isKept: (e: Encoding<Decodable>) => boolean): OpcodeMaps {
   return buildMaps<Decodable, Compiled>([...ENCODINGS.filter(isKept), ...encodingsOf(more)], (e) => compile(e));

@@ -1,7 +1,8 @@
 /** Bytes to a line of AT&T assembly, as QEMU's monitor prints it (`x /i`, `-d in_asm`): the text of capstone 4 for every
  *  instruction that is decoded here. Bytes that are no instruction of ours are `.byte`s. */
-import { type DecodedOperand, decodeCode, type LongDecoded } from '../decode/decoder.ts';
+import { type DecodedOperand, decodeWithMaps, type LongDecoded } from '../decode/decoder.ts';
 import type { OperandCode } from '../decode/encoding.ts';
+import { namedMaps } from './known-only.ts';
 import { avxPredicate, mnemonicOf } from './mnemonics.ts';
 import { generalRegister, memoryText, number, registerName, segmentRegister } from './operands.ts';
 import { COUNT_OF_128, decodeVex, placeOfThird, type VexInstruction } from './vex.ts';
@@ -69,7 +70,7 @@ const isPrefix = (byte: number) =>
 
 /** Disassembles the instruction at `offset`, which the guest has at `address`. `bytes` should hold 15 more bytes. */
 export function disassemble(bytes: Uint8Array, offset: number, address: bigint, bits: 16 | 32 | 64): Disassembled {
-  const d = decodeCode(bytes, offset, bytes.length, bits);
+  const d = decodeWithMaps(namedMaps(bits), bytes, offset, bits);
   if (!d?.encoding) {
     const v = decodeVex(bytes, offset, bits);
     if (v) return vexLine(v, bytes, offset, address, bits);
@@ -170,8 +171,9 @@ function withSuffix(pattern: string, d: LongDecoded, bits: number): string {
   if (name === 'jcxz') return { 16: 'jcxz', 32: 'jecxz', 64: 'jrcxz' }[d.addrSize];
   if (name === 'movToSeg' && !d.memory) return `mov${SUFFIX[d.opSize]}`;
   if (name === 'rol' && d.encoding!.opcode === 0xd1 && !d.memory) return 'rol';
+  if (name === 'bsf' && d.rep === 0xf3) return `tzcnt${SUFFIX[width]}`; // what CPUs with BMI make of it
   if (name === 'lgs' && d.opSize === 64) return name;
-  if (/^fx(save|rstor)$/.test(name) && d.opSize === 64) return `${name}64`;
+  if (/^(fxsave|fxrstor|xsave.*|xrstors?)$/.test(name) && d.opSize === 64) return `${name}64`;
   // MOVD, PINSRD and PEXTRD of 64 bits.
   if (/^(mov|pinsr|pextr)d$/.test(pattern) && isWideVector(d)) return `${pattern.slice(0, -1)}q`;
   if (/^cvtsi2s[sd]$/.test(name)) return `${name}${SUFFIX[d.operands[1]!.width]}`;
@@ -245,7 +247,7 @@ function operandText(
     case 'J': {
       const target = address + BigInt(d.length) + BigInt(d.distance);
       const mask = bits === 64 ? 64 : d.opSize === 16 ? 16 : 32;
-      return `0x${BigInt.asUintN(mask, target).toString(16)}`;
+      return number(BigInt.asUintN(mask, target));
     }
     case '1':
       return '$1';

@@ -174,6 +174,8 @@ export function mnemonicOf(e: Encoding<Decodable>, modrm: number, immediate: num
   if (/^cmp[ps][sd]$/.test(name) && immediate < 8) return `cmp${PREDICATES[immediate]}${name.slice(3)}`;
   const byEncoding = BY_ENCODING[name]?.[code];
   if (byEncoding) return name === 'movhps' && modrm >= 0xc0 ? 'movlhps' : byEncoding;
+  if (name.endsWith('?')) return name.replace('?', '!');
+  if (/^(x(save|rstor)|vm|inv)/.test(name)) return name;
   const known = BY_NAME[name];
   if (known) return known;
   const [, stem, condition] = /^(j|cmov|set)(n?[obzsplbe]+)$/.exec(name) ?? [];

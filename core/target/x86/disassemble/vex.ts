@@ -165,7 +165,7 @@ export function decodeVex(bytes: Uint8Array, at: number, bits: 16 | 32 | 64): Ve
   const start = p + (isLong ? 3 : 2);
   const plain = Uint8Array.from([...prefixes, ...bytes.subarray(start, start + 15)]);
   maps ??= buildVexMaps(WITHOUT_THIRD, isSse);
-  const decoded = decodeWithMaps(maps, plain, bits);
+  const decoded = decodeWithMaps(maps, plain, 0, bits);
   if (!decoded?.encoding) return null;
   const length = start - at + decoded.length - prefixes.length;
   if (length > 15) return null;
