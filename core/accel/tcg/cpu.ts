@@ -590,7 +590,7 @@ export class X86Cpu {
       return found;
     };
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
-    const natives = createNatives(this.bus.arena.memory, this.layout.state);
+    const natives = createNatives(this.bus.arena, this.layout.state);
     const imports = {
       e: {
         memory: this.bus.arena.memory,

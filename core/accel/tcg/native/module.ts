@@ -1,22 +1,53 @@
-/** The module of native functions that one CPU's generated code shares (target/x86/semantics/natives.ts): made once, its exports are
- *  imports of interpreter and JIT modules. */
+/** The native functions that one CPU's generated code shares (target/x86/semantics/natives.ts). Their exports are imports of
+ *  interpreter and JIT modules. Each family is a module of its own, made when something first asks for one of its functions. */
+import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { defineSse } from '../../../target/x86/sse-native.ts';
-import { defineX87 } from '../../../target/x86/x87/native/index.ts';
+import type { RamArena } from '../../../target/x86/system-ops.ts';
+import { defineX87, defineX87Transcendental } from '../../../target/x86/x87/native/index.ts';
+import { TABLE_BYTES, transcendentalTables } from '../../../target/x86/x87/native/transcendental.ts';
+import { V128 } from '../../../wasm/opcodes.ts';
 import { ModuleWriter } from '../../../wasm/writer.ts';
 import { defineStrings } from './strings.ts';
 
 const PAGES = 65536;
+type Family = 'strings' | 'sse' | 'transcendental' | 'x87';
+const TRANSCENDENTAL = new Set(['fsin', 'fcos', 'fsincos', 'fpatan', 'fyl2x', 'f2xm1']);
 
-export function generateNatives(state: number): Uint8Array<ArrayBuffer> {
-  const module = new ModuleWriter();
-  module.importMemory('e', 'memory', 1, PAGES, true);
-  defineX87(module, state);
-  defineSse(module, state);
-  defineStrings(module, state);
-  return module.finish();
+function familyOf(name: string): Family {
+  if (name.startsWith('rep')) return 'strings';
+  if (NATIVES[name]!.result === V128) return 'sse';
+  return TRANSCENDENTAL.has(name) ? 'transcendental' : 'x87';
 }
-/** Exports by name. `state`: address of the CPU's state block in `memory`. */
-export function createNatives(memory: WebAssembly.Memory, state: number): Record<string, unknown> {
-  const module = new WebAssembly.Module(generateNatives(state));
-  return new WebAssembly.Instance(module, { e: { memory } }).exports;
+
+/** Exports by name. `state`: address of the CPU's state block in the arena. */
+export function createNatives(arena: Pick<RamArena, 'memory' | 'allocate'>, state: number): Record<string, unknown> {
+  const { memory } = arena;
+  const tables = arena.allocate('cpu-x87', TABLE_BYTES).offset;
+  const define: Record<Family, (module: ModuleWriter) => void> = {
+    strings: (module) => defineStrings(module, state),
+    sse: (module) => defineSse(module, state),
+    x87: (module) => defineX87(module, state),
+    transcendental: (module) => {
+      new Uint8Array(memory.buffer, tables, TABLE_BYTES).set(transcendentalTables());
+      defineX87Transcendental(module, state, tables);
+    },
+  };
+  const made = new Map<Family, Record<string, unknown>>();
+  const make = (family: Family): Record<string, unknown> => {
+    const writer = new ModuleWriter();
+    writer.importMemory('e', 'memory', 1, PAGES, true);
+    define[family](writer);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(writer.finish()), { e: { memory } });
+    made.set(family, exports);
+    return exports;
+  };
+  const natives = {};
+  for (const name of Object.keys(NATIVES)) {
+    const family = familyOf(name);
+    Object.defineProperty(natives, name, {
+      enumerable: true,
+      get: () => (made.get(family) ?? make(family))[name],
+    });
+  }
+  return natives;
 }

@@ -52,6 +52,7 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
     name,
     REGISTER,
   ]),
+  ...['fsin', 'fcos', 'fsincos', 'fpatan', 'fyl2x', 'f2xm1'].map((name): [string, Signature] => [name, REGISTER]),
   // condition, code, eip
   ['fcmov', signature([I32, I32, I32])],
   ['fld32', MEMORY32],

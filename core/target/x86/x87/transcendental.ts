@@ -47,6 +47,33 @@ const PI =
   16n * arcSeries((1n << LN2_PLACES) / 5n, LN2_PLACES, true) -
   4n * arcSeries((1n << LN2_PLACES) / 239n, LN2_PLACES, true);
 const piAt = (f: bigint) => PI >> (LN2_PLACES - f);
+
+/** For the tables of the native functions (native/transcendental.ts): binary places, and what they are made of. */
+export const SERIES_PLACES = 160n;
+export const LN2_BITS = ln2At(SERIES_PLACES);
+export const PI_BITS = piAt(SERIES_PLACES);
+/** ln(n / d), the quotient being at most 2. */
+export function naturalLogarithm(n: bigint, d: bigint): bigint {
+  return 2n * arcSeries(((n - d) << SERIES_PLACES) / (n + d), SERIES_PLACES, false);
+}
+/** atan(k / n) for k = 0..n: atan(k/n) = atan((k-1)/n) + atan(n / (n^2 + k(k-1))). */
+export function arcTangents(n: bigint): bigint[] {
+  const made = [0n];
+  for (let k = 1n; k <= n; k++)
+    made.push(made.at(-1)! + arcSeries((n << SERIES_PLACES) / (n * n + k * (k - 1n)), SERIES_PLACES, true));
+  return made;
+}
+/** 2^(j / n), |j| <= n. */
+export function powerOfTwo(j: bigint, n: bigint): bigint {
+  const x = (j * LN2_BITS) / n;
+  let term = 1n << SERIES_PLACES;
+  let sum = term;
+  for (let k = 1n; term !== 0n && term !== -1n; k++) {
+    term = ((term * x) >> SERIES_PLACES) / k;
+    sum += term;
+  }
+  return sum;
+}
 /** A quarter turn as the argument reduction has it: pi / 2 with 66 bits, times 2^65. */
 const QUARTER = 0x3243f6a8885a308d3n;
 const QUARTER_PLACES = 65n;

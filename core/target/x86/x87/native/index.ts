@@ -15,6 +15,7 @@ import { FIELDS } from '../../state.ts';
 import { BIAS } from '../float80.ts';
 import { product, quotient, relation, remainder, root, sum } from './arithmetic.ts';
 import { fromFloat, fromInteger, roundToInteger, scale, toFloat, toInteger } from './convert.ts';
+import { arcTangent, logarithm, powerMinusOne, sineAndCosine } from './transcendental.ts';
 import { EXPONENT, ONE, type Parts, ROUND_SLOWLY, SIGN, Unit } from './unit.ts';
 
 /** Constants: exponent, mantissa and the bits that follow it. */
@@ -26,7 +27,30 @@ const CONSTANTS: Readonly<Record<string, readonly [exponent: number, mantissa: b
   fldln2: [BIAS - 1, 0xb172_17f7_d1cf_79abn, true],
 };
 
-/** Adds all functions to a module for the CPU whose state is at `state`. */
+/** Adds the transcendental functions; `tables`: address of `transcendentalTables`. */
+export function defineX87Transcendental(module: ModuleWriter, state: number, tables: number): void {
+  const u = new Unit(state);
+  const functions: Readonly<Record<string, (b: Body) => void>> = {
+    fsin: (b) => sineAndCosine(b, u, 'sine'),
+    fcos: (b) => sineAndCosine(b, u, 'cosine'),
+    fsincos: (b) => sineAndCosine(b, u, 'both'),
+    fpatan: (b) => arcTangent(b, u, tables),
+    fyl2x: (b) => logarithm(b, u, tables),
+    f2xm1: (b) => powerMinusOne(b, u, tables),
+  };
+  for (const [name, write] of Object.entries(functions)) {
+    const { params, result } = NATIVES[name]!;
+    const body = (b: Body, code: Local, eip: Local) => {
+      u.enter(b);
+      write(b);
+      u.note(b, code, eip);
+      b.result(i32(0));
+    };
+    defineFunction(module, params, result, (b, code, eip) => body(b, code!, eip!), name);
+  }
+}
+
+/** Adds all other functions to a module for the CPU whose state is at `state`. */
 export function defineX87(module: ModuleWriter, state: number): void {
   const u = new Unit(state);
   const define = (name: string, write: (b: Body, ...params: Local[]) => void) => {
