@@ -145,6 +145,7 @@ const RULES: readonly Rule[] = [
   ],
   // Names.
   ['capstone 5 has no suffix: VCVTTPD2DQ of a register', (c) => isBoth(c) && `${c.theirs}y` === c.ours],
+  ['capstone 4 has the name of 32 bits: MOVD', (c) => isBoth(c) && c.ours === 'movd' && c.theirs === 'movq'],
   ['capstone 4 has no suffix: SYSEXIT', (c) => isBoth(c) && c.ours === 'sysexit' && c.theirs === 'sysexitl'],
   [
     'capstone 4 has the wrong suffix: BSWAP, MOVZX, MOVSX',

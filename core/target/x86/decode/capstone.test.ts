@@ -139,6 +139,8 @@ describe('decoder and disassembler against capstone', () => {
       [32, '0f01f8'], // SWAPGS
       [64, '62923d8c3c16'], // EVEX
       [32, 'f30fc7ff'],
+      [32, 'f30f1efb'], // ENDBR
+      [64, 'f30f1efa'],
       [64, 'c5fde6fa'],
       [64, '4190'], // NOP's opcode, but R8
       [64, '67488b0511223344'], // relative to EIP

@@ -140,6 +140,7 @@ function vexMnemonic(v: VexInstruction, predicate: string | null, bits: number):
   }
   if (predicate !== null) return `v${predicate}`;
   const plain = withSuffix(mnemonicOf(d.encoding!, d.modrm, 0xff), d, 64);
+  if (plain === 'movd' && isWideVector(d)) return 'vmovq';
   // A conversion from memory tells how much is read.
   return `v${plain}${/^cvtt?pd2(ps|dq)$/.test(plain) ? (v.is256 ? 'y' : d.memory ? 'x' : '') : ''}`;
 }
@@ -159,6 +160,10 @@ function isAbsolute64(d: LongDecoded): boolean {
   if (last.text === 'Iv') return d.opSize === 64;
   return d.addrSize === 64 && d.encoding!.operands.some((o) => o.letter === 'O');
 }
+/** F3 0F 1E FA and FB: a NOP to CPUs without CET. */
+function isEndBranch(d: LongDecoded): boolean {
+  return d.instruction.name === 'nopE' && d.rep === 0xf3 && d.encoding!.opcode === 0x1e && (d.modrm & 0xfe) === 0xfa;
+}
 function isWideVector(d: LongDecoded): boolean {
   const { operands } = d.encoding!;
   return operands.some((o, i) => o.text.endsWith('y') && d.operands[i]!.width === 64);
@@ -171,11 +176,12 @@ function withSuffix(pattern: string, d: LongDecoded, bits: number): string {
   if (name === 'jcxz') return { 16: 'jcxz', 32: 'jecxz', 64: 'jrcxz' }[d.addrSize];
   if (name === 'movToSeg' && !d.memory) return `mov${SUFFIX[d.opSize]}`;
   if (name === 'rol' && d.encoding!.opcode === 0xd1 && !d.memory) return 'rol';
+  if (isEndBranch(d)) return d.modrm === 0xfa ? 'endbr64' : 'endbr32';
   if (name === 'bsf' && d.rep === 0xf3) return `tzcnt${SUFFIX[width]}`; // what CPUs with BMI make of it
   if (name === 'lgs' && d.opSize === 64) return name;
   if (/^(fxsave|fxrstor|xsave.*|xrstors?)$/.test(name) && d.opSize === 64) return `${name}64`;
-  // MOVD, PINSRD and PEXTRD of 64 bits.
-  if (/^(mov|pinsr|pextr)d$/.test(pattern) && isWideVector(d)) return `${pattern.slice(0, -1)}q`;
+  // PINSRD and PEXTRD of 64 bits; MOVD keeps its name.
+  if (/^(pinsr|pextr)d$/.test(pattern) && isWideVector(d)) return `${pattern.slice(0, -1)}q`;
   if (/^cvtsi2s[sd]$/.test(name)) return `${name}${SUFFIX[d.operands[1]!.width]}`;
   if (name === 'mov' && isAbsolute64(d)) return `movabs${SUFFIX[width]}`;
   if (/^[sl][gi]dt$/.test(name) && bits === 64) return `${name}q`;
@@ -199,7 +205,7 @@ function operandTexts(d: LongDecoded, prefixes: Prefixes, address: bigint, bits:
     return [`$0x${selector}:$0x${offset}`];
   }
   if (name === 'xchg' && encoding!.opcode === 0x91) return d.operands.map(registerName);
-  if (name === 'ud0') return [];
+  if (name === 'ud0' || isEndBranch(d)) return [];
   if (name === 'fnstswAx') return ['%ax'];
   if (/^(push|pop)Seg/.test(name)) return [`%${segmentRegister(Number(name.at(-1)))}`];
   const texts: string[] = [];
