@@ -11,6 +11,8 @@ import { RECORD } from './interpreter/layout.ts';
 export const MODE = { code32: 1, flatStack: 2, flatData: 4, user: 8, single: 16 } as const;
 const MODE_SHIFT = 32;
 
+const RECENT_BITS = 13;
+const RECENT_MASK = (1 << RECENT_BITS) - 1;
 const POOL_BYTES = 16 << 20;
 /** Room that one block may take: records, stubs. */
 const BLOCK_RECORDS = 260;
@@ -92,6 +94,8 @@ export class BlockCache {
   onClear: () => void = () => {};
   /** Runs of a block until it is worth compiling; 0: never. */
   threshold = 0;
+  /** Blocks that were looked for last: every change of address space asks for the same ones again. */
+  private readonly recent = new Array<Block | null>(RECENT_MASK + 1).fill(null);
   private readonly byRecord = new Map<number, Block>();
   /** The instructions that the CPU's model has; all of them without it. */
   maps: OpcodeMaps | undefined;
@@ -108,7 +112,13 @@ export class BlockCache {
   }
 
   find(start: number, mode: number): Block | undefined {
-    return this.blocks.get(start * MODE_SHIFT + mode);
+    const key = start * MODE_SHIFT + mode;
+    const slot = (start ^ (start >>> RECENT_BITS) ^ (mode << 5)) & RECENT_MASK;
+    const recent = this.recent[slot];
+    if (recent?.isValid && recent.key === key) return recent;
+    const found = this.blocks.get(key);
+    this.recent[slot] = found ?? null;
+    return found;
   }
 
   /** The block that begins with this record, if it counts its runs. */
@@ -138,6 +148,7 @@ export class BlockCache {
       this.parts[page] = 0;
     }
     this.blocks.clear();
+    this.recent.fill(null);
     this.dropped.clear();
     this.pages.clear();
     this.next = this.pool;

@@ -146,7 +146,7 @@ export class X86Cpu {
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, options.now ?? (() => 0));
     const { definition } = options;
     if (definition) this.blocks.maps = mapsFor((name) => definition.features.has(name));
-    this.blocks.onPageWithCode = (offset) => this.memory.dropWriteRights(offset, 4096);
+    this.blocks.onPageWithCode = (offset) => this.memory.protectCode(offset);
     this.jumpCache.fill(EMPTY);
     this.reset();
   }

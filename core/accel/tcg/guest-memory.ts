@@ -21,6 +21,7 @@ const WORDS = TLB.entryBytes / 4;
 
 /** Physical page map, one word for each page below 4 GiB: arena offset of the page and what is known of it; 0: nothing yet. */
 const PAGE = { known: 1, ram: 2, writable: 4 } as const;
+const MANY = 0xffff;
 const MAP_PAGES = 1 << 20;
 const MAP_CHUNK = 1024;
 
@@ -58,6 +59,9 @@ export class GuestMemory implements LinearMemory {
    *  slots, in the jump cache. */
   private readonly largeRegions = new Uint8Array(1024);
   private readonly codePages: Uint8Array;
+  /** For each page of the arena: 0, the slot (plus one) that alone may have its write right, or MANY. May be out of date, but never
+   *  says too little. */
+  private readonly writers = new Uint16Array(1 << 20);
   private readonly scratch: DataView;
   private bytes!: Uint8Array;
   private view!: DataView;
@@ -155,6 +159,21 @@ export class GuestMemory implements LinearMemory {
   private entryOf(linear: number, bank: number): number {
     return ((linear >>> 12) & (TLB.entries - 1)) * WORDS + (bank * BANK_BYTES) / 4;
   }
+  /** Takes the write right from a page that holds code now. */
+  protectCode(page: number): void {
+    const number = page >>> 12;
+    const writer = this.writers[number]!;
+    if (writer === 0) return;
+    this.writers[number] = 0;
+    if (writer === MANY) {
+      this.dropWriteRights(page, 4096);
+      return;
+    }
+    const entry = (writer - 1) * WORDS;
+    const tag = this.tlb[entry + TLB.write / 4]!;
+    if (tag & 0xfff || (tag + this.tlb[entry + TLB.addend / 4]!) >>> 0 !== page) return;
+    this.tlb[entry + TLB.write / 4] = TLB.invalid;
+  }
   /** Takes the write right from every entry that maps part of an arena range. */
   dropWriteRights(offset: number, length: number): void {
     const { tlb } = this;
@@ -240,7 +259,11 @@ export class GuestMemory implements LinearMemory {
     if (access === ACCESS.write) {
       this.markDirty(phys, backing);
       if (this.codePages[backing >>> 12]) this.kind[slot] = this.kind[slot]! | KIND.guarded;
-      else tlb[entry + TLB.write / 4] = tag;
+      else {
+        tlb[entry + TLB.write / 4] = tag;
+        const writer = this.writers[backing >>> 12]!;
+        this.writers[backing >>> 12] = writer === 0 || writer === slot + 1 ? slot + 1 : MANY;
+      }
     }
     return place;
   }
