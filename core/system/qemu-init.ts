@@ -1,6 +1,7 @@
 /** Start-up in QEMU's order and phases: from a parsed command line to a machine that is ready to run. */
 
 import { X86Cpu } from '../accel/tcg/cpu.ts';
+import { JIT_DEFAULTS, JIT_MODES, type JitMode, type JitOptions } from '../accel/tcg/jit/jit.ts';
 import { DisplayRegistry } from '../backends/display/console.ts';
 import { InputCore } from '../backends/input/input-core.ts';
 import { Clocks } from '../clock/clock.ts';
@@ -93,7 +94,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   );
   if (topology.cpus > 1)
     throw new UserError(`-smp: ${topology.cpus} processors are not supported yet: this machine has one`);
-  checkAccelerator(command, host);
+  const jit = checkAccelerator(command, host);
   const cpuRequest = parseCpuOption(command.cpu ?? klass.defaultCpuType ?? 'qemu64');
   const boot = parseBoot(command.boot);
   if (boot.splash !== undefined) throw new UserError("Parameter 'boot.splash' is not supported yet");
@@ -188,7 +189,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
   for (const text of globals.warnings()) warn(text);
   pc?.ready();
 
-  const cpu = pc ? joinCpu(pc, env, definition, cpuDevice!, requests, host) : null;
+  const cpu = pc ? joinCpu(pc, env, definition, cpuDevice!, requests, host, jit) : null;
   const running = new RunningMachine(
     {
       env,
@@ -239,14 +240,18 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
 }
 
 /** Accelerators that QEMU knows and this program does not have. */
+/** Larger code caches are of no use below 4 GiB of address space. */
+const MAX_TB_SIZE = 1024;
 const ACCELERATORS_NOT_YET = ['kvm', 'xen', 'hax', 'hvf', 'whpx', 'nvmm', 'qtest'];
 
-/** The first accelerator of the list that there is, as QEMU falls back from one to the next. @throws UserError */
-function checkAccelerator(command: ParsedCommandLine, host: SystemHost): void {
+/** The first accelerator of the list that there is, as QEMU falls back from one to the next; how it is to work.
+ *  @throws UserError */
+function checkAccelerator(command: ParsedCommandLine, host: SystemHost): JitOptions {
+  const jit = { ...JIT_DEFAULTS };
   if (command.machine.accel !== undefined) {
     const names = command.machine.accel.split(':');
     for (const name of names) {
-      if (name === 'tcg') return;
+      if (name === 'tcg') return jit;
       const why = ACCELERATORS_NOT_YET.includes(name)
         ? `accelerator '${name}' is not supported yet`
         : `invalid accelerator ${name}`;
@@ -263,22 +268,29 @@ function checkAccelerator(command: ParsedCommandLine, host: SystemHost): void {
             ? `accelerator '${name}' is not supported yet`
             : `invalid accelerator ${name}`,
         );
-      for (const [key, value] of properties) checkTcgProperty(key, value);
+      for (const [key, value] of properties) setTcgProperty(jit, key, value);
     });
+  return jit;
 }
 
 /** @throws UserError in QEMU's words; what would mean something other than what there is, is refused by name */
-function checkTcgProperty(key: string, value: string): void {
+function setTcgProperty(jit: { mode: JitMode; codeBytes: number }, key: string, value: string): void {
   if (key === 'thread') {
     if (value !== 'single' && value !== 'multi') throw new UserError(`Invalid 'thread' setting ${value}`);
     if (value === 'multi') throw new UserError("'thread=multi' is not supported yet: there is one processor");
   } else if (key === 'tb-size') {
+    // In MiB; 0 is the default.
     if (!/^(0x[0-9a-f]+|[0-9]+)$/i.test(value)) throw new UserError("Parameter 'tb-size' expects uint64");
-    if (Number(value) !== 0)
-      throw new UserError("'tb-size' is not supported yet: translated code takes at most 16 MiB");
+    const mebibytes = Number(value);
+    if (mebibytes > MAX_TB_SIZE) throw new UserError(`tb-size must be at most ${MAX_TB_SIZE} (MiB), not ${value}`);
+    if (mebibytes !== 0) jit.codeBytes = mebibytes * 2 ** 20;
   } else if (key === 'split-wx') {
     if (value !== 'on' && value !== 'off') throw new UserError("Parameter 'split-wx' expects 'on' or 'off'");
     if (value === 'on') throw new UserError("'split-wx=on' is not supported yet");
+  } else if (key === 'x-jit') {
+    const mode = JIT_MODES.find((known) => known === value);
+    if (!mode) throw new UserError(`Invalid 'x-jit' setting ${value}: it is one of ${JIT_MODES.join(', ')}`);
+    jit.mode = mode;
   } else throw new UserError(`Property 'tcg-accel.${key}' not found`);
 }
 
@@ -447,6 +459,7 @@ function joinCpu(
   device: CpuDevice,
   requests: Requests,
   host: SystemHost,
+  jit: JitOptions,
 ): X86Cpu {
   const memory = new CpuMemory(device, device.index, env.memory, pc.smram);
   const cpu = new X86Cpu(
@@ -466,7 +479,7 @@ function joinCpu(
       log: (mask, text) => log(mask, text),
       logs: isLogged,
     },
-    { definition },
+    { definition, jit, now: () => host.time.monotonicNs() / 1e6 },
   );
   pc.cpuWires.set('smi', {
     set: (level) => {

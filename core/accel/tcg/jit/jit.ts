@@ -6,7 +6,8 @@ import { type CompileLayout, type CompileRequest, compileModule } from './compil
 import { type Plan, planRegion } from './plan.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. */
-export type JitMode = 'off' | 'on' | 'always';
+export const JIT_MODES = ['off', 'on', 'always'] as const;
+export type JitMode = (typeof JIT_MODES)[number];
 
 export interface JitOptions {
   readonly mode: JitMode;
