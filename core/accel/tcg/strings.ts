@@ -268,39 +268,97 @@ export class StringOps {
     state.i32[FIELDS.flagAux.offset >>> 2] = shifted | (carries & 8);
   }
   private cmps(segment: number): number {
-    const { memory } = this.ctx;
-    for (let slice = 0; ; slice += 32) {
+    const { memory, state } = this.ctx;
+    const from = state.segments[segment]!;
+    const to = state.segments[ES]!;
+    for (let slice = 0; ; ) {
       const count = this.get(ECX);
       if (count === 0) return 0;
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;
       }
-      const a = memory.read(this.address(segment, this.get(ESI), false), this.size);
-      const b = memory.read(this.address(ES, this.get(EDI), false), this.size);
-      this.move(ESI, 1);
-      this.move(EDI, 1);
-      this.set(ECX, count - 1);
+      const si = this.get(ESI);
+      const di = this.get(EDI);
+      const n = Math.min(this.run(from, si, false, count), this.run(to, di, false, count));
+      const first = n > 1 ? memory.ramAt((from.base + si) >>> 0, ACCESS.read) : -1;
+      const second = first >= 0 ? memory.ramAt((to.base + di) >>> 0, ACCESS.read) : -1;
+      let a: number;
+      let b: number;
+      let done = 1;
+      if (second >= 0) {
+        const same = this.equalElements(memory.arenaView, first, second, n);
+        done = Math.min(same + 1, n);
+        const at = (done - 1) * this.step;
+        a = load(memory.arenaView, first + at, this.size);
+        b = load(memory.arenaView, second + at, this.size);
+        slice += done;
+      } else {
+        a = memory.read(this.address(segment, si, false), this.size);
+        b = memory.read(this.address(ES, di, false), this.size);
+        slice += 32;
+      }
+      this.move(ESI, done);
+      this.move(EDI, done);
+      this.set(ECX, count - done);
       this.compare(a, b);
       if ((a === b) === this.isRepne) return 0;
     }
   }
+  /** How many of `n` pairs of elements, from the first on, do not end the comparison. */
+  private equalElements(view: DataView, first: number, second: number, n: number): number {
+    const { size, step, isRepne } = this;
+    let i = 0;
+    if (size === 1) {
+      const all = this.ctx.memory.arenaBytes;
+      for (let at = 0; i < n && (all[first + at] === all[second + at]) !== isRepne; at += step) i++;
+      return i;
+    }
+    for (let at = 0; i < n && (load(view, first + at, size) === load(view, second + at, size)) !== isRepne; at += step)
+      i++;
+    return i;
+  }
   private scas(): number {
     const { memory, state } = this.ctx;
+    const to = state.segments[ES]!;
     const a = clip(state.reg32(EAX), this.size);
-    for (let slice = 0; ; slice += 32) {
+    for (let slice = 0; ; ) {
       const count = this.get(ECX);
       if (count === 0) return 0;
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;
       }
-      const b = memory.read(this.address(ES, this.get(EDI), false), this.size);
-      this.move(EDI, 1);
-      this.set(ECX, count - 1);
+      const di = this.get(EDI);
+      const n = this.run(to, di, false, count);
+      const start = n > 1 ? memory.ramAt((to.base + di) >>> 0, ACCESS.read) : -1;
+      let b: number;
+      let done = 1;
+      if (start >= 0) {
+        done = Math.min(this.passedElements(memory.arenaView, start, a, n) + 1, n);
+        b = load(memory.arenaView, start + (done - 1) * this.step, this.size);
+        slice += done;
+      } else {
+        b = memory.read(this.address(ES, di, false), this.size);
+        slice += 32;
+      }
+      this.move(EDI, done);
+      this.set(ECX, count - done);
       this.compare(a, b);
       if ((a === b) === this.isRepne) return 0;
     }
+  }
+  /** How many of `n` elements, from the first on, do not end the scan for `a`. */
+  private passedElements(view: DataView, start: number, a: number, n: number): number {
+    const { size, step, isRepne } = this;
+    let i = 0;
+    if (size === 1) {
+      const all = this.ctx.memory.arenaBytes;
+      for (let at = start; i < n && (all[at] === a) !== isRepne; at += step) i++;
+      return i;
+    }
+    for (let at = start; i < n && (load(view, at, size) === a) !== isRepne; at += step) i++;
+    return i;
   }
 
   private ins(): number {

@@ -47,7 +47,7 @@ function model(
   return true;
 }
 
-describe('REP MOVS and REP STOS', () => {
+describe('repeated string instructions', () => {
   it('do what one element after the other does, up to the fault', { timeout: 60_000 }, () => {
     const next = random(7);
     let faults = 0;
@@ -98,6 +98,62 @@ describe('REP MOVS and REP STOS', () => {
       }
     }
     expect(faults).toBeGreaterThan(50);
+  });
+
+  it('compare and scan as one element after the other does', { timeout: 60_000 }, () => {
+    const next = random(11);
+    const m = bareMachine(RAM);
+    const stops = { early: 0, never: 0 };
+    for (let trial = 0; trial < 600; trial++) {
+      const isCmps = next(2) === 0;
+      const size = [1, 2, 4][next(3)]!;
+      const isRepne = next(2) === 0;
+      const step = (next(4) ? 1 : -1) * size;
+      const count = next(2) ? next(30) : next(3000);
+      const esi = FIRST + 0x4000 + next(0x2000);
+      const edi = FIRST + 0x8000 + next(0x2000);
+      const eax = next(4) * 0x0101_0101;
+      // Long runs without the end, then noise.
+      const filler = isRepne ? (isCmps ? 9 : 8) : eax & 0xff;
+      m.ram.fill(isCmps ? 7 : filler, FIRST, FIRST + 0x7000);
+      m.ram.fill(isCmps && !isRepne ? 7 : filler, FIRST + 0x7000, FIRST + BYTES);
+      for (let i = 0; i < 12; i++) m.ram[FIRST + next(BYTES)] = next(4);
+      enterFlat32(m, 0x1000);
+      m.dma(
+        0x1000,
+        Uint8Array.from([
+          ...(size === 2 ? [0x66] : []),
+          isRepne ? 0xf2 : 0xf3,
+          (isCmps ? 0xa6 : 0xae) + (size === 1 ? 0 : 1),
+          0xf4,
+        ]),
+      );
+      const { state } = m.cpu;
+      state.setReg32(ESI, esi);
+      state.setReg32(EDI, edi);
+      state.setReg32(ECX, count);
+      state.setReg32(EAX, eax);
+      state.setEflags(2 | (step < 0 ? EFLAGS.DF : 0));
+      const element = (at: number) => [...m.ram.subarray(at, at + size)].reduceRight((v, byte) => v * 256 + byte, 0);
+      let [si, di, cx] = [esi, edi, count];
+      let flags = 0;
+      while (cx > 0) {
+        const a = isCmps ? element(si) : eax % 2 ** (8 * size);
+        const b = element(di);
+        if (isCmps) si += step;
+        di += step;
+        cx--;
+        flags = (a === b ? EFLAGS.ZF : 0) | (a < b ? EFLAGS.CF : 0);
+        if ((a === b) === isRepne) break;
+      }
+      for (let i = 0; i < 50 && !state.halted; i++) m.cpu.run(100);
+      const what = `trial ${trial}: ${isCmps ? 'cmps' : 'scas'} ${size} x ${count} step ${step} repne ${isRepne}`;
+      expect([state.reg32(ESI), state.reg32(EDI), state.reg32(ECX)], what).toEqual([si, di, cx]);
+      expect(state.getEflags() & (EFLAGS.ZF | EFLAGS.CF), what).toBe(flags);
+      stops[cx > 0 ? 'early' : 'never']++;
+      state.halted = false;
+    }
+    expect(Math.min(stops.early, stops.never)).toBeGreaterThan(50);
   });
 
   it('wrap around the address space where segments allow it', () => {
