@@ -30,10 +30,13 @@ const VISIBLE: readonly (keyof typeof FIELDS)[] = [
   'dr',
 ];
 
-/** How the second of the two runs: in how large slices, and anything else it wants set up. */
+/** One of the ways to run a program. */
 export interface Way {
   readonly name: string;
   readonly guest: Guest;
+  readonly isCompiled?: boolean;
+  /** How often it runs before its end counts: a program must be known before it is compiled. */
+  readonly passes: number;
   /** Instructions to run before the outside world may look. */
   slice(random: Random): number;
 }
@@ -118,8 +121,11 @@ export interface Comparison {
 export function compare(program: Program, world: World, first: Way, second: Way): Comparison {
   const endings = [first, second].map((way) => {
     const random = new Random(program.seed ^ 0x51ce);
-    way.guest.load(program, world);
-    return way.guest.run(() => way.slice(random));
+    for (let pass = 1; ; pass++) {
+      way.guest.load(program, world);
+      const ending = way.guest.run(() => way.slice(random));
+      if (pass === way.passes) return ending;
+    }
   });
   const [a, b] = endings as [Ending, Ending];
   const isOver = a.how !== 'budget' && b.how !== 'budget';

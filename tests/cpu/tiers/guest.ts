@@ -200,7 +200,11 @@ export class Guest {
     ram.set(new Uint8Array(next.buffer), NEXT);
     this.fillTables(view, world);
     for (const [at, page] of dataPages(program.seed % DATA_SEEDS)) machine.dma(at, page);
-    for (let at = 0; at < CODE_BYTES; at += PAGE) machine.dma(CODE + at, code.subarray(at, at + PAGE));
+    // Code that is there already stays translated.
+    for (let at = 0; at < CODE_BYTES; at += PAGE) {
+      const page = code.subarray(at, at + PAGE);
+      if (!isEqual(page, ram.subarray(CODE + at, CODE + at + PAGE))) machine.dma(CODE + at, page);
+    }
     machine.mmio.length = machine.writes.length = 0;
     const { state } = cpu;
     cpu.reset();

@@ -4,7 +4,7 @@ import { generate } from './generate.ts';
 import { Guest } from './guest.ts';
 import { differsFromHost, Host, tryOnHost } from './native.ts';
 import { regressions } from './regressions.ts';
-import { singleSteps } from './ways.ts';
+import { compiled, singleSteps } from './ways.ts';
 
 const host = Host.open();
 afterAll(() => host?.close());
@@ -20,6 +20,10 @@ describe.skipIf(!host)('random programs on the host CPU', () => {
 
   it('come to the same end in single steps', () => {
     tryOnHost(host!, singleSteps().guest, 1000, 100);
+  });
+
+  it('come to the same end compiled', () => {
+    tryOnHost(host!, compiled().guest, 2000, 150, 2);
   });
 
   it.each(regressions().filter(({ world }) => world.portable))('$name', ({ program }) => {

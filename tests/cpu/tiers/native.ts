@@ -129,15 +129,19 @@ function hash(bytes: Uint8Array): number {
 
 const hex = (n: number) => (n >>> 0).toString(16);
 function show({ vector, error, eip, eflags, cr2 }: LogRecord): string {
-  const code = vector === 14 || vector === 13 ? ` code ${hex(error)}` : '';
+  // Low memory is the kernel's here, and nobody's on the host: both refuse it, for different reasons.
+  const shown = vector === 14 && cr2 < DATA ? error & ~1 : error;
+  const code = vector === 14 || vector === 13 ? ` code ${hex(shown)}` : '';
   return `${vector}${code} at ${hex(eip)} flags ${hex(eflags & FLAGS)}${vector === 14 ? ` address ${hex(cr2)}` : ''}`;
 }
 
-/** What our CPU made of the program and the host did not, or null. */
-export function differsFromHost(program: Program, host: HostOutcome, guest: Guest): string | null {
+/** What our CPU made of the program and the host did not, or null. `passes`: as in `Way`. */
+export function differsFromHost(program: Program, host: HostOutcome, guest: Guest, passes = 1): string | null {
   if (!host.isOver) return null;
-  guest.load(program, HOST_WORLD);
-  if (guest.run(() => 1000).how !== 'halted') return null;
+  for (let pass = 0; pass < passes; pass++) {
+    guest.load(program, HOST_WORLD);
+    if (guest.run(() => 1000).how !== 'halted') return null;
+  }
   const { machine } = guest;
   const { state } = machine.cpu;
   const { ram, view } = machine;
@@ -184,6 +188,7 @@ export function tryOnHost(
   guest: Guest,
   first: number,
   count: number,
+  passes = 1,
 ): { readonly faults: number; readonly over: number } {
   const programs = Array.from({ length: count }, (_, i) => generate(first + i, { portable: true }));
   const outcomes = host.run(programs);
@@ -193,12 +198,12 @@ export function tryOnHost(
     const outcome = outcomes[i]!;
     faults += outcome.log.length;
     if (outcome.isOver) over++;
-    const difference = differsFromHost(program, outcome, guest);
+    const difference = differsFromHost(program, outcome, guest, passes);
     if (difference === null) return;
-    const fails = (p: Program) => differsFromHost(p, host.run([p])[0]!, guest) !== null;
+    const fails = (p: Program) => differsFromHost(p, host.run([p])[0]!, guest, passes) !== null;
     if (!fails(program)) throw new Error(`seed ${program.seed} failed once, and not again:\n  ${difference}`);
     const small = shrink(program, fails);
-    const what = differsFromHost(small, host.run([small])[0]!, guest);
+    const what = differsFromHost(small, host.run([small])[0]!, guest, passes);
     throw new Mismatch(small, HOST_WORLD, `the host and ours differ\n${listing(small)}\n  ${what}`);
   });
   return { faults, over };

@@ -3,10 +3,10 @@
 import { soak } from '../../hostility/random.ts';
 import { Mismatch, tryWays } from './compare.ts';
 import { keep } from './regressions.ts';
-import { blocks, singleSteps, slices } from './ways.ts';
+import { blocks, compiled, compiledSlices, singleSteps, slices } from './ways.ts';
 
 const reference = singleSteps();
-const ways = [blocks(), slices()];
+const ways = [blocks(), slices(), compiled(), compiledSlices()];
 let executed = 0;
 await soak('tiers', 60, (seed) => {
   for (const way of ways)

@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { compare, Mismatch, tryWays } from './compare.ts';
 import { generate } from './generate.ts';
 import { regressions } from './regressions.ts';
-import { blocks, singleSteps, slices } from './ways.ts';
+import { blocks, compiled, compiledSlices, singleSteps, slices } from './ways.ts';
 
 describe('random programs', () => {
   const reference = singleSteps();
-  for (const way of [blocks(), slices()]) {
+  for (const way of [blocks(), slices(), compiled(), compiledSlices()]) {
     it(`come to the same end in ${way.name} as in single steps`, () => {
       let faults = 0;
       let executed = 0;
@@ -20,10 +20,12 @@ describe('random programs', () => {
       expect(executed).toBeGreaterThan(50_000);
       expect(faults).toBeGreaterThan(1000);
       expect(ended).toBeGreaterThan(100);
+      if (way.isCompiled) expect(way.guest.machine.cpu.jit.statistics.compiledInstructions).toBeGreaterThan(5000);
     });
 
     it.each(regressions())(`$name, in ${way.name}`, ({ program, world }) => {
-      expect(compare(program, world, reference, way).difference).toBeNull();
+      // Twice: what the first run left cached must not show in the second.
+      for (let i = 0; i < 2; i++) expect(compare(program, world, reference, way).difference).toBeNull();
     });
   }
 
