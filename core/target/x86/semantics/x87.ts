@@ -287,8 +287,8 @@ const EXTENDED: Readonly<Record<string, (row: Row) => Part>> = {
       ready(o);
       const offset = at.address();
       const segment = segmentOf(o, place);
-      const top = o.memory(segment, o.add(offset, o.const(8)), 16).load();
       const mantissa = o.memory(segment, offset, 64).load();
+      const top = o.memory(segment, o.add(offset, o.const(8)), 16).load();
       const refused = o.native('fld80', mantissa, top, row.code(o, place), o.eip(), offset);
       o.when(refused, () => o.repeat('x87', o.or(o.const(row.number), place.load()), offset), undefined, false);
     },
@@ -304,7 +304,8 @@ const EXTENDED: Readonly<Record<string, (row: Row) => Part>> = {
         o.ltS(o.field('fpuOutcome'), o.const(0)),
         () => o.repeat('x87', o.or(o.const(row.number), place.load()), offset),
         () => {
-          // Both parts must be writable before one is written.
+          // Both parts must be writable before one is written, and a fault is the lower one's first.
+          o.memory(segment, offset, 64).modify();
           const top = o.memory(segment, o.add(offset, o.const(8)), 16);
           top.modify();
           o.memory(segment, offset, 64).store(mantissa);
