@@ -80,6 +80,7 @@ export class BlockCache {
   private readonly u8: Uint8Array;
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
+  /** Those that were dropped stay in it: a key that comes and goes would leave a trail that every search has to follow. */
   private blocks = new Map<number, Block>();
   /** Blocks that a write dropped, by key: code that patches itself tends to come back to what it was. */
   private dropped = new Map<number, DroppedBlock[]>();
@@ -117,7 +118,8 @@ export class BlockCache {
     const recent = this.recent[slot];
     if (recent?.isValid && recent.key === key) return recent;
     const found = this.blocks.get(key);
-    this.recent[slot] = found ?? null;
+    if (!found?.isValid) return undefined;
+    this.recent[slot] = found;
     return found;
   }
 
@@ -447,7 +449,6 @@ export class BlockCache {
   private drop(block: Block, isBeforeWrite: boolean): void {
     block.isValid = false;
     if (block.regions) for (const region of [...block.regions]) region.release();
-    if (this.blocks.get(block.key) === block) this.blocks.delete(block.key);
     const handlers: number[] = [];
     let previous = -1;
     for (let record = block.record; record < block.end; record += RECORD.bytes) {
