@@ -253,11 +253,9 @@ export class BlockCache {
     const page = at >>> 12;
     this.parts[page] = this.parts[page]! | partsOf(at & 0xfff, length);
     const there = this.pages.get(page);
-    if (there) {
-      there.push(block);
-      return;
-    }
-    this.pages.set(page, [block]);
+    if (there) there.push(block);
+    else this.pages.set(page, [block]);
+    if (this.arena.codePages[page]) return;
     this.arena.codePages[page] = 1;
     this.onPageWithCode((at & ~0xfff) >>> 0);
   }
@@ -421,7 +419,6 @@ export class BlockCache {
       this.parts[page] = parts;
       there.length = kept;
       if (kept === 0) {
-        this.pages.delete(page);
         this.arena.codePages[page] = 0;
       }
     }
