@@ -268,7 +268,7 @@ export class SseFloat {
     const scratch = new DataView(new ArrayBuffer(4));
     scratch.setFloat32(0, isRoot ? 1 / Math.sqrt(value) : 1 / value);
     const bits = scratch.getUint32(0);
-    return signBit(f, sign) | (bits < 0x80_0000 ? 0n : BigInt((bits + 0x400) & 0x7fff_f800));
+    return signBit(f, sign) | (bits <= 0x80_0000 ? 0n : BigInt((bits + 0x400) & 0x7fff_f800));
   }
 
   private binary(f: Format, op: number, a: bigint, b: bigint, lane: number): bigint {

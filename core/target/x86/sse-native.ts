@@ -155,7 +155,8 @@ export function defineSse(module: ModuleWriter, state: number): void {
       add: l.isPlain(r),
       sub: l.isPlain(r),
       mul: or(l.op('gt', l.size(r), l.constant('least')), isZeroProduct),
-      div: or(l.op('gt', l.size(r), l.constant('least')), l.isZero(x)),
+      // Zero by infinity is left to the other branch, which does not multiply back.
+      div: or(l.op('gt', l.size(r), l.constant('least')), not(l.isZero(x), l.isInfinite(y))),
       sqrt: l.isPlain(r),
     }[name];
     const isBounded = l.op('lt', l.size(r), l.constant('infinity'));

@@ -10,12 +10,14 @@ import {
   exactly,
   floatCode,
   floatVector,
+  INT_LIMIT,
   lowNumber,
   type Precision,
   scalarOperand,
   TYPE,
   WHOLE,
-  WINDOW,
+  WINDOWS,
+  windowStart,
   withLow,
 } from './vector-number.ts';
 
@@ -61,7 +63,10 @@ const widenPacked = instruction({
 });
 /** The result shows the operand's magnitude. */
 const narrowed = <V>(o: Ops<V>, single: V) =>
-  o.simd('i32x4.bitmask', o.simd('i32x4.sub', o.simd('i32x4.add', single, single), o.vector(WINDOW('s', [-63]))));
+  o.simd(
+    'i32x4.bitmask',
+    o.simd('i32x4.sub', o.simd('i32x4.add', single, single), o.vector(windowStart('s', WINDOWS.sqrt.s))),
+  );
 const narrowScalar = instruction({
   name: 'cvtsd2ss',
   encodings: ['f2 0f 5a Vx,Wq'],
@@ -197,7 +202,7 @@ function wholeNumbers<V>(o: Ops<V>, precision: Precision, rounding: Rounding, b:
   const type = TYPE[precision];
   const whole = o.simd(`${type}.${rounding}`, b);
   // Just below 2^31, so that rounding stays below too.
-  const limit = lanes(o, precision === 's' ? [0, 0, 0, 0x4f] : [0, 0, 0xc0, 0xff, 0xff, 0xff, 0xdf, 0x41]);
+  const limit = lanes(o, INT_LIMIT[precision]);
   const fits = o.simd(`${type}.lt`, o.simd(`${type}.abs`, b), limit);
   const isExact = o.simd(`${ints}.bitmask`, o.simd('v128.and', fits, o.simd(`${type}.eq`, whole, b)));
   const fitting = o.simd(`${ints}.bitmask`, fits);

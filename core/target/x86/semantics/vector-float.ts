@@ -19,23 +19,18 @@ import {
   scalarOperand,
   TYPE,
   WHOLE,
-  WINDOW,
+  WINDOWS,
+  windowStart,
   withLow,
 } from './vector-number.ts';
 
 type Arithmetic = 'add' | 'sub' | 'mul' | 'div';
-/** Windows of magnitudes, 128 (double: 1024) powers of two from the exponent on. For sums both operands are in one, for the
- *  others the first operand and the result; then the other operand is a normal number too and nothing over- or underflows. */
-const WINDOWS: Record<Arithmetic, Record<Precision, readonly [number, number]>> = {
-  add: { s: [-62, -62], d: [-510, -510] },
-  sub: { s: [-62, -62], d: [-510, -510] },
-  mul: { s: [-66, -62], d: [-514, -510] },
-  div: { s: [-60, -64], d: [-508, -512] },
-};
-/** Sign bits of lanes whose magnitude is not in the window. */
+/** Sign bits of lanes whose magnitude is not in the window: 128 (double: 1024) powers of two from the exponent on. For sums both
+ *  operands are in one, for the others the first operand and the result; then the other operand is a normal number too and nothing
+ *  over- or underflows. */
 function outside<V>(o: Ops<V>, precision: Precision, v: V, from: readonly number[]): V {
   const { ints } = WHOLE[precision];
-  const starts = o.vector(WINDOW(precision, from));
+  const starts = o.vector(windowStart(precision, from));
   return o.simd(`${ints}.sub`, o.simd(`${ints}.add`, v, v), starts);
 }
 const isSum = (name: Arithmetic) => name === 'add' || name === 'sub';
@@ -137,7 +132,7 @@ const squareRoot = () =>
         const number = isScalar ? scalarOperand(o, src, precision) : null;
         const b = number === null ? loadAligned(o, src) : floatVector(o, precision, number);
         const a = isScalar ? dst.load() : b;
-        const bad = o.simd('v128.or', b, outside(o, precision, b, [precision === 's' ? -63 : -511]));
+        const bad = o.simd('v128.or', b, outside(o, precision, b, WINDOWS.sqrt[precision]));
         const signs = o.simd(`${WHOLE[precision].ints}.bitmask`, bad);
         const isFast = o.ltU(isScalar ? o.and(signs, o.const(1)) : signs, o.field('ssePlain'));
         o.when(
@@ -316,7 +311,7 @@ const approximation = (name: 'rcp' | 'rsqrt', opcode: string) =>
         enterSse(o);
         const b = isScalar ? floatVector(o, 's', scalarOperand(o, src, 's')) : loadAligned(o, src);
         const a = isScalar ? dst.load() : b;
-        const strange = outside(o, 's', b, [-63]);
+        const strange = outside(o, 's', b, WINDOWS.sqrt.s);
         const signs = o.simd('i32x4.bitmask', name === 'rcp' ? strange : o.simd('v128.or', b, strange));
         o.when(
           isScalar ? o.and(signs, o.const(1)) : signs,

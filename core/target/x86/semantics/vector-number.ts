@@ -54,8 +54,16 @@ export const withLow = <V>(o: Ops<V>, precision: Precision, v: V, number: V) =>
 export const floatVector = <V>(o: Ops<V>, precision: Precision, number: V) =>
   withLow(o, precision, lanes(o, [0]), number);
 
-/** Twice the bits of 2 to the power of `from` (one for all lanes, or by turns): where a window begins. */
-export const WINDOW = (precision: Precision, from: readonly number[]): number[] =>
+/** Windows of arithmetic: exponents of two where they begin; see vector-float.ts. */
+export const WINDOWS = {
+  add: { s: [-62, -62], d: [-510, -510] },
+  sub: { s: [-62, -62], d: [-510, -510] },
+  mul: { s: [-66, -62], d: [-514, -510] },
+  div: { s: [-60, -64], d: [-508, -512] },
+  sqrt: { s: [-63, -63], d: [-511, -511] },
+} as const;
+/** Twice the bits of powers of two: where windows of magnitudes begin, by turns. */
+export const windowStart = (precision: Precision, from: readonly number[]): number[] =>
   Array.from({ length: 16 }, (_, i) => {
     const size = precision === 's' ? 4 : 8;
     const exponent = from[Math.floor(i / size) % from.length]!;
@@ -63,10 +71,16 @@ export const WINDOW = (precision: Precision, from: readonly number[]): number[] 
     const top = (exponent + 1023) * 32;
     return i % 8 === 7 ? top >> 8 : i % 8 === 6 ? top & 0xff : 0;
   });
+
+/** The least normal number. */
+export const LEAST = { s: [0, 0, 0x80, 0], d: [0, 0, 0, 0, 0, 0, 0x10, 0] } as const;
+/** 2^31, and the last integer below it. */
+export const INT_LIMIT = { s: [0, 0, 0, 0x4f], d: [0, 0, 0xc0, 0xff, 0xff, 0xff, 0xdf, 0x41] } as const;
+
 /** Lanes that hold neither a NaN nor a denormal number. */
 export function areOrdered<V>(o: Ops<V>, precision: Precision, v: V): V {
   const type = TYPE[precision];
-  const least = lanes(o, precision === 's' ? [0, 0, 0x80, 0] : [0, 0, 0, 0, 0, 0, 0x10, 0]);
+  const least = lanes(o, LEAST[precision]);
   const isNormal = o.simd(`${type}.ge`, o.simd(`${type}.abs`, v), least);
   return o.simd('v128.or', isNormal, o.simd(`${type}.eq`, v, lanes(o, [0])));
 }
