@@ -1,15 +1,14 @@
 /** System-level behaviour against real QEMU: each guest is a small BIOS that tries out protection, paging, VM86, task switches
  *  and real mode and writes what it sees to port 0xe9; both machines must write the same.
  *  Where QEMU's TCG departs from the manuals we follow the manuals: those lines are listed, with the reason, and must differ. */
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ASSEMBLER, assemble, missingPrograms } from './assemble.ts';
 import { runGuest } from './board.ts';
+import { QEMU, runOnQemu } from './on-qemu.ts';
 
-const QEMU = 'qemu-system-x86_64';
 const folder = mkdtempSync(join(tmpdir(), 'guests-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -89,17 +88,6 @@ const CASES: { readonly name: string; readonly cpu?: string; readonly departures
     departures: [WITHOUT_APIC, { why: 'no 3DNow!', qemu: /(?<=^80000001 .*)C1C3F3FD/, ours: '01C3F3FD', lines: 1 }],
   },
 ];
-
-function runOnQemu(image: string, cpu: string): string {
-  const log = `${image}.out`;
-  const args = [
-    '-accel', 'tcg', '-cpu', cpu, '-m', '16', '-nodefaults', '-display', 'none', '-no-reboot', '-bios', image,
-    '-chardev', `file,id=log,path=${log}`, '-device', 'isa-debugcon,iobase=0xe9,chardev=log',
-    '-device', 'isa-debug-exit,iobase=0xf4',
-  ]; // biome-ignore format: pairs
-  spawnSync(QEMU, args, { timeout: 30_000 });
-  return readFileSync(log, 'latin1');
-}
 
 describe('guests see what they see on QEMU', () => {
   if (missing.length > 0) console.warn(`tests/cpu skipped: ${missing.join(', ')} not found`);

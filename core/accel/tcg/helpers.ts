@@ -132,14 +132,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
   return {
     link: () => ctx.link(ctx.record),
     raise: (vector) => raise(state, vector),
-    invalidOpcode: (code) => {
-      bus.log(
-        'unimp',
-        () =>
-          `invalid opcode ${(code >>> 16) & 0xff ? '0f ' : ''}${((code >>> 8) & 0xff).toString(16)} modrm ${(code & 0xff).toString(16)}`,
-      );
-      return raise(state, VECTOR.UD);
-    },
     tooLong: () => raise(state, VECTOR.GP, 0),
     ud2: () => raise(state, VECTOR.UD),
     checkProtected: () => {

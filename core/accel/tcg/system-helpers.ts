@@ -3,6 +3,7 @@
  *  that an interrupt waits for it. Only a CPU with the feature lets CR4 have the bits. */
 import { raise, VECTOR } from '../../target/x86/fault.ts';
 import { CR4, ECX, EFLAGS, EFLAGS_ARITHMETIC } from '../../target/x86/state.ts';
+import { unimplementedFamily } from '../../target/x86/unimplemented.ts';
 import type { Helper, HelperContext } from './helpers.ts';
 
 /** Flags that the VM86 monitor's guest cannot change. */
@@ -36,7 +37,20 @@ export function createSystemHelpers(ctx: HelperContext): Record<string, Helper> 
   };
   let seed = 0x2545_f491;
 
+  const named = new Set<string>();
+
   return {
+    /** `code`: opcode map, opcode, ModRM. */
+    invalidOpcode: (code) => {
+      const opcode = (code >>> 8) & 0xff;
+      const family = unimplementedFamily(code >>> 16, opcode, code & 0xff);
+      if (family && !named.has(family.name)) {
+        named.add(family.name);
+        const text = `${['', '0f ', '0f 38 ', '0f 3a '][(code >>> 16) & 3]}${opcode.toString(16).padStart(2, '0')}`;
+        bus.log('unimp', () => `${family.name} is not implemented: ${text} raises #UD`);
+      }
+      return raise(state, VECTOR.UD);
+    },
     /** PUSHF and POPF where IOPL does not allow them: the image with VIF for IF and IOPL 3, if the CPU can. */
     virtualFlags: (image, size) => {
       if (!(state.cr4 & CR4.VME) || size !== 2) denied();

@@ -144,7 +144,10 @@ export const SYSTEM = [
       encodings: [`0f 00 /${digit} Ew`],
       dst: 'r',
       writesFlags: 'Z',
-      semantics: (o, src) => void o.call(name, src.load()),
+      semantics: (o, src) => {
+        o.call('checkProtected');
+        o.call(name, src.load());
+      },
     }),
   ),
   ...['lar:0f 02', 'lsl:0f 03'].map((text) => {
@@ -153,7 +156,10 @@ export const SYSTEM = [
       name,
       encodings: [`${code} Gv,Ew`],
       writesFlags: 'Z',
-      semantics: (o, dst, src) => dst.store(o.call(name, src.load(), dst.load())),
+      semantics: (o, dst, src) => {
+        o.call('checkProtected');
+        dst.store(o.call(name, src.load(), dst.load()));
+      },
     });
   }),
   instruction({
@@ -246,9 +252,10 @@ export const SYSTEM = [
     },
   }),
   plain('mwait:0f 01 c9', 'system'),
-  ...['mfence:0f ae f0', 'lfence:0f ae e8', 'sfence:0f ae f8'].map((text) => {
+  // Any register will do.
+  ...['lfence:np 0f ae /5 Rd', 'mfence:np 0f ae /6 Rd', 'sfence:np 0f ae /7 Rd'].map((text) => {
     const [name, code] = text.split(':') as [string, string];
-    return instruction({ name, encodings: [code], semantics: () => {} });
+    return instruction({ name, encodings: [code], dst: 'r', semantics: () => {} });
   }),
   /** What the decoder gives for bytes that are no instruction. */
   instruction({
