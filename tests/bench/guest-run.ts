@@ -56,7 +56,7 @@ function commandLine(engine: EngineName, guest: BenchmarkGuest, options: RunOpti
   args.push('-serial', 'stdio', '-display', 'none', '-no-reboot');
   if (engine === 'v86') return [process.execPath, [v86Script, ...args]];
   if (engine === 'qemu') return [qemu, ['-accel', 'tcg', ...args]];
-  return [emulator, ['-accel', 'tcg', ...options.ours, ...args]];
+  return [emulator, [...options.ours, ...args]];
 }
 
 export function runGuest(engine: EngineName, guest: BenchmarkGuest, options: RunOptions): Promise<GuestRun> {
