@@ -302,7 +302,8 @@ export const VECTOR_INTEGER = [
   ...BOTH.map(([name, opcode, f]) =>
     instruction({
       name,
-      encodings: [`np 0f ${opcode} Px,Qq`, `66 0f ${opcode} Vx,Wx`],
+      // The low halves are unpacked: of the MMX form's source only they are read.
+      encodings: [`np 0f ${opcode} Px,Q${name.startsWith('punpckl') ? 'd' : 'q'}`, `66 0f ${opcode} Vx,Wx`],
       semantics: binary(f),
     }),
   ),

@@ -13,7 +13,7 @@ export function enterSse<V>(o: Ops<V>): void {
 export function enterMmx<V>(o: Ops<V>): void {
   const pending = o.and(o.field('fpuStatus'), o.const(0x80));
   const off = o.or(o.and(o.field('cr0'), o.const(0xc)), pending);
-  o.when(off, () => void o.call('mmxUnavailable'), undefined, false);
+  o.when(off, () => o.repeat('mmxUnavailable', o.const(0), o.const(0)), undefined, false);
 }
 /** After the last fault: what every MMX instruction but EMMS does to the x87 unit. */
 export function commitMmx<V>(o: Ops<V>): void {
@@ -56,13 +56,13 @@ export function lanes<V>(o: Ops<V>, bytes: readonly number[]): V {
 export const XMM_OFFSET = FIELDS.xmm.offset;
 
 export type Binary = <V>(o: Ops<V>, a: V, b: V, isMmx: boolean) => V;
-/** An operation of two vectors on MMX (the source is 64 bits wide) or SSE registers. */
+/** An operation of two vectors on MMX (the source is 64 bits wide, or the 32 that are used) or SSE registers. */
 export const binary =
   (f: Binary) =>
   <V>(o: Ops<V>, dst: Operand<V>, src: Operand<V>): void => {
-    if (src.width === 64) {
+    if (src.width <= 64) {
       enterMmx(o);
-      const b = spread64(o, src.load());
+      const b = src.width === 32 ? o.simd('i32x4.splat', src.load()) : spread64(o, src.load());
       const a = dst.load();
       commitMmx(o);
       dst.store(mmxValue(o, f(o, a, b, true)));
