@@ -128,6 +128,15 @@ const RULES: readonly {
     applies: ({ rest: [a], prefixes }) => a === 0x90 && prefixes.has(0xf3),
   },
   {
+    why: 'CLFLUSH may fault as a load does',
+    applies: ({ rest: [a, b, c = 0] }, q, o) =>
+      a === 0x0f && b === 0xae && (c & 0x38) === 0x38 && q.vector !== UD && o.vector === PF,
+  },
+  {
+    why: 'an instruction that is too long is so before it is invalid',
+    applies: ({ rest }, q, o) => q.vector === UD && o.vector === GP && rest.length < 4,
+  },
+  {
     why: 'system instructions that load a selector: the operand is read before rights are looked at',
     applies: ({ rest: [a, b] }, q, o) =>
       a === 0x0f && b === 0 && (q.vector === GP || q.vector === UD) && o.vector === PF,
