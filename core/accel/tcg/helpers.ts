@@ -537,6 +537,11 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     x87: (code, offset) => float.execute(code, offset),
     x87At: (code, linear) => float.execute(code, (linear - state.segments[(code >>> 8) & 7]!.base) >>> 0),
     x87Ready: (waits) => float.checkReady(waits !== 0),
+    x87Rare: (code, offset) => float.execute(code, offset),
+    mmxUnavailable: () => {
+      if (state.cr0 & CR0.EM) raise(state, VECTOR.UD);
+      return float.checkReady(true);
+    },
     wait: () => float.wait(),
     fxsave: (place, offset) => {
       float.environment.save((place >>> 8) & 7, offset);

@@ -63,7 +63,6 @@ export function createVectorHelpers(ctx: HelperContext): Record<string, Helper> 
       return 0;
     },
     sseUnavailable: () => raise(state, state.cr0 & CR0.EM || !(state.cr4 & CR4.OSFXSR) ? VECTOR.UD : VECTOR.NM),
-    mmxUnavailable: () => raise(state, state.cr0 & CR0.EM ? VECTOR.UD : state.cr0 & CR0.TS ? VECTOR.NM : VECTOR.MF),
     /** All six arithmetic flags as in EFLAGS. */
     setFlags: (flags) => {
       state.setArithmeticFlags(flags);

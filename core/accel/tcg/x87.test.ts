@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CR0, CR4, FIELDS } from '../../target/x86/state.ts';
+import { CR0, CR4, EFLAGS, FIELDS } from '../../target/x86/state.ts';
 import { bareMachine, enterFlat32 } from './testing.ts';
 
 const CODE = 0x1000;
@@ -48,6 +48,75 @@ describe('x87 unit', () => {
     const { faults, ferr } = run(DIVIDE, 0, unmask);
     expect(faults).toEqual([]);
     expect(ferr).toBe(1);
+    // MMX instructions wait too: #MF, or FERR# once more.
+    const paddb = [0x0f, 0xfc, 0xc1];
+    expect(run([...DIVIDE, ...paddb], CR0.NE, unmask)).toMatchObject({ faults: [16], eip: CODE + DIVIDE.length });
+    expect(run([...DIVIDE, ...paddb], 0, unmask)).toMatchObject({ faults: [], ferr: 2 });
+  });
+  it.each([
+    ['16-bit, protected mode', false, false, 0],
+    ['32-bit, protected mode', true, false, 0],
+    ['16-bit, real mode', false, true, 0],
+    ['32-bit, real mode', true, true, 0],
+    ['16-bit, virtual 8086 mode', false, true, EFLAGS.VM],
+    ['32-bit, virtual 8086 mode', true, true, EFLAGS.VM],
+  ] as const)('stores and loads the environment: %s', (_name, isWide, isReal, vm) => {
+    const machine = bareMachine(1 << 20);
+    const { cpu, view } = machine;
+    const { state } = cpu;
+    enterFlat32(machine, 0);
+    if (!vm && isReal) state.cr0 = 0;
+    const rights = 0x93 << 8;
+    const segment = (i: number, selector: number) => {
+      const base = isReal ? selector << 4 : selector * 0x100;
+      state.segments[i]!.set(selector, base, 0xffff, rights | (i === 1 ? 0x800 : 0) | (vm ? 3 << 13 : 0));
+    };
+    segment(1, 0x210);
+    segment(3, 0x1310);
+    segment(0, 0x1310);
+    const code = isReal ? 0x2100 : 0x2_1000;
+    const data = isReal ? 0x1_3100 : 0x13_1000 & 0xf_ffff;
+    if (!isReal) state.segments[3]!.set(0x1310, data, 0xffff, rights);
+    // FLDZ; FLD dword [20h]; FNSTENV [100h]; FNINIT; FLDENV [100h]; FNSTENV [200h]
+    const wide = isWide ? [0x66] : [];
+    const instructions = [
+      [0x9b, 0xdb, 0xe3, 0xd9, 0xee],
+      [0xd9, 0x06, 0x20, 0],
+      [...wide, 0xd9, 0x36, 0, 1],
+      [0xdb, 0xe3],
+      [...wide, 0xd9, 0x26, 0, 1],
+      [...wide, 0xd9, 0x36, 0, 2],
+      [0xf4],
+    ];
+    state.setEflags(2 | vm | (vm ? EFLAGS.IOPL : 0));
+    if (vm) state.cpl = 3;
+    state.eip = 0x40;
+    machine.dma(code + 0x40, Uint8Array.from(instructions.flat()));
+    cpu.run(vm ? 8 : 20);
+    const at = data + 0x100;
+    const ip = 0x45;
+    const word = (base: number, i: number) =>
+      isWide ? view.getUint32(base + i * 4, true) : view.getUint16(base + i * 2, true);
+    const high = isWide ? 0xffff_0000 : 0;
+    const head = [0x37f, 6 << 11, 0x5fff].map((w) => (w | high) >>> 0);
+    const linearIp = code + ip;
+    const linearDp = data + 0x20;
+    const rest = isReal
+      ? isWide
+        ? [
+            (high | (linearIp & 0xffff)) >>> 0,
+            ((linearIp >>> 16) << 12) | 0x106,
+            (high | (linearDp & 0xffff)) >>> 0,
+            (linearDp >>> 16) << 12,
+          ]
+        : [linearIp & 0xffff, ((linearIp >>> 4) & 0xf000) | 0x106, linearDp & 0xffff, (linearDp >>> 4) & 0xf000]
+      : isWide
+        ? [ip, 0x210 | (0x106 << 16), 0x20, (high | 0x1310) >>> 0]
+        : [ip, 0x210, 0x20, 0x1310];
+    const image = (base: number) => Array.from({ length: 7 }, (_, i) => word(base, i));
+    expect(image(at)).toEqual([...head, ...rest]);
+    // FNSTENV masks exceptions after it has stored the control word; what was loaded is stored again, but for the opcode where it is lost.
+    expect(image(data + 0x200).slice(0, isReal ? 7 : 4)).toEqual(image(at).slice(0, isReal ? 7 : 4));
   });
   it('faults before it changes anything when an operand is out of reach', () => {
     // FSTP tword at the end of a segment of 8 KiB.

@@ -646,6 +646,10 @@ export class RegionEmitter extends RegionOps {
     return this.const(0);
   }
   repeat(helper: string, a: Node, b: Node): void {
+    if (FAULTS.has(helper)) {
+      this.raise();
+      return;
+    }
     this.helper(helper, [a, b], () => {
       const { w } = this;
       // Not finished: all that counts is in memory.

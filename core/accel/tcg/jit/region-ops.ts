@@ -12,8 +12,8 @@ const BIT_TESTS = new Set(INSTRUCTIONS.filter((i) => /^bt[src]?$/.test(i.name)))
 export const GROUP_OTHER = 8;
 export const GROUPS = 9;
 
-/** Helpers that only ever fault: the interpreter does such an instruction. */
-export const FAULTS = new Set(['sseUnavailable', 'mmxUnavailable', 'denied']);
+/** Helpers for what is rare, faults above all: the interpreter does such an instruction. */
+export const FAULTS = new Set(['sseUnavailable', 'mmxUnavailable', 'denied', 'wait', 'x87Ready', 'x87Rare', 'x87At']);
 
 /** Where a register operand lives. */
 export interface RegisterPlace {

@@ -145,10 +145,11 @@ class Row {
     const group = this.op.group << 24;
     return place ? o.or(o.const(group), place.load()) : o.const(group | this.fixed);
   }
-  /** The whole instruction in the helper: for operands in registers. */
-  byHelper<V>(o: Ops<V>, place: Operand<V> | null): void {
+  /** The whole instruction in the helper: for operands in registers. `x87Rare` is the same as `x87`, for cases in which a
+   *  region of compiled code may as well be left. */
+  byHelper<V>(o: Ops<V>, place: Operand<V> | null, helper = 'x87'): void {
     const code = place ? o.or(o.const(this.number), place.load()) : o.const(this.number | this.fixed);
-    o.repeat('x87', code, o.const(0));
+    o.repeat(helper, code, o.const(0));
   }
   /** The same for an operand at a linear address. */
   atLinear<V>(o: Ops<V>, place: Operand<V>, linear: V): void {
@@ -160,7 +161,7 @@ class Row {
     const body = <V>(o: Ops<V>, place: Operand<V> | null) => {
       const first = before.map((condition) => o.condition(condition));
       const refused = o.native(native, ...first, this.code(o, place), o.eip());
-      o.when(refused, () => this.byHelper(o, place), undefined, false);
+      o.when(refused, () => this.byHelper(o, place, 'x87Rare'), undefined, false);
     };
     const isFixed = !this.op.encoding.endsWith('H');
     return { natives: [native], semantics: (o, place) => body(o, isFixed ? null : place) };
@@ -174,7 +175,7 @@ class Row {
         const relation = o.native(native, this.code(o, place), o.eip());
         o.when(
           o.ltS(relation, o.const(0)),
-          () => this.byHelper(o, place),
+          () => this.byHelper(o, place, 'x87Rare'),
           () => o.commitZeroCarry(o.shrU(relation, 6), o.and(relation, o.const(1))),
           false,
         );
@@ -290,7 +291,7 @@ const EXTENDED: Readonly<Record<string, (row: Row) => Part>> = {
       const mantissa = o.memory(segment, offset, 64).load();
       const top = o.memory(segment, o.add(offset, o.const(8)), 16).load();
       const refused = o.native('fld80', mantissa, top, row.code(o, place), o.eip(), offset);
-      o.when(refused, () => o.repeat('x87', o.or(o.const(row.number), place.load()), offset), undefined, false);
+      o.when(refused, () => o.repeat('x87Rare', o.or(o.const(row.number), place.load()), offset), undefined, false);
     },
   }),
   fstp80: (row) => ({
@@ -302,7 +303,7 @@ const EXTENDED: Readonly<Record<string, (row: Row) => Part>> = {
       const mantissa = o.native('x87ToMantissa');
       o.when(
         o.ltS(o.field('fpuOutcome'), o.const(0)),
-        () => o.repeat('x87', o.or(o.const(row.number), place.load()), offset),
+        () => o.repeat('x87Rare', o.or(o.const(row.number), place.load()), offset),
         () => {
           // Both parts must be writable before one is written, and a fault is the lower one's first.
           o.memory(segment, offset, 64).modify();

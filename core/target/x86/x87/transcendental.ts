@@ -2,7 +2,7 @@
  *  Results differ from a correct rounding only where more than sixty bits behind the last one are all the same.
  *  As documented (Intel SDM volume 1, 8.3.8) the trigonometric ones take their argument modulo a pi of 66 bits. */
 import { propagate, propagateOne } from './arithmetic.ts';
-import { BIAS, DE, EXTENDED, FINITE, type Float80, IE, INFINITY, round, ZE, ZERO } from './float80.ts';
+import { BIAS, DE, EXTENDED, FINITE, type Float80, IE, INFINITY, PE, round, UE, ZE, ZERO } from './float80.ts';
 
 type Fixed = bigint;
 /** Digits of the working constants. */
@@ -294,7 +294,9 @@ export function logarithm(a: Float80, b: Float80, r: Float80, control: number): 
   const isNegative = value < 0n;
   if (isNegative) value = -value;
   const places = Number(f) + 63 + BIAS - b.exponent;
-  return flags | settle(r, b.sign ^ (isNegative ? 1 : 0), value * m, places, isPower, control);
+  const made = settle(r, b.sign ^ (isNegative ? 1 : 0), value * m, places, isPower, control);
+  // Exact results are reported as inexact too.
+  return flags | made | PE | (r.exponent === 0 ? UE : 0);
 }
 
 /** FYL2XP1: b * log2(a + 1), to ST1. */
