@@ -466,8 +466,8 @@ class Generator {
       const canBeMemory = form.mod !== 1 && operands.some((o) => 'EFMQW'.includes(o.letter) || o.letter === 'L');
       usesMemory = canBeMemory && (form.mod === 0 || random.chance(0.45));
       // Makers differ in whether SHA's operands must be aligned, and when CVTPI2PS and its like switch to MMX.
-      if (flavour.portable && ((usesMemory && /^sha[12]|^cvtpi2p/.test(name)) || /^cvtt?p[sd]2pi/.test(name)))
-        return false;
+      const isDisputed = /^cvt(pi2p|t?p[sd]2pi)/.test(name) || (usesMemory && /^sha[12]/.test(name));
+      if (flavour.portable && isDisputed) return false;
       if (usesMemory) {
         const isBitString = /^bt/.test(name) && g !== undefined;
         if (isBitString) {
