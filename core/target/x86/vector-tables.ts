@@ -3,11 +3,6 @@
 
 /** Operations; the numbers stand in generated code. */
 export const VECTOR_OP = {
-  blend16: 0,
-  blend32: 1,
-  blend64: 2,
-  mpsadbw: 3,
-  minimum: 4,
   insert: 5,
   clmul: 6,
   aesKey: 7,
@@ -74,38 +69,6 @@ function aesRound(a: Uint8Array, key: Uint8Array, isDecryption: boolean, isLast:
 /** `a` op= `b`. */
 export function vectorTable(op: number, imm: number, a: Uint8Array, b: Uint8Array): void {
   switch (op) {
-    case VECTOR_OP.blend16:
-    case VECTOR_OP.blend32:
-    case VECTOR_OP.blend64: {
-      const shift = op + 1;
-      for (let i = 0; i < 16; i++) if ((imm >> (i >> shift)) & 1) a[i] = b[i]!;
-      break;
-    }
-    case VECTOR_OP.mpsadbw: {
-      const from = imm & 4;
-      const other = (imm & 3) * 4;
-      const sums = Array.from({ length: 8 }, (_, i) => {
-        let sum = 0;
-        for (let k = 0; k < 4; k++) sum += Math.abs(a[from + i + k]! - b[other + k]!);
-        return sum;
-      });
-      sums.forEach((sum, i) => {
-        a[i * 2] = sum & 0xff;
-        a[i * 2 + 1] = sum >> 8;
-      });
-      break;
-    }
-    case VECTOR_OP.minimum: {
-      let at = 0;
-      const word = (i: number) => b[i * 2]! | (b[i * 2 + 1]! << 8);
-      for (let i = 1; i < 8; i++) if (word(i) < word(at)) at = i;
-      const least = word(at);
-      a.fill(0);
-      a[0] = least & 0xff;
-      a[1] = least >> 8;
-      a[2] = at;
-      break;
-    }
     case VECTOR_OP.insert: {
       const from = ((imm >> 6) & 3) * 4;
       const lane = b.slice(from, from + 4);

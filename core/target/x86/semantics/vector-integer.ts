@@ -222,6 +222,11 @@ function shifted<V>(o: Ops<V>, { type, kind }: Shift, a: V, count: V, isLarge: V
   if (kind === 'shr_s') return o.simd(`${type}.${kind}`, a, o.select(isLarge, o.const(BITS[type] - 1), count));
   return o.select(isLarge, lanes(o, [0]), o.simd(`${type}.${kind}`, a, count));
 }
+function shiftedBy<V>(o: Ops<V>, { type, kind }: Shift, a: V, count: number): V {
+  const most = BITS[type] - 1;
+  if (count > most && kind !== 'shr_s') return lanes(o, [0]);
+  return o.simd(`${type}.${kind}`, a, o.const(Math.min(count, most)));
+}
 const shiftBy =
   (shift: Shift): Binary =>
   (o, a, b) => {
@@ -235,7 +240,11 @@ const shiftImmediate =
     if (isMmx) enterMmx(o);
     else enterSse(o);
     const count = immediate.load();
-    const result = shifted(o, shift, dst.load(), count, o.gtU(count, o.const(BITS[shift.type] - 1)));
+    const number = o.known(count);
+    const result =
+      number === null
+        ? shifted(o, shift, dst.load(), count, o.gtU(count, o.const(BITS[shift.type] - 1)))
+        : shiftedBy(o, shift, dst.load(), number);
     if (isMmx) commitMmx(o);
     dst.store(isMmx ? mmxValue(o, result) : result);
   };
@@ -258,30 +267,68 @@ function wordIndices<V>(o: Ops<V>, imm: V): V {
   return o.simd('i8x16.add', low, o.vector(IOTA.map((i) => i & 8)));
 }
 const LOW_HALF = IOTA.map((i) => (i < 8 ? 0xff : 0));
+/** Byte numbers of four lanes by an immediate's fields. */
+const bytesOf = (imm: number, size: 2 | 4): number[] =>
+  Array.from({ length: 4 * size }, (_, i) => ((imm >> (2 * Math.floor(i / size))) & 3) * size + (i % size));
+function shuffledDwords<V>(o: Ops<V>, v: V, imm: V): V {
+  const number = o.known(imm);
+  if (number === null) return o.simd('i8x16.swizzle', v, dwordIndices(o, imm));
+  return o.shuffle(v, v, bytesOf(number, 4));
+}
+/** Words of the low half by the immediate, those of the high half the same in their half. */
+function shuffledWords<V>(o: Ops<V>, v: V, imm: V): V {
+  const number = o.known(imm);
+  if (number === null) return o.simd('i8x16.swizzle', v, wordIndices(o, imm));
+  const low = bytesOf(number, 2);
+  return o.shuffle(v, v, [...low, ...low.map((byte) => byte + 8)]);
+}
 const shuffleWords =
   (isHigh: boolean) =>
   <V>(o: Ops<V>, dst: Operand<V>, src: Operand<V>, imm: Operand<V>): void => {
     enterSse(o);
     const value = loadAligned(o, src);
-    const moved = o.simd('i8x16.swizzle', value, wordIndices(o, imm.load()));
+    const by = imm.load();
+    const number = o.known(by);
+    if (number !== null) {
+      const half = bytesOf(number, 2);
+      dst.store(
+        o.shuffle(value, value, isHigh ? [...iota(8), ...half.map((byte) => byte + 8)] : [...half, ...iota(8, 8)]),
+      );
+      return;
+    }
+    const moved = shuffledWords(o, value, by);
     const mask = o.vector(LOW_HALF);
     dst.store(isHigh ? o.simd('v128.bitselect', value, moved, mask) : o.simd('v128.bitselect', moved, value, mask));
   };
 /** Bytes `by` .. `by` + 15 of a vector, zeros beyond its end; negative: from before its start. */
-function byteWindow<V>(o: Ops<V>, v: V, by: V, isDown: boolean): V {
+export function byteWindow<V>(o: Ops<V>, v: V, by: V, isDown: boolean): V {
+  const number = o.known(by);
+  if (number !== null) {
+    const from = isDown ? number : -number;
+    return o.shuffle(
+      v,
+      lanes(o, [0]),
+      IOTA.map((i) => (i + from >= 0 && i + from < 16 ? i + from : 16)),
+    );
+  }
   const offsets = o.simd('i8x16.splat', o.select(o.gtU(by, o.const(15)), o.const(16), by));
   const indices = isDown ? o.simd('i8x16.add', o.vector(IOTA), offsets) : o.simd('i8x16.sub', o.vector(IOTA), offsets);
   return o.simd('i8x16.swizzle', v, indices);
 }
 /** Repeats one 16-bit lane, its number known only now, in the low lane. */
 function wordAt<V>(o: Ops<V>, v: V, lane: V): V {
+  const number = o.known(lane);
+  if (number !== null) return o.lane('i16x8.extract_lane_u', number, v);
   const at = o.simd('i8x16.splat', o.shl(lane, 1));
   return o.lane('i16x8.extract_lane_u', 0, o.simd('i8x16.swizzle', v, o.simd('i8x16.add', at, o.vector(IOTA))));
 }
-const inserted = <V>(o: Ops<V>, type: 'i8x16' | 'i16x8' | 'i32x4', v: V, value: V, lane: V): V => {
-  const size = { i8x16: 1, i16x8: 2, i32x4: 4 }[type];
+const inserted = <V>(o: Ops<V>, type: 'i8x16' | 'i16x8' | 'i32x4' | 'i64x2', v: V, value: V, lane: V): V => {
+  const size = { i8x16: 1, i16x8: 2, i32x4: 4, i64x2: 8 }[type];
+  const number = o.known(lane);
+  if (number !== null) return o.lane(`${type}.replace_lane`, number & (16 / size - 1), v, value);
   const numbers = o.vector(IOTA.map((i) => (i % size ? 0 : i / size)));
-  const mask = o.simd(`${type}.eq`, numbers, o.simd(`${type}.splat`, o.and(lane, o.const(16 / size - 1))));
+  const chosen = o.and(lane, o.const(16 / size - 1));
+  const mask = o.simd(`${type}.eq`, numbers, o.simd(`${type}.splat`, size === 8 ? o.wideU(chosen) : chosen));
   return o.simd('v128.bitselect', o.simd(`${type}.splat`, value), v, mask);
 };
 const extension = (name: string, opcode: string, width: 'q' | 'd' | 'w', steps: readonly SimdName[]) =>
@@ -297,6 +344,13 @@ const extension = (name: string, opcode: string, width: 'q' | 'd' | 'w', steps: 
       dst.store(v);
     },
   });
+
+function bitCount<V>(o: Ops<V>, value: V): V {
+  let count = o.sub(value, o.and(o.shrU(value, 1), o.const(0x5555_5555)));
+  count = o.add(o.and(count, o.const(0x3333_3333)), o.and(o.shrU(count, 2), o.const(0x3333_3333)));
+  count = o.and(o.add(count, o.shrU(count, 4)), o.const(0x0f0f_0f0f));
+  return o.shrU(o.mul(count, o.const(0x0101_0101)), 24);
+}
 
 export const VECTOR_INTEGER = [
   ...BOTH.map(([name, opcode, f]) =>
@@ -347,6 +401,15 @@ export const VECTOR_INTEGER = [
       enterSse(o);
       const low = loadAligned(o, src);
       const by = imm.load();
+      const number = o.known(by);
+      if (number !== null) {
+        const zeros = lanes(o, [0]);
+        const isFar = number >= 16;
+        const from = Math.min(number, 32) - (isFar ? 16 : 0);
+        const bytes = IOTA.map((i) => i + from);
+        dst.store(isFar ? o.shuffle(dst.load(), zeros, bytes) : o.shuffle(low, dst.load(), bytes));
+        return;
+      }
       const least = o.select(o.gtU(by, o.const(31)), o.const(32), by);
       const splat = o.simd('i8x16.splat', least);
       const indices = o.simd('i8x16.add', o.vector(IOTA), splat);
@@ -373,7 +436,7 @@ export const VECTOR_INTEGER = [
     semantics: (o, dst, src, imm) => {
       enterSse(o);
       const value = loadAligned(o, src);
-      dst.store(o.simd('i8x16.swizzle', value, dwordIndices(o, imm.load())));
+      dst.store(shuffledDwords(o, value, imm.load()));
     },
   }),
   instruction({ name: 'pshuflw', encodings: ['f2 0f 70 Vx,Wx,Ib'], dst: 'w', semantics: shuffleWords(false) }),
@@ -385,7 +448,7 @@ export const VECTOR_INTEGER = [
     semantics: (o, dst, src, imm) => {
       enterMmx(o);
       const value = spread64(o, src.load());
-      const result = o.simd('i8x16.swizzle', value, wordIndices(o, imm.load()));
+      const result = shuffledWords(o, value, imm.load());
       commitMmx(o);
       dst.store(mmxValue(o, result));
     },
@@ -396,7 +459,14 @@ export const VECTOR_INTEGER = [
     semantics: (o, dst, src, imm) => {
       enterSse(o);
       const b = loadAligned(o, src);
-      const indices = dwordIndices(o, imm.load());
+      const by = imm.load();
+      const number = o.known(by);
+      if (number !== null) {
+        const bytes = bytesOf(number, 4).map((byte, i) => (i < 8 ? byte : byte + 16));
+        dst.store(o.shuffle(dst.load(), b, bytes));
+        return;
+      }
+      const indices = dwordIndices(o, by);
       const low = o.simd('i8x16.swizzle', dst.load(), indices);
       dst.store(o.shuffle(low, o.simd('i8x16.swizzle', b, indices), [...iota(8), ...iota(8, 24)]));
     },
@@ -408,6 +478,12 @@ export const VECTOR_INTEGER = [
       enterSse(o);
       const b = loadAligned(o, src);
       const by = imm.load();
+      const number = o.known(by);
+      if (number !== null) {
+        const [low, high] = [(number & 1) * 8, 16 + ((number >> 1) & 1) * 8];
+        dst.store(o.shuffle(dst.load(), b, [...iota(8, low), ...iota(8, high)]));
+        return;
+      }
       const at = (bit: number) => o.simd('i8x16.splat', o.shl(o.and(o.shrU(by, bit), o.const(1)), 3));
       const low = o.simd('i8x16.swizzle', dst.load(), o.simd('i8x16.add', at(0), o.vector(IOTA)));
       const high = o.simd('i8x16.swizzle', b, o.simd('i8x16.add', at(1), o.vector(IOTA)));
@@ -494,7 +570,7 @@ export const VECTOR_INTEGER = [
       semantics: (o, dst, src, imm) => {
         enterSse(o);
         const value = src.load();
-        dst.store(inserted(o, type, dst.load(), value, imm.load()));
+        dst.store(inserted(o, src.width === 64 ? 'i64x2' : type, dst.load(), value, imm.load()));
       },
     }),
   ),
@@ -523,8 +599,10 @@ export const VECTOR_INTEGER = [
     dst: 'w',
     semantics: (o, dst, src, imm) => {
       enterSse(o);
-      const moved = byteWindow(o, src.load(), o.and(imm.load(), o.const(15)), true);
-      dst.store(o.lane('i8x16.extract_lane_u', 0, moved));
+      const lane = o.and(imm.load(), o.const(15));
+      const number = o.known(lane);
+      const moved = number === null ? byteWindow(o, src.load(), lane, true) : src.load();
+      dst.store(o.lane('i8x16.extract_lane_u', number ?? 0, moved));
     },
   }),
   instruction({
@@ -533,8 +611,11 @@ export const VECTOR_INTEGER = [
     dst: 'w',
     semantics: (o, dst, src, imm) => {
       enterSse(o);
-      const moved = byteWindow(o, src.load(), o.shl(o.and(imm.load(), o.const(3)), 2), true);
-      dst.store(o.lane('i32x4.extract_lane', 0, moved));
+      const isWide = dst.width === 64;
+      const lane = o.and(imm.load(), o.const(isWide ? 1 : 3));
+      const number = o.known(lane);
+      const moved = number === null ? byteWindow(o, src.load(), o.shl(lane, isWide ? 3 : 2), true) : src.load();
+      dst.store(o.lane(isWide ? 'i64x2.extract_lane' : 'i32x4.extract_lane', number ?? 0, moved));
     },
   }),
   instruction({
@@ -548,7 +629,7 @@ export const VECTOR_INTEGER = [
       const a = dst.load();
       const isZero = o.eqz(o.simd('v128.any_true', o.simd('v128.and', b, a)));
       const carry = o.eqz(o.simd('v128.any_true', o.simd('v128.andnot', b, a)));
-      o.call('setFlags', o.or(o.shl(isZero, 6), carry));
+      o.commitZeroCarry(isZero, carry);
     },
   }),
   extension('pmovsxbw', '20', 'q', ['i16x8.extend_low_i8x16_s']),
@@ -587,11 +668,11 @@ export const VECTOR_INTEGER = [
     writesFlags: 'OSZAPC',
     semantics: (o, dst, src) => {
       const value = src.load();
-      let count = o.sub(value, o.and(o.shrU(value, 1), o.const(0x5555_5555)));
-      count = o.add(o.and(count, o.const(0x3333_3333)), o.and(o.shrU(count, 2), o.const(0x3333_3333)));
-      count = o.and(o.add(count, o.shrU(count, 4)), o.const(0x0f0f_0f0f));
-      dst.store(o.shrU(o.mul(count, o.const(0x0101_0101)), 24));
-      o.call('setFlags', o.shl(o.eqz(value), 6));
+      if (src.width === 64) {
+        const halves = o.add(bitCount(o, o.narrow(value)), bitCount(o, o.narrow(o.shrU(value, 32))));
+        dst.store(o.wideU(halves));
+      } else dst.store(bitCount(o, value));
+      o.commitZeroCarry(o.eqz(value), o.const(0));
     },
   }),
 ];
