@@ -186,6 +186,10 @@ void kmain(void) {
   ASM("lidt %0" :: "m"(ip));
   tss0.esp0 = (u32)kstack + 8192; tss0.ss0 = KD; tss0.iomap = 104; memset(tss0.map, 0xff, 132); tss0.map[0xe9 >> 3] = 0xfd; tss0.map[0xe8 >> 3] &= ~2; tss0.map[0xef >> 3] &= ~0x80;
   ASM("ltr %w0; lldt %w1" :: "r"(TS0), "r"(LD));
+#ifdef TESTS
+  TESTS
+#else
   put("segments\n"); segments(); put("exceptions\n"); exceptions(); put("rings\n"); rings(); put("paging\n"); paging(); put("v86\n"); v86(); put("tasks\n"); tasks(); put("end\n");
+#endif
   outb(0xf4, 0); ASM("cli; hlt");
 }
