@@ -20,6 +20,8 @@ export const MSR = {
   PERF_STATUS: 0x198,
   MTRR_PHYS: 0x200,
   MC0_CTL: 0x400,
+  PKRS: 0x6e1,
+  VM_HSAVE_PA: 0xc001_0117,
   EFER: 0xc000_0080,
 } as const;
 
@@ -64,6 +66,13 @@ export function readTsc(ctx: Pick<CpuContext, 'state' | 'bus'>): number {
   const offset = ctx.state.low(FIELDS.tscOffset) + (ctx.state.high(FIELDS.tscOffset) | 0) * TWO32;
   const sum = ctx.bus.tscNow() + offset;
   return sum < 0 ? sum + TWO32 * TWO32 : sum;
+}
+
+/** Values that TCG refuses although nothing here uses the register: protection keys beyond 32 bits, a host save area of SVM that
+ *  is no page. */
+function checkValue(ctx: CpuContext, number: number, low: number, high: number): void {
+  const isBad = (number === MSR.PKRS && high !== 0) || (number === MSR.VM_HSAVE_PA && (low & 0xfff) !== 0);
+  if (isBad) raise(ctx.state, VECTOR.GP, 0);
 }
 
 function requirePrivilege(ctx: CpuContext): void {
@@ -145,6 +154,7 @@ export function wrmsr(ctx: CpuContext, cpu: CpuDefinition): void {
   const low = state.reg32(EAX);
   const high = state.reg32(EDX);
   const number = state.reg32(ECX);
+  checkValue(ctx, number, low, high);
   if (number === MSR.SYSENTER_CS) {
     state.set(FIELDS.sysenterCs, low & 0xffff);
     return;
