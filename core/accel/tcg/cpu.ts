@@ -9,12 +9,13 @@ import {
   recordDebugException,
   watchesPage,
 } from '../../target/x86/debug-registers.ts';
-import { mapsFor } from '../../target/x86/decode/decoder.ts';
+import { MAX_LENGTH, mapsFor } from '../../target/x86/decode/decoder.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
 import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS, STATE_BYTES } from '../../target/x86/state.ts';
+import { inAsmText } from '../../target/x86/disassemble/listing.ts';
 import { createSystemOps } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
-import { BlockCache, type HandlerSource, MODE } from './blocks.ts';
+import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
 import { type EngineLayout, InstructionEmitter } from './emit/instruction-emitter.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
@@ -78,8 +79,6 @@ export class X86Cpu {
   /** Hashed numbers of linear pages that the jump cache may lead into. */
   private readonly jumpPages = new Uint8Array(JUMP_PAGE_MASK + 1);
   private readonly interpret: (record: number) => void;
-  /** Ways out of regions: resumed instruction, next block interpreted, -, budget. */
-  readonly exitCounters: Uint32Array;
   readonly jit: Jit;
 
   private irqLine = false;
@@ -141,7 +140,6 @@ export class X86Cpu {
     this.interpret = machine.run;
     this.blocks = new BlockCache(arena, machine.handlers);
     const counters = arena.allocate('cpu-jit', 64).offset;
-    this.exitCounters = new Uint32Array(arena.memory.buffer, counters, 4);
     const host = { arena, blocks: this.blocks, layout: { ...this.layout, hotCount: machine.hotCount, counters } };
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, options.now ?? (() => 0));
     const { definition } = options;
@@ -492,6 +490,7 @@ export class X86Cpu {
     const linear = (eip + cs.base) >>> 0;
     const mode = state.u32[MODE_WORD]! | extraMode;
     const start = memory.locateCode(linear);
+    this.isSplit = true;
     if (start < 0) return this.uncached(linear, mode);
     let block = blocks.find(start, mode);
     // The rest of an instruction that crosses pages may have been mapped elsewhere, or be a device's and read anew.
@@ -503,6 +502,7 @@ export class X86Cpu {
       const { generation } = blocks;
       block = blocks.build(start, linear, mode, () => this.nextPage(linear));
       this.activity.blocksDecoded++;
+      if (this.bus.logs?.('in_asm')) this.logCode(block, linear, mode);
       if (blocks.generation !== generation) this.flushJumps(false);
     }
     if (extraMode === 0) {
@@ -516,15 +516,34 @@ export class X86Cpu {
       jumpCache[at + 2] = block.record;
       jumpCache[at + 3] = block.second < 0 && memory.isGlobal(linear) ? 1 : 0;
     }
+    this.isSplit = block.second >= 0;
     return block.record;
   }
+  /** The block found last depends on where two pages are mapped, or on a device: nothing may lead there directly. */
+  private isSplit = false;
   private nextPage(linear: number): number {
     const at = this.memory.locateCode(((linear & ~0xfff) + 4096) >>> 0);
     return at < 0 ? this.copyFromDevice(DEVICE_REST) : at;
   }
   /** Code in device memory: copied to a page of its own, one instruction at a time. */
   private uncached(linear: number, mode: number): number {
-    return this.blocks.build(this.copyFromDevice(0), linear, mode | MODE.single, () => 0).record;
+    const block = this.blocks.build(this.copyFromDevice(0), linear, mode | MODE.single, () => 0);
+    if (this.bus.logs?.('in_asm')) this.logCode(block, linear, mode);
+    return block.record;
+  }
+  /** A block's instructions; the last may go on in another page. */
+  private logCode({ start, length, second }: Block, linear: number, mode: number): void {
+    let { bytes } = this.bus.arena;
+    let at = start;
+    if (second >= 0) {
+      const joined = new Uint8Array(length + MAX_LENGTH);
+      joined.set(bytes.subarray(start, start + length));
+      joined.set(bytes.subarray(second, second + MAX_LENGTH), length);
+      bytes = joined;
+      at = 0;
+    }
+    const bits = mode & MODE.code32 ? 32 : 16;
+    this.bus.log('in_asm', () => inAsmText(bytes, at, length, BigInt(linear), bits).slice(0, -1));
   }
   /** Takes the code that `locateCode` found in a device to a place in a page of its own; what was decoded from there before is void. */
   private copyFromDevice(place: number): number {
@@ -545,7 +564,7 @@ export class X86Cpu {
     const { generation } = this.blocks;
     const slot = this.blocks.word(record, RECORD.a);
     const next = this.findBlock(0);
-    if (next && this.blocks.generation === generation) this.blocks.setWord(slot, next);
+    if (next && !this.isSplit && this.blocks.generation === generation) this.blocks.setWord(slot, next);
     return next;
   }
 

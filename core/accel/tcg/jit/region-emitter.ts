@@ -533,9 +533,21 @@ export class RegionEmitter extends RegionOps {
     node.emitted++;
     if (node.local >= 0 && node.emitted >= node.uses) this.release(node);
   }
+  protected override linear(segment: number | Node, offset: Node, bytes: number, isWrite: boolean): Node {
+    const { insn } = this;
+    const result = super.linear(segment, offset, bytes, isWrite);
+    const check = this.statements.pop()!;
+    this.statements.push(() => {
+      this.refused = insn;
+      check();
+    });
+    return result;
+  }
+  /** The instruction whose offset is being checked. */
+  private refused: PlannedInsn | null = null;
   protected refuseOffset(): void {
     this.depth++;
-    this.emitResume();
+    this.emitExit(EXIT.resume, this.refused!.record, this.block.delta);
     this.depth--;
   }
   override raise(): void {
@@ -688,6 +700,7 @@ export class RegionEmitter extends RegionOps {
       return;
     }
     const before = this.flags!;
+    const wasInLocals = before.inLocals;
     this.settle(ALIAS_FLAGS);
     let prepare: (() => void) | null = null;
     this.statements.push(() => prepare?.());
@@ -697,6 +710,8 @@ export class RegionEmitter extends RegionOps {
       this.current = [];
       body();
       const after = this.flags!;
+      // What an arm put into the locals is there on that way only.
+      before.inLocals = wasInLocals;
       if (after === before) return;
       this.flagsToLocals(after);
       merged = merged === null || merged.kind === after.kind ? after : { ...after, kind: -1 };
