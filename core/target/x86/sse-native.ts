@@ -13,9 +13,10 @@ type Precision = 's' | 'd';
 type Arithmetic = 'add' | 'sub' | 'mul' | 'div' | 'sqrt';
 const PM = 0x1000;
 const ROUNDING = 0x6000;
-/** Everything masked, nearest, denormals as they are. */
-const DEFAULTS = 0x1f80;
-const CONTROLS = 0xffc0;
+const DAZ = 0x40;
+const FTZ = 0x8000;
+/** Everything masked, and the precision flag. */
+const QUIET = 0x1f80 | FLAG.PE;
 
 function simd(name: SimdName, ...args: Value[]): Value {
   return new Value(/any_true|all_true|bitmask/.test(name) ? I32 : V128, (w: FunctionWriter) => {
@@ -139,7 +140,9 @@ export function defineSse(module: ModuleWriter, state: number): void {
   function write(b: Body, l: Lanes, name: Arithmetic, first: Local, y: Local): void {
     const x = name === 'sqrt' ? y : first;
     const zero = i32(0);
-    const r = b.let(name === 'sqrt' ? l.op('sqrt', y) : l.op(name, x, y));
+    const operation = () => (name === 'sqrt' ? l.op('sqrt', y) : l.op(name, x, y));
+    const r = b.let(operation());
+    const sign = lanes(l.precision === 's' ? single(0x8000) : double(0x8000));
     const mxcsr = b.load(OP.i32Load, zero, state + FIELDS.mxcsr.offset);
     const giveUp = () => {
       b.store(OP.i32Store, zero, state + FIELDS.sseOutcome.offset, i32(1));
@@ -148,6 +151,10 @@ export function defineSse(module: ModuleWriter, state: number): void {
     const raise = (flags: Value) => b.store(OP.i32Store, zero, state + FIELDS.mxcsr.offset, mxcsr.or(flags));
     b.store(OP.i32Store, zero, state + FIELDS.sseOutcome.offset, zero);
     b.unlikely(mxcsr.and(ROUNDING), giveUp);
+    b.unlikely(mxcsr.and(DAZ), () => {
+      for (const v of name === 'sqrt' ? [y] : [x, y]) v.set(not(v, not(l.isDenormal(v), sign)));
+      r.set(operation());
+    });
 
     // Only the precision flag can rise.
     const isZeroProduct = or(l.isZero(x), l.isZero(y));
@@ -176,17 +183,36 @@ export function defineSse(module: ModuleWriter, state: number): void {
     });
 
     // Specials: masked, and with the precision flag set, so that nobody need know whether they are exact.
-    b.if(mxcsr.and(CONTROLS | FLAG.PE).ne(DEFAULTS | FLAG.PE), giveUp);
+    b.if(mxcsr.and(QUIET).ne(QUIET), giveUp);
     const nan = b.let(l.isNan(r));
     const nanX = b.let(l.isNan(x));
     const nanY = b.let(l.isNan(y));
     const flags = b.let(zero);
     const note = (flag: number, mask: Value) => b.if(l.any(mask), () => flags.set(flags.or(flag)));
-    const isTiny = l.op('le', l.size(r), l.constant('least'));
-    const isQuotientZero = or(l.isZero(x), l.isInfinite(y));
-    if (name === 'mul' || name === 'div') note(FLAG.UE, not(isTiny, name === 'mul' ? isZeroProduct : isQuotientZero));
-    // Tiny results are left to the helper until the flag is set.
-    b.if(flags.and(mxcsr.xor(-1)), giveUp);
+    const isMultiplied = name === 'mul' || name === 'div';
+    const isZeroAnyway = {
+      mul: isZeroProduct,
+      div: or(l.isZero(x), l.isInfinite(y)),
+      add: l.isZero(r),
+      sub: l.isZero(r),
+    };
+    if (name !== 'sqrt') {
+      b.if(
+        mxcsr.and(FTZ),
+        () => {
+          const tiny = b.let(not(l.op('lt', l.size(r), l.constant('least')), isZeroAnyway[name]));
+          // It may have been tiny before it was rounded.
+          if (isMultiplied) b.if(l.any(l.op('eq', l.size(r), l.constant('least'))), giveUp);
+          note(FLAG.UE, tiny);
+          r.set(not(r, not(tiny, sign)));
+        },
+        () => {
+          // Whether such a result is exact is left to the helper, until the flag is set; sums are.
+          if (isMultiplied) note(FLAG.UE, not(l.op('le', l.size(r), l.constant('least')), isZeroAnyway[name]));
+          b.if(flags.and(mxcsr.not()), giveUp);
+        },
+      );
+    }
     const isByZero = name === 'div' ? l.isZero(y) : lanes([0]);
     note(FLAG.DE, not(or(l.isDenormal(x), l.isDenormal(y)), or(nan, isByZero)));
     const infinite = not(l.isInfinite(r), or(l.isInfinite(x), l.isInfinite(y)));

@@ -197,25 +197,36 @@ export function runVectorNative(cases: readonly VectorCase[]): VectorOutcome[] |
   }
 }
 
-/** Runs the cases on one emulated CPU. */
+/** Runs the cases on one emulated CPU: interpreted, or compiled on their second run. */
 export class VectorSubject {
-  readonly machine: BareMachine = bareMachine(4 << 20);
+  readonly machine: BareMachine;
+  private readonly isCompiled: boolean;
   private fault = -1;
-  constructor() {
+  constructor(isCompiled = false) {
+    this.isCompiled = isCompiled;
+    this.machine = bareMachine(4 << 20, { jit: isCompiled ? 'always' : 'off' });
     const { cpu } = this.machine;
     (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
       this.fault = vector;
       cpu.state.halted = true;
     };
   }
+  /** Snippets compiled so far. */
+  get compiled(): number {
+    return this.machine.cpu.jit.statistics.compiled;
+  }
   run(s: VectorCase): VectorOutcome {
+    const code = new Uint8Array(0x40).fill(0xf4);
+    code.set(s.code);
+    this.machine.dma(CODE, code);
+    if (this.isCompiled) this.runOnce(s);
+    return this.runOnce(s);
+  }
+  private runOnce(s: VectorCase): VectorOutcome {
     const { cpu, ram } = this.machine;
     const { state } = cpu;
     enterFlat32(this.machine, CODE);
     state.cr4 = CR4.OSFXSR | CR4.OSXMMEXCPT;
-    const code = new Uint8Array(0x40).fill(0xf4);
-    code.set(s.code);
-    this.machine.dma(CODE, code);
     this.machine.dma(DATA, s.data);
     s.regs.forEach((r, i) => {
       state.setReg32(i, r);

@@ -78,7 +78,16 @@ const narrowScalar = instruction({
     o.when(
       o.ltU(o.and(narrowed(o, result), o.const(1)), o.field('ssePlain')),
       () => dst.store(result),
-      () => dst.store(exactly(o, floatCode(FLOAT_OP.narrow, 's', true), a, floatVector(o, 'd', number))),
+      () => {
+        // Exact and not denormal: zeros above all.
+        const single = lowNumber(o, 's', result);
+        const isExact = o.scalar('f64.eq', o.scalar('f64.promote_f32', single), number);
+        o.when(
+          o.and(isExact, o.simd('i32x4.bitmask', areOrdered(o, 's', result))),
+          () => dst.store(result),
+          () => dst.store(exactly(o, floatCode(FLOAT_OP.narrow, 's', true), a, floatVector(o, 'd', number))),
+        );
+      },
       true,
     );
   },
@@ -94,7 +103,14 @@ const narrowPacked = instruction({
     o.when(
       o.ltU(o.and(narrowed(o, result), o.const(3)), o.field('ssePlain')),
       () => dst.store(result),
-      () => dst.store(exactly(o, floatCode(FLOAT_OP.narrow, 's', false), b, b)),
+      () => {
+        const same = o.simd('f64x2.eq', o.simd('f64x2.promote_low_f32x4', result), b);
+        o.when(
+          o.and(o.simd('i64x2.all_true', same), o.simd('i32x4.all_true', areOrdered(o, 's', result))),
+          () => dst.store(result),
+          () => dst.store(exactly(o, floatCode(FLOAT_OP.narrow, 's', false), b, b)),
+        );
+      },
       true,
     );
   },
