@@ -30,8 +30,10 @@ export interface MonitorContext {
 /** How guest code is being executed. Counters are since power-on. */
 export interface JitStatistics {
   readonly guestInstructions: number;
-  /** Million guest instructions per second while the vCPU runs. */
+  /** Million guest instructions per second while the vCPU runs, since the last look. */
   readonly mips: number;
+  /** The same since power-on. */
+  readonly averageMips: number;
   /** Part of the time that the vCPU ran, 0 to 1. */
   readonly busy: number;
   readonly blocksDecoded: number;
@@ -41,6 +43,32 @@ export interface JitStatistics {
   readonly mmioAccesses: number;
   /** Times that a guest that only polls was let rest. */
   readonly idlePollRests: number;
+  readonly compiler: CompilerStatistics;
+}
+
+/** The second tier. A region is a stretch of guest code, with its loops, that is one function; a module holds several. */
+export interface CompilerStatistics {
+  readonly mode: 'off' | 'on' | 'always';
+  readonly regions: number;
+  readonly modules: number;
+  readonly wasmBytes: number;
+  /** Estimated room of machine code, and how much there may be. */
+  readonly codeBytes: number;
+  readonly codeLimit: number;
+  /** Since power-on, all that follows. */
+  readonly compiledRegions: number;
+  readonly compiledInstructions: number;
+  /** Blocks that were hot and not worth or not possible to compile. */
+  readonly refused: number;
+  /** Regions gone, and those of them whose code the guest changed. */
+  readonly released: number;
+  readonly invalidated: number;
+  /** Modules dropped because all together took too much room. */
+  readonly evictedModules: number;
+  readonly flushes: number;
+  readonly compileMilliseconds: number;
+  /** How often compiled code was left: for an instruction that the interpreter does, for code that is not compiled, because time was up. */
+  readonly exits: { readonly resumed: number; readonly interpreted: number; readonly budget: number };
 }
 
 /** `info` commands whose text comes from the machine; one that is not there yet is not listed. */

@@ -202,6 +202,7 @@ describe('QMP', () => {
     machine.jit = {
       guestInstructions: 2 ** 40,
       mips: 12.34,
+      averageMips: 5.06,
       busy: 0.5,
       blocksDecoded: 7,
       modeSwitches: 6,
@@ -209,11 +210,53 @@ describe('QMP', () => {
       portWrites: 4,
       mmioAccesses: 3,
       idlePollRests: 2,
+      compiler: {
+        mode: 'on',
+        regions: 11,
+        modules: 12,
+        wasmBytes: 13,
+        codeBytes: 1400,
+        codeLimit: 1 << 20,
+        compiledRegions: 15,
+        compiledInstructions: 16,
+        refused: 17,
+        released: 18,
+        invalidated: 19,
+        evictedModules: 20,
+        flushes: 21,
+        compileMilliseconds: 22.25,
+        exits: { resumed: 23, interpreted: 2 ** 33, budget: 25 },
+      },
     };
     const result = (await ask())?.return as JsonObject;
     expect(result).toMatchObject({ 'guest-instructions': 2 ** 40, mips: 12.34, busy: 0.5, 'blocks-decoded': 7 });
     const text = result['human-readable-text'] as string;
     expect(text).toMatch(/guest instructions +1099511627776\n/);
+    expect(text).toMatch(/guest MIPS +12\.3 \(since power-on 5\.1\)\n/);
+    expect(text).toMatch(
+      /^Translation buffer state:\ngen code size {7}1400\/1048576\nTB count {12}11\nTB avg host size {4}127 bytes\n/,
+    );
+    expect(text).toMatch(/\nStatistics:\nTB flush count {6}21\nTB invalidate count 19\n/);
+    expect(result.compiler).toEqual({
+      mode: 'on',
+      regions: 11,
+      modules: 12,
+      'wasm-bytes': 13,
+      'code-bytes': 1400,
+      'code-limit': 1 << 20,
+      'compiled-regions': 15,
+      'compiled-instructions': 16,
+      refused: 17,
+      released: 18,
+      invalidated: 19,
+      'evicted-modules': 20,
+      flushes: 21,
+      'compile-milliseconds': 22.25,
+      exits: { resumed: 23, interpreted: 2 ** 33, budget: 25 },
+    });
+    for (const number of [12, 13, 15, 16, 17, 18, 20, 23, 2 ** 33, 25])
+      expect(text).toMatch(new RegExp(`[ (]${number}\\b`));
+    expect(text).toContain('22.3 ms');
     const line = '{"execute": "human-monitor-command", "arguments": {"command-line": "info jit"}}';
     expect((await monitor.ask(line))[0]?.return).toBe(text.replaceAll('\n', '\r\n'));
     const schema = (await monitor.ask('{"execute": "query-qmp-schema"}'))[0]?.return as JsonObject[];

@@ -123,7 +123,7 @@ const VGA_TYPES: Readonly<Record<string, string>> = {
 const VGA_SUPPORTED = ['none', 'std'];
 const DISPLAYS_NOT_YET = new Set('default gtk sdl egl-headless curses cocoa spice-app dbus'.split(' '));
 const LOG_ITEMS_NOT_YET = new Set(
-  'out_asm in_asm op op_opt op_ind exec cpu fpu mmu pcall page nochain plugin strace tid'.split(' '),
+  'out_asm op op_opt op_ind exec cpu fpu mmu pcall page nochain plugin strace tid'.split(' '),
 );
 const ACTION_VALUES: { readonly [K in keyof Actions]: readonly Actions[K][] } = {
   reboot: ['reset', 'shutdown'],

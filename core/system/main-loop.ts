@@ -31,8 +31,10 @@ const POLLING_BREATH_NS = 400_000;
 const LONGEST_SLICE = 2_000_000;
 
 export interface LoopStatistics {
-  /** Million guest instructions per second while running. */
+  /** Million guest instructions per second of the vCPU's time, since the last look. */
   readonly mips: number;
+  /** The same since power-on. */
+  readonly averageMips: number;
   /** Part of the time since the last look that the vCPU ran, 0 to 1. */
   readonly busy: number;
 }
@@ -54,6 +56,9 @@ export class MainLoop {
   /** Guest instructions per nanosecond, smoothed. */
   private speed = 0.1;
   private busyNs = 0;
+  private done = 0;
+  private totalBusyNs = 0;
+  private totalDone = 0;
   private lookedAtNs: number;
   readonly idlePoll: IdlePollDetector;
 
@@ -149,6 +154,7 @@ export class MainLoop {
     const elapsedNs = this.host.monotonicNs() - startNs;
     const executed = this.cpu.executed - before;
     this.busyNs += elapsedNs;
+    this.done += executed;
     if (executed > 10_000 && elapsedNs > 0) this.speed += (executed / elapsedNs - this.speed) * 0.2;
     if (outcome === 'halted') return false;
     this.idlePoll.observe(executed, this.host.monotonicNs());
@@ -192,8 +198,13 @@ export class MainLoop {
   statistics(): LoopStatistics {
     const now = this.host.monotonicNs();
     const busy = Math.min(1, this.busyNs / Math.max(1, now - this.lookedAtNs));
+    const mips = this.busyNs > 0 ? (this.done / this.busyNs) * 1000 : 0;
+    this.totalBusyNs += this.busyNs;
+    this.totalDone += this.done;
     this.busyNs = 0;
+    this.done = 0;
     this.lookedAtNs = now;
-    return { mips: this.speed * 1000, busy };
+    const averageMips = this.totalBusyNs > 0 ? (this.totalDone / this.totalBusyNs) * 1000 : 0;
+    return { mips, averageMips, busy };
   }
 }

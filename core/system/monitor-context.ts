@@ -1,8 +1,10 @@
 /** The machine as its monitors see it. */
+import type { X86Cpu } from '../accel/tcg/cpu.ts';
 import { qtreeText } from '../hw/core/qtree.ts';
 import { machineClasses } from '../machines/machine.ts';
 import type {
   BlockControl,
+  CompilerStatistics,
   CpuInfo,
   GuestAccess,
   InfoText,
@@ -268,13 +270,14 @@ function romText({ pc }: System): string {
 /** Null where nothing executes guest code. `mips` and `busy` are about the time since the last look, whoever looked. */
 function jitStatistics({ cpu, running }: System): JitStatistics | null {
   if (!cpu) return null;
-  const { mips, busy } = running.mainLoop.statistics();
+  const { mips, averageMips, busy } = running.mainLoop.statistics();
   const { blocksDecoded, modeSwitches, portReads, portWrites, mmioAccesses } = cpu.activity;
   const idlePollRests = running.mainLoop.idlePoll.rests;
   const guestInstructions = cpu.executed;
   return {
     guestInstructions,
     mips,
+    averageMips,
     busy,
     blocksDecoded,
     modeSwitches,
@@ -282,5 +285,12 @@ function jitStatistics({ cpu, running }: System): JitStatistics | null {
     portWrites,
     mmioAccesses,
     idlePollRests,
+    compiler: compilerStatistics(cpu),
   };
+}
+
+function compilerStatistics({ jit }: X86Cpu): CompilerStatistics {
+  const { compiled, ...statistics } = jit.statistics;
+  const { mode, codeBytes: codeLimit } = jit.options;
+  return { ...statistics, mode, codeLimit, compiledRegions: compiled, exits: jit.exits };
 }

@@ -1,6 +1,7 @@
 /** Log categories of `-d` and the one sink they go to. */
 
 export const LOG_ITEMS = {
+  in_asm: 'show target assembly code for each compiled TB',
   int: 'show interrupts/exceptions in short format',
   cpu_reset: 'show CPU state before CPU resets',
   unimp: 'log unimplemented functionality',

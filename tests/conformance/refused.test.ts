@@ -13,7 +13,7 @@ describe('settings without effect yet', () => {
     ['-boot', 'splash=picture.jpg', 'boot.splash'],
     ['-vnc', 'none,power-control=on', "'power-control'"],
     ['-vnc', 'none,lock-key-sync=off', "'lock-key-sync=off'"],
-    ['-d', 'in_asm', '-d in_asm'],
+    ['-d', 'exec', '-d exec'],
   ])('%s %s', (option, value, named) => {
     const { status, stderr } = spawnSync(terrarium, ['-display', 'none', '-S', option, value], {
       encoding: 'utf8',

@@ -10,9 +10,9 @@ import {
   watchesPage,
 } from '../../target/x86/debug-registers.ts';
 import { MAX_LENGTH, mapsFor } from '../../target/x86/decode/decoder.ts';
+import { inAsmText } from '../../target/x86/disassemble/listing.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
 import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS, STATE_BYTES } from '../../target/x86/state.ts';
-import { inAsmText } from '../../target/x86/disassemble/listing.ts';
 import { createSystemOps } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
@@ -51,6 +51,7 @@ const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'clts', 'wbinvd', 'invd']
 /** What is fetched from a device at a time, and where the rest of an instruction goes that begins in RAM. */
 const DEVICE_BYTES = 16;
 const DEVICE_REST = 2048;
+const INTERRUPT_WAITS = FIELDS.interruptWaits.offset >>> 2;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
 
 export class X86Cpu {
@@ -162,6 +163,7 @@ export class X86Cpu {
   }
   setIrqLine(level: boolean): void {
     this.irqLine = level;
+    this.state.u32[INTERRUPT_WAITS] = level ? 0xffff_ffff : 0;
     if (level) this.stopSoon();
   }
   raiseNmi(): void {

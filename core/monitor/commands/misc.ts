@@ -5,7 +5,7 @@ import { UserError } from '../../util/errors.ts';
 import type { JsonObject } from '../../util/json.ts';
 import { setTraceState, traceEvents } from '../../util/trace.ts';
 import { command, type QmpCommand } from '../command.ts';
-import type { MonitorContext, PciDeviceInfo, PciRegionInfo } from '../context.ts';
+import type { CompilerStatistics, MonitorContext, PciDeviceInfo, PciRegionInfo } from '../context.ts';
 import { jitText, NO_JIT } from '../jit-text.ts';
 import {
   any,
@@ -36,6 +36,7 @@ export const MISC_COMMANDS: readonly QmpCommand[] = [
       'human-readable-text': required(str),
       'guest-instructions': required(uint64),
       mips: required(number),
+      'average-mips': required(number),
       busy: required(number),
       'blocks-decoded': required(uint64),
       'mode-switches': required(uint64),
@@ -43,6 +44,27 @@ export const MISC_COMMANDS: readonly QmpCommand[] = [
       'port-writes': required(uint64),
       'mmio-accesses': required(uint64),
       'idle-poll-rests': required(uint64),
+      compiler: required(
+        object({
+          mode: required(choice('off', 'on', 'always')),
+          regions: required(uint64),
+          modules: required(uint64),
+          'wasm-bytes': required(uint64),
+          'code-bytes': required(uint64),
+          'code-limit': required(uint64),
+          'compiled-regions': required(uint64),
+          'compiled-instructions': required(uint64),
+          refused: required(uint64),
+          released: required(uint64),
+          invalidated: required(uint64),
+          'evicted-modules': required(uint64),
+          flushes: required(uint64),
+          'compile-milliseconds': required(number),
+          exits: required(
+            object({ resumed: required(uint64), interpreted: required(uint64), budget: required(uint64) }),
+          ),
+        }),
+      ),
     }),
     run: ({ context }) => {
       const statistics = context.jitStatistics();
@@ -51,6 +73,7 @@ export const MISC_COMMANDS: readonly QmpCommand[] = [
         'human-readable-text': jitText(statistics),
         'guest-instructions': statistics.guestInstructions,
         mips: statistics.mips,
+        'average-mips': statistics.averageMips,
         busy: statistics.busy,
         'blocks-decoded': statistics.blocksDecoded,
         'mode-switches': statistics.modeSwitches,
@@ -58,6 +81,7 @@ export const MISC_COMMANDS: readonly QmpCommand[] = [
         'port-writes': statistics.portWrites,
         'mmio-accesses': statistics.mmioAccesses,
         'idle-poll-rests': statistics.idlePollRests,
+        compiler: describeCompiler(statistics.compiler),
       };
     },
   }),
@@ -205,6 +229,26 @@ export async function saveMemory(
     if (!(error instanceof UserError)) throw error;
     throw new UserError(`Could not open '${filename}': ${error.message}`);
   }
+}
+
+function describeCompiler(compiler: CompilerStatistics) {
+  return {
+    mode: compiler.mode,
+    regions: compiler.regions,
+    modules: compiler.modules,
+    'wasm-bytes': compiler.wasmBytes,
+    'code-bytes': compiler.codeBytes,
+    'code-limit': compiler.codeLimit,
+    'compiled-regions': compiler.compiledRegions,
+    'compiled-instructions': compiler.compiledInstructions,
+    refused: compiler.refused,
+    released: compiler.released,
+    invalidated: compiler.invalidated,
+    'evicted-modules': compiler.evictedModules,
+    flushes: compiler.flushes,
+    'compile-milliseconds': compiler.compileMilliseconds,
+    exits: { ...compiler.exits },
+  };
 }
 
 function describePciDevice(device: PciDeviceInfo): JsonObject {

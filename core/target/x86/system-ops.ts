@@ -43,7 +43,7 @@ export interface AddressSpace {
     ramWritten(arenaOffset: number, length: number): void;
   }): () => void;
 }
-export type LogMask = 'int' | 'guest_errors' | 'unimp' | 'cpu_reset';
+export type LogMask = 'int' | 'guest_errors' | 'unimp' | 'cpu_reset' | 'in_asm';
 
 /** What the board gives the CPU. */
 export interface CpuBus {

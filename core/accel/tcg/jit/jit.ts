@@ -35,10 +35,22 @@ export interface JitStatistics {
   compiled: number;
   compiledInstructions: number;
   refused: number;
+  /** Regions that are gone for whatever reason. */
   released: number;
+  /** Of those: because the guest changed their code. */
+  invalidated: number;
   evictedModules: number;
   flushes: number;
   compileMilliseconds: number;
+}
+
+export interface JitExits {
+  /** An instruction that compiled code leaves to the interpreter: a slow access, or one that it has not. */
+  readonly resumed: number;
+  /** What follows is not compiled. */
+  readonly interpreted: number;
+  /** Time is up, or something wants attention. */
+  readonly budget: number;
 }
 
 /** Runs until a block is compiled. */
@@ -71,6 +83,7 @@ class Region implements CompiledRegion {
     this.slot = slot;
   }
   release(): void {
+    this.jit.statistics.invalidated++;
     this.jit.release(this);
   }
 }
@@ -85,6 +98,7 @@ export class Jit {
     compiledInstructions: 0,
     refused: 0,
     released: 0,
+    invalidated: 0,
     evictedModules: 0,
     flushes: 0,
     compileMilliseconds: 0,
@@ -97,11 +111,15 @@ export class Jit {
   private waited = 0;
   private modules: Module[] = [];
   private readonly now: () => number;
+  /** What the counters of ways out came to; those in memory have 32 bits. */
+  private readonly leftTotals = [0, 0, 0, 0];
+  private readonly leftCounters: Uint32Array;
 
   constructor(host: JitHost, options: JitOptions, now: () => number) {
     this.host = host;
     this.options = options;
     this.now = now;
+    this.leftCounters = new Uint32Array(host.arena.memory.buffer, host.layout.counters, this.leftTotals.length);
     this.threshold = options.mode === 'off' ? 0 : options.mode === 'always' ? 1 : THRESHOLD;
     host.blocks.threshold = this.threshold;
     host.blocks.onClear = () => this.clear();
@@ -113,10 +131,27 @@ export class Jit {
   }
   /** Between two stays in generated code. */
   poll(): void {
+    this.collectCounters();
     if (this.queue.length === 0) return;
     if (this.options.mode !== 'always' && this.queue.length < BATCH && this.waited++ < PATIENCE) return;
     this.waited = 0;
     this.compile();
+  }
+
+  private collectCounters(): void {
+    const { leftCounters, leftTotals } = this;
+    for (let i = 0; i < leftTotals.length; i++) {
+      const count = leftCounters[i]!;
+      if (count === 0) continue;
+      leftTotals[i] = leftTotals[i]! + count;
+      leftCounters[i] = 0;
+    }
+  }
+  /** How often compiled code was left, and why. */
+  get exits(): JitExits {
+    this.collectCounters();
+    const [resumed, interpreted, , budget] = this.leftTotals;
+    return { resumed: resumed!, interpreted: interpreted!, budget: budget! };
   }
 
   private compile(): void {
