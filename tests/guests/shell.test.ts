@@ -1,6 +1,7 @@
 /** Debian's 686 kernel from -kernel and -initrd to a shell, and programs there whose results are known beforehand. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { engine } from '../support/machine.ts';
 import { GuestConsole, QUIET } from './guest-console.ts';
 import { guestOrReason, shellGuest } from './images.ts';
 
@@ -11,11 +12,15 @@ const md5 = (text: string) => createHash('md5').update(text).digest('hex');
 const count = (to: number) => Array.from({ length: to }, (_, i) => `${i + 1}`);
 const lines = (all: readonly string[]) => all.map((line) => `${line}\n`).join('');
 
-describe.skipIf(!guest)("Debian's 686 kernel", () => {
+/** Both tiers of our CPU; the real QEMU, when it is asked, has but one way. */
+const tiers = engine.includes('terrarium') ? ['off', 'on'] : [''];
+
+describe.skipIf(!guest).each(tiers)("Debian's 686 kernel, JIT %s", (tier) => {
   let machine: GuestConsole;
   beforeAll(async () => {
     const { kernel, initrd } = guest!;
-    machine = GuestConsole.start(['-m', '128', '-kernel', kernel, '-initrd', initrd, '-append', QUIET]);
+    const accelerator = ['-accel', tier === '' ? 'tcg' : `tcg,x-jit=${tier}`];
+    machine = GuestConsole.start([...accelerator, '-m', '128', '-kernel', kernel, '-initrd', initrd, '-append', QUIET]);
     await machine.waitForShell();
   }, 180_000);
   afterAll(() => machine?.stop());
