@@ -82,8 +82,8 @@ function writeCr4(ctx: CpuContext, cpu: CpuDefinition, value: number): void {
   const { state } = ctx;
   if (value & reservedCr4Bits(cpu)) raise(state, VECTOR.GP, 0);
   if (state.efer & EFER.LMA && !(value & CR4.PAE)) raise(state, VECTOR.GP, 0);
-  // Without SSE there is nothing that these two could switch on.
-  const next = cpu.features.has('sse') ? value : value & ~(CR4.OSFXSR | CR4.OSXMMEXCPT);
+  // Pentium II has FXSAVE and the bit, before SSE; what has neither ignores it.
+  const next = cpu.features.has('fxsr') ? value : value & ~CR4.OSFXSR;
   const changed = state.cr4 ^ next;
   state.cr4 = next >>> 0;
   if (changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP)) ctx.flushTlb();

@@ -71,6 +71,17 @@ describe('info registers', () => {
 });
 
 describe('control registers', () => {
+  it('CR4 takes what the model has', () => {
+    const cr4After = (model: string, value: number) => {
+      const machine = new FakeMachine(model);
+      return machine.fault(() => machine.ops.writeCr(4, value)) ?? machine.state.cr4;
+    };
+    expect(cr4After('pentium,check=off', CR4.OSFXSR | CR4.DE)).toBe(CR4.DE);
+    expect(cr4After('pentium2', CR4.OSFXSR)).toBe(CR4.OSFXSR);
+    expect(cr4After('pentium2', CR4.VME)).toEqual(GP0);
+    expect(cr4After('pentium2,+vme', CR4.VME | CR4.PVI)).toBe(CR4.VME | CR4.PVI);
+  });
+
   it('refuse impossible CR0 and CR4 values', () => {
     const m = new FakeMachine();
     expect(m.fault(() => m.ops.writeCr(0, CR0.PG))).toEqual(GP0);
