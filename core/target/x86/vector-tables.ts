@@ -45,25 +45,60 @@ function substitution(): { forward: Uint8Array; inverse: Uint8Array } {
   boxes = { forward, inverse };
   return boxes;
 }
-function mixColumns(s: Uint8Array, factors: readonly number[]): void {
-  for (let c = 0; c < 16; c += 4) {
-    const column = s.slice(c, c + 4);
+/** A column of the state after one byte went through substitution and MixColumns, in memory order; the other rows' are rotations. */
+interface Rounds {
+  readonly forward: Uint32Array;
+  readonly inverse: Uint32Array;
+  /** MixColumns backwards alone. */
+  readonly unmix: Uint32Array;
+}
+let rounds: Rounds | null = null;
+function roundTables(): Rounds {
+  if (rounds) return rounds;
+  const { forward, inverse } = substitution();
+  const column = (x: number, [f0, f1, f2, f3]: readonly [number, number, number, number]) =>
+    multiply(x, f0) | (multiply(x, f1) << 8) | (multiply(x, f2) << 16) | (multiply(x, f3) << 24);
+  const MIX = [2, 1, 1, 3] as const;
+  const UNMIX = [14, 9, 13, 11] as const;
+  rounds = {
+    forward: Uint32Array.from(forward, (x) => column(x, MIX)),
+    inverse: Uint32Array.from(inverse, (x) => column(x, UNMIX)),
+    unmix: Uint32Array.from({ length: 256 }, (_, x) => column(x, UNMIX)),
+  };
+  return rounds;
+}
+const OLD = new Uint8Array(16);
+/** Columns through a table; `step`: where the bytes of the next row come from. */
+function mixColumns(a: Uint8Array, table: Uint32Array, step: number): void {
+  OLD.set(a);
+  for (let c = 0; c < 4; c++) {
+    let word = 0;
     for (let r = 0; r < 4; r++) {
-      let sum = 0;
-      for (let k = 0; k < 4; k++) sum ^= multiply(column[k]!, factors[(k - r) & 3]!);
-      s[c + r] = sum;
+      const t = table[OLD[((c + r * step) & 3) * 4 + r]!]!;
+      word ^= r === 0 ? t : (t << (8 * r)) | (t >>> (32 - 8 * r));
     }
+    for (let r = 0; r < 4; r++) a[c * 4 + r] = word >>> (8 * r);
   }
 }
-const MIX = [2, 3, 1, 1];
-const UNMIX = [14, 11, 13, 9];
 function aesRound(a: Uint8Array, key: Uint8Array, isDecryption: boolean, isLast: boolean): void {
-  const box = isDecryption ? substitution().inverse : substitution().forward;
-  const old = a.slice();
-  for (let c = 0; c < 4; c++)
-    for (let r = 0; r < 4; r++) a[c * 4 + r] = box[old[((c + (isDecryption ? -r : r)) & 3) * 4 + r]!]!;
-  if (!isLast) mixColumns(a, isDecryption ? UNMIX : MIX);
+  const step = isDecryption ? -1 : 1;
+  if (isLast) {
+    const box = isDecryption ? substitution().inverse : substitution().forward;
+    OLD.set(a);
+    for (let c = 0; c < 4; c++) for (let r = 0; r < 4; r++) a[c * 4 + r] = box[OLD[((c + r * step) & 3) * 4 + r]!]!;
+  } else mixColumns(a, isDecryption ? roundTables().inverse : roundTables().forward, step);
   for (let i = 0; i < 16; i++) a[i] = a[i]! ^ key[i]!;
+}
+/** Carry-less product of two numbers of 32 bits: low and high half. */
+function carrylessProduct(x: number, y: number): readonly [number, number] {
+  let low = 0;
+  let high = 0;
+  for (let i = 0; i < 32; i++) {
+    if (!((y >>> i) & 1)) continue;
+    low ^= x << i;
+    if (i) high ^= x >>> (32 - i);
+  }
+  return [low, high];
 }
 
 /** `a` op= `b`. */
@@ -77,16 +112,19 @@ export function vectorTable(op: number, imm: number, a: Uint8Array, b: Uint8Arra
       break;
     }
     case VECTOR_OP.clmul: {
-      const half = (v: Uint8Array, high: number) =>
-        new DataView(v.buffer, v.byteOffset + (high ? 8 : 0), 8).getBigUint64(0, true);
-      let x = half(a, imm & 1);
-      let y = half(b, imm & 16);
-      let product = 0n;
-      for (; y; y >>= 1n) {
-        if (y & 1n) product ^= x;
-        x <<= 1n;
-      }
-      for (let i = 0; i < 16; i++) a[i] = Number((product >> BigInt(8 * i)) & 0xffn);
+      const x = new DataView(a.buffer, a.byteOffset + (imm & 1) * 8, 8);
+      const y = new DataView(b.buffer, b.byteOffset + ((imm >> 4) & 1) * 8, 8);
+      const [x0, x1] = [x.getUint32(0, true), x.getUint32(4, true)];
+      const [y0, y1] = [y.getUint32(0, true), y.getUint32(4, true)];
+      // Karatsuba: the middle is the product of the sums without the outer ones.
+      const [l0, l1] = carrylessProduct(x0, y0);
+      const [h0, h1] = carrylessProduct(x1, y1);
+      const [m0, m1] = carrylessProduct(x0 ^ x1, y0 ^ y1);
+      const to = new DataView(a.buffer, a.byteOffset, 16);
+      to.setInt32(0, l0, true);
+      to.setInt32(4, l1 ^ m0 ^ l0 ^ h0, true);
+      to.setInt32(8, h0 ^ m1 ^ l1 ^ h1, true);
+      to.setInt32(12, h1, true);
       break;
     }
     case VECTOR_OP.aesKey: {
@@ -99,17 +137,22 @@ export function vectorTable(op: number, imm: number, a: Uint8Array, b: Uint8Arra
     }
     case VECTOR_OP.aesMix:
       a.set(b);
-      mixColumns(a, UNMIX);
+      mixColumns(a, roundTables().unmix, 0);
       break;
     default:
       aesRound(a, b, op >= VECTOR_OP.aesDecrypt, op === VECTOR_OP.aesEncryptLast || op === VECTOR_OP.aesDecryptLast);
   }
 }
 
+const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
+  let c = n;
+  for (let i = 0; i < 8; i++) c = (c >>> 1) ^ (c & 1 ? 0x82f6_3b78 : 0);
+  return c;
+});
 /** CRC-32C of `bits` more bits. */
 export function crc32c(crc: number, value: number, bits: number): number {
-  let c = crc ^ (bits === 32 ? value : value & (2 ** bits - 1));
-  for (let i = 0; i < bits; i++) c = (c >>> 1) ^ (c & 1 ? 0x82f6_3b78 : 0);
+  let c = crc;
+  for (let i = 0; i < bits; i += 8) c = (c >>> 8) ^ CRC[(c ^ (value >>> i)) & 0xff]!;
   return c >>> 0;
 }
 

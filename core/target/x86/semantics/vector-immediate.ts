@@ -253,7 +253,14 @@ export const VECTOR_IMMEDIATE = [
     encodings: ['f2 0f 38 f0 Gy,Eb', 'f2 0f 38 f1 Gy,Ev'],
     semantics: (o, dst, src) => {
       const value = src.load();
-      dst.store(o.call('crc32', dst.load(), value, o.const(src.width)));
+      const before = dst.width === 64 ? o.narrow(dst.load()) : dst.load();
+      if (src.width === 64) {
+        const low = o.call('crc32', before, o.narrow(value), o.const(32));
+        dst.store(o.wideU(o.call('crc32', low, o.narrow(o.shrU(value, 32)), o.const(32))));
+        return;
+      }
+      const after = o.call('crc32', before, value, o.const(src.width));
+      dst.store(dst.width === 64 ? o.wideU(after) : after);
     },
   }),
 ];
