@@ -228,6 +228,14 @@ export class Body {
   unlikely(condition: Value, then: () => void): void {
     this.if(condition, then, undefined, false);
   }
+  /** `leave` goes to the end of the block. */
+  block(body: (leave: () => void) => void): void {
+    this.w.block(OP.block, VOID);
+    const at = ++this.depth;
+    body(() => this.w.br(OP.br, this.depth - at));
+    this.depth--;
+    this.w.end();
+  }
   /** Runs `body` until it does not say `again`. */
   loop(body: (again: () => void) => void): void {
     this.w.block(OP.loop, VOID);

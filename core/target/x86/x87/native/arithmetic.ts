@@ -30,7 +30,7 @@ export function sum(b: Body, u: Unit, xTop: Local, xMantissa: Local, yTop: Local
       b.if(u.isZero(y), () => {
         const isDown = u.get(b, FIELDS.fpuControl).and(0xc00).eq(0x400);
         u.zero(b, to, xTop.eq(yTop).select(xTop, isDown.shl(15)));
-        b.return(0);
+        u.done(b);
       });
       sign.set(yTop.and(SIGN));
       exponent.set(yTop.and(EXPONENT));
@@ -99,7 +99,7 @@ export function sum(b: Body, u: Unit, xTop: Local, xMantissa: Local, yTop: Local
       b.unlikely(high.eqz(), () => {
         b.if(ext.eqz(), () => {
           u.zero(b, to, u.get(b, FIELDS.fpuControl).and(0xc00).eq(0x400).shl(15));
-          b.return(0);
+          u.done(b);
         });
         high.set(ext);
         ext.set(0);
@@ -148,7 +148,7 @@ export function product(
   const y = { top: yTop, mantissa: yMantissa };
   classify(b, u, x, y, () => {
     u.zero(b, to, sign);
-    b.return(0);
+    u.done(b);
   });
   const [high, low] = multiply(b, xMantissa, yMantissa);
   const exponent = b.let(
@@ -205,7 +205,7 @@ export function quotient(
   classify(b, u, x, y, () => {
     b.if(u.isZero(y), () => b.return(1));
     u.zero(b, to, sign);
-    b.return(0);
+    u.done(b);
   });
   const shift = b.let(xMantissa.geU(yMantissa).wideU());
   const [result, rest] = divide(b, xMantissa.shrU(shift), xMantissa.shl(63).and(shift.neg()), yMantissa);
@@ -228,7 +228,7 @@ export function root(b: Body, u: Unit, top: Local, mantissa: Local, to: Local): 
   b.unlikely(u.isNormal(x).and(top.and(SIGN).eqz()).eqz(), () => {
     b.if(u.isZero(x).eqz(), () => b.return(1));
     u.zero(b, to, top);
-    b.return(0);
+    u.done(b);
   });
   // n = mantissa * 2^64 or half of it, so that the exponent is even; the root has 64 bits.
   const isEven = b.let(top.sub(BIAS).and(1).eqz().wideU());

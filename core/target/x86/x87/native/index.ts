@@ -69,16 +69,30 @@ export function defineX87(module: ModuleWriter, state: number): void {
 
   const operation = (write: typeof sum): Callee =>
     defineFunction(module, [I32, I64, I32, I64, I32], I32, (b, xt, x, yt, y, to) => write(b, u, xt!, x!, yt!, y!, to!));
-  const add = operation(sum);
-  const operations = { add, sub: add, subr: add, mul: operation(product), div: operation(quotient) };
+  const addition = { write: sum, callee: operation(sum) };
+  const multiplication = { write: product, callee: operation(product) };
+  const division = { write: null, callee: operation(quotient) };
+  const operations = {
+    add: addition,
+    sub: addition,
+    subr: addition,
+    mul: multiplication,
+    div: division,
+    divr: division,
+  };
   for (const name of X87_ARITHMETIC) {
     const isSwapped = name === 'subr' || name === 'divr';
-    const f = operations[name === 'divr' ? 'div' : name];
     /** ST0 op y into a register; refused answers go on to the caller. */
-    const apply = (b: Body, x: Parts, y: Parts, to: Value) => {
+    const { write, callee } = operations[name];
+    const apply = (b: Body, x: Parts, y: Parts, to: Local, isFrequent: boolean) => {
       const [first, second] = isSwapped ? [y, x] : [x, y];
-      const secondTop = name.startsWith('sub') ? second.top.xor(SIGN) : second.top;
-      const refused = b.call(f, first.top, first.mantissa, secondTop, second.mantissa, to);
+      const secondTop = b.let(name.startsWith('sub') ? second.top.xor(SIGN) : second.top);
+      // A call would cost the quick ones a tenth.
+      if (write && isFrequent) {
+        u.inline(b, () => write(b, u, first.top, first.mantissa, secondTop, second.mantissa, to));
+        return;
+      }
+      const refused = b.call(callee, first.top, first.mantissa, secondTop, second.mantissa, to);
       b.unlikely(refused, () => b.return(1));
     };
     for (const form of ['', 'To', 'p'])
@@ -87,16 +101,16 @@ export function defineX87(module: ModuleWriter, state: number): void {
         const first = u.physical(b, 0);
         const other = u.physical(b, u.index(code!));
         u.requireUsed(b, first, other);
-        apply(b, u.parts(b, first), u.parts(b, other), form === '' ? first : other);
+        apply(b, u.parts(b, first), u.parts(b, other), form === '' ? first : other, form !== 'To');
         if (form === 'p') u.pop(b);
         finish(b, code!, eip!);
       });
-    const fromMemory = (suffix: string, read: (b: Body, value: Local) => Parts) =>
-      define(suffix, (b, value, code, eip, linear) => {
+    const fromMemory = (form: string, read: (b: Body, value: Local) => Parts) =>
+      define(form, (b, value, code, eip, linear) => {
         const y = read(b, value!);
         const first = u.physical(b, 0);
         u.requireUsed(b, first);
-        apply(b, u.parts(b, first), y, first);
+        apply(b, u.parts(b, first), y, first, form.endsWith('64'));
         finish(b, code!, eip!, linear!);
       });
     fromMemory(`f${name}32`, fromFloat);

@@ -30,6 +30,20 @@ export class Unit {
   constructor(state: number) {
     this.state = state;
   }
+  /** Where an operation goes on when it is done: out of the function, or behind its code in a greater one. */
+  private leave: (() => void) | null = null;
+  done(b: Body): void {
+    if (this.leave) this.leave();
+    else b.return(0);
+  }
+  /** An operation's code in place: what follows runs when it was not refused. */
+  inline(b: Body, write: () => void): void {
+    b.block((leave) => {
+      this.leave = leave;
+      write();
+      this.leave = null;
+    });
+  }
 
   get(b: Body, field: StateField): Local {
     return b.load(OP.i32Load, i32(0), this.state + field.offset);
@@ -130,7 +144,8 @@ export class Unit {
   settle(b: Body, physical: Value, sign: Value, exponent: Local, mantissa: Local, ext: Local): void {
     const control = this.get(b, FIELDS.fpuControl);
     b.unlikely(control.and(CONTROL).ne(DEFAULT), () => {
-      b.return(b.call(this.roundSlowly!, physical, sign, exponent, mantissa, ext));
+      b.if(b.call(this.roundSlowly!, physical, sign, exponent, mantissa, ext), () => b.return(1));
+      this.done(b);
     });
     const isInexact = b.let(ext.eqz().eqz());
     b.unlikely(control.and(PE).eqz().and(isInexact), () => b.return(1));
@@ -156,7 +171,7 @@ export class Unit {
     this.write(b, physical, sign.or(exponent), mantissa);
     const status = this.get(b, FIELDS.fpuStatus).and(~C1);
     this.set(b, FIELDS.fpuStatus, status.or(isInexact.shl(5)).or(up.shl(9)));
-    b.return(0);
+    this.done(b);
   }
   /** Body of `roundSlowly`. */
   writeRoundSlowly(b: Body, physical: Local, sign: Local, exponent: Local, mantissa: Local, ext: Local): void {
