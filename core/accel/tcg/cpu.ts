@@ -290,6 +290,7 @@ export class X86Cpu {
     this.exitRequested = false;
     let left = budget;
     this.updateMode();
+    state.u32[INTERRUPT_WAITS] = this.irqLine ? 0xffff_ffff : 0;
     while (left > 0) {
       if (this.exitRequested) return 'exit';
       const isShadowed = state.interruptShadow;

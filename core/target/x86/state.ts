@@ -96,6 +96,8 @@ export const FIELDS = {
   exceptionHasErrorCode: field('u32'),
   /** Interrupts are inhibited until one more instruction retires (after STI, MOV SS, POP SS). */
   interruptShadow: field('u32'),
+  /** -1 while the interrupt line is up, else 0. */
+  interruptWaits: field('u32'),
   /** The instruction that just ran does not end in a single-step trap: it loaded SS or entered an interrupt handler. */
   trapInhibit: field('u32'),
   nmiPending: field('u32'),

@@ -59,6 +59,10 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     this.call('raise', this.const(vector));
   }
 
+  abstract giveUp(condition: Node): void;
+  abstract nativeState(name: string, ...args: Node[]): Node;
+  abstract jumpState(): void;
+
   native(name: string, ...args: Node[]): Node {
     this.use(...args);
     this.settle(ALIAS.field | ALIAS.guest);
@@ -292,6 +296,15 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     const corrected = this.or(this.or(this.and(aux, this.const(~0xff01)), parity), isSigned);
     const nonzero = this.select(result, result, this.const(0x100));
     this.storeResult(this.select(value, this.const(0), nonzero), this.select(value, corrected, aux));
+  }
+  setFlags(image: Node): void {
+    const bit = (n: number) => this.and(this.shrU(image, n), this.const(1));
+    const nonzero = this.xor(bit(6), this.const(1));
+    const carry = bit(0);
+    // The result's parity and sign are corrected to what the image says.
+    const parity = this.shl(this.xor(nonzero, this.xor(bit(2), this.const(1))), 8);
+    const rest = this.or(this.or(parity, bit(7)), this.shl(bit(4), 3));
+    this.storeResult(nonzero, this.or(rest, this.carryOverflow(carry, bit(11))));
   }
   protected storeResult(result: Node, aux: Node): void {
     this.commitResult(result, 32);

@@ -41,6 +41,41 @@ export class Emitter extends InstructionEmitter {
     if (!this.isEnded) this.continueAt(this.add(this.ip, this.const(RECORD.bytes)));
     this.emitAll();
   }
+  /** The exact definition of the instruction that is written in its quick form. */
+  longWay: (() => void) | null = null;
+  private hasJumped = false;
+  giveUp(condition: Node): void {
+    const { longWay } = this;
+    this.when(condition, () => {
+      this.isSystem = true;
+      longWay!();
+      this.isSystem = false;
+      this.statements.push(() => {
+        const { w } = this;
+        w.get(this.frame.ip);
+        w.i32(RECORD.bytes);
+        w.op(OP.i32Add);
+        if (this.frame.loopDepth < 0) w.op(OP.return);
+        else {
+          w.set(this.frame.ip);
+          w.br(OP.br, this.frame.loopDepth + this.depth);
+        }
+      });
+    });
+  }
+  nativeState(name: string, ...args: Node[]): Node {
+    this.settle(ALIAS.all);
+    return this.native(name, ...args);
+  }
+  jumpState(): void {
+    this.hasJumped = true;
+  }
+  /** After a quick form: as after a system instruction that left nothing to look at. */
+  settleQuick(): void {
+    if (!this.hasJumped)
+      this.setField('rip', this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.bytes + RECORD.pc)));
+    this.setField('attend', this.const(0));
+  }
   /** Goes on with the record at `ip`. */
   continueAt(ip: Node): void {
     this.isEnded = true;
@@ -382,6 +417,12 @@ export class Emitter extends InstructionEmitter {
   }
   /** End of a block after a system instruction: the engine decides anew (mode, interrupts) if it said so. */
   endSystem(): void {
+    this.statements.push(() => {
+      const { w } = this;
+      w.i32(0);
+      w.memory(OP.i32Load, this.layout.state + FIELDS.tlbBase.offset);
+      w.set(this.frame.tlb);
+    });
     this.pay();
     const attend = this.field('attend');
     this.when(attend, () => {
@@ -389,9 +430,6 @@ export class Emitter extends InstructionEmitter {
       this.use(next);
       this.statements.push(() => {
         const { w } = this;
-        w.i32(0);
-        w.memory(OP.i32Load, this.layout.state + FIELDS.tlbBase.offset);
-        w.set(this.frame.tlb);
         this.value(next);
         w.tee(this.frame.ip);
         w.br(OP.brIf, this.frame.loopDepth + this.depth);

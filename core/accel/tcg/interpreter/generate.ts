@@ -101,7 +101,16 @@ function emitForm(o: Emitter, form: HandlerForm): void {
   o.form = form.form;
   o.isSystem = form.instruction.ends === 'system';
   const [a, b, c] = operandsOf(o, form) as [Operand<Node>, Operand<Node>, Operand<Node>];
-  form.instruction.semantics(o, a, b, c);
+  const { instruction } = form;
+  if (instruction.quick) {
+    o.longWay = () => {
+      const [a, b, c] = operandsOf(o, form) as [Operand<Node>, Operand<Node>, Operand<Node>];
+      instruction.semantics(o, a, b, c);
+    };
+    o.isSystem = false;
+    instruction.quick(o, a, b, c);
+    o.settleQuick();
+  } else instruction.semantics(o, a, b, c);
   o.finish();
 }
 

@@ -28,6 +28,8 @@ export interface PlannedEdge {
   readonly delta: number;
   /** Address of the word with the record where the interpreter goes on; 0: it looks the address up. */
   readonly slot: number;
+  /** It leads to the page of the region. */
+  readonly isInside: boolean;
 }
 export interface PlannedBlock {
   readonly block: Block;
@@ -71,7 +73,7 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
       record += RECORD.bytes;
       if (record >= block.end) return null;
     }
-    if (d.instruction.ends === 'system' || d.instruction.name === 'invalid') {
+    if ((d.instruction.ends === 'system' && !d.instruction.quick) || d.instruction.name === 'invalid') {
       ends = 'stop';
       stopRecord = record;
       break;
@@ -84,7 +86,7 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
   const pageDelta = page - block.start;
   const edge = (distance: number, slot: number) => {
     const isInside = distance >= pageDelta && distance < pageDelta + 4096;
-    edges.push({ target: -1, delta: delta + distance, slot: isInside ? slot : 0 });
+    edges.push({ target: -1, delta: delta + distance, slot: isInside ? slot : 0, isInside });
   };
   if (ends !== 'stop') {
     const isLast = last?.instruction.ends === 'jump';
@@ -96,7 +98,11 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
       edge(block.length + last!.distance, branch + RECORD.imm2);
       if (isConditional) edge(block.length, branch + RECORD.bytes + RECORD.imm2);
     } else if (isLast) ends = 'indirect';
-    else edge(block.length, block.end - 2 * RECORD.bytes + RECORD.imm2);
+    else if (last?.instruction.quick) {
+      // What follows is found through the jump cache, or is part of the region.
+      ends = 'on';
+      edge(block.length, 0);
+    } else edge(block.length, block.end - 2 * RECORD.bytes + RECORD.imm2);
   }
   return {
     block,
@@ -140,7 +146,7 @@ export function planRegion(
   const returnSites: number[] = [];
   for (let i = 0; i < blocks.length; i++) {
     const b = blocks[i]!;
-    for (const e of b.edges) if (e.slot !== 0) e.target = visit(head.start + e.delta);
+    for (const e of b.edges) if (e.isInside) e.target = visit(head.start + e.delta);
     const isCall = b.ends === 'relative' && b.insns.at(-1)!.d.instruction.name === 'call';
     if (isCall && b.edges[0]!.target >= 0) {
       const site = visit(b.block.start + b.block.length);

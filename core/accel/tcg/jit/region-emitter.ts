@@ -137,6 +137,7 @@ export class RegionEmitter extends RegionOps {
     this.exitDepth = depth;
     this.mode = mode;
     this.current = [];
+    this.hasJumped = false;
     this.flags = this.flagsInLocals(inKind);
     block.insns.forEach((insn, i) => {
       this.insn = insn;
@@ -149,7 +150,7 @@ export class RegionEmitter extends RegionOps {
       this.flagsToLocals(this.flags!);
       this.statements.push(() => this.emitExit(EXIT.resume, block.stopRecord, block.delta));
     }
-    if (block.ends === 'on') {
+    if (block.ends === 'on' && !this.hasJumped) {
       this.pay();
       this.statements.push(() => this.emitEdge(block.edges[0]!, 0, this.flags!));
       this.holdFlags([block.edges[0]!]);
@@ -336,7 +337,7 @@ export class RegionEmitter extends RegionOps {
         w.op(OP.i32Add);
         w.op(OP.i32Eq);
       };
-      const edgeTo = (site: number) => ({ target: site, delta: this.blocks[site]!.delta, slot: 0 });
+      const edgeTo = (site: number) => ({ target: site, delta: this.blocks[site]!.delta, slot: 0, isInside: true });
       const following = returns.find((site) => this.branchTo(site) < 0);
       for (const site of returns) {
         if (site === following) continue;
@@ -360,7 +361,7 @@ export class RegionEmitter extends RegionOps {
       this.emitHeldFlags(flags);
       this.emitLeave(EXIT.find);
     });
-    this.holdFlags([{ target: -1, delta: 0, slot: 0 }]);
+    this.holdFlags([{ target: -1, delta: 0, slot: 0, isInside: false }]);
   }
 
   // -- registers -----------------------------------------------------------------------------------------------------
@@ -553,6 +554,40 @@ export class RegionEmitter extends RegionOps {
   override raise(): void {
     const { insn, block } = this;
     this.statements.push(() => this.emitExit(EXIT.resume, insn.record, block.delta));
+  }
+
+  giveUp(condition: Node): void {
+    if (condition.op === CONST && condition.imm === 0) return;
+    this.use(condition);
+    const { insn, block } = this;
+    this.statements.push(() => {
+      const { w } = this;
+      this.value(condition);
+      w.block(OP.if, VOID, false);
+      this.depth++;
+      this.emitExit(EXIT.resume, insn.record, block.delta);
+      this.depth--;
+      w.end();
+    });
+  }
+  nativeState(name: string, ...args: Node[]): Node {
+    this.flagsToLocals(this.flags!);
+    this.settle(ALIAS.all);
+    this.statements.push(() => this.emitSpill());
+    return this.native(name, ...args);
+  }
+  private hasJumped = false;
+  jumpState(): void {
+    this.hasJumped = true;
+    this.statements.push(() => {
+      const { w } = this;
+      w.i32(0);
+      w.memory(OP.i32Load, this.layout.state + FIELDS.rip.offset);
+      w.set(this.exitEip);
+      this.emitReload();
+      this.emitPay();
+      this.emitLeave(EXIT.find);
+    });
   }
 
   // -- helpers -------------------------------------------------------------------------------------------------------

@@ -13,7 +13,16 @@ export const GROUP_OTHER = 8;
 export const GROUPS = 9;
 
 /** Helpers for what is rare, faults above all: the interpreter does such an instruction. */
-export const FAULTS = new Set(['sseUnavailable', 'mmxUnavailable', 'denied', 'wait', 'x87Ready', 'x87Rare', 'x87At']);
+export const FAULTS = new Set([
+  'cli',
+  'sseUnavailable',
+  'mmxUnavailable',
+  'denied',
+  'wait',
+  'x87Ready',
+  'x87Rare',
+  'x87At',
+]);
 
 /** Where a register operand lives. */
 export interface RegisterPlace {
@@ -47,7 +56,8 @@ export abstract class RegionOps extends InstructionEmitter {
       flatStack: (this.mode & MODE.flatStack) !== 0,
     };
     const [a, b, c] = d.operands.map((operand) => this.operandOf(d, operand));
-    d.instruction.semantics(this, a!, b!, c!);
+    if (d.instruction.quick) d.instruction.quick(this, a!, b!, c!);
+    else d.instruction.semantics(this, a!, b!, c!);
   }
 
   private operandOf(d: Decoded, operand: DecodedOperand): Operand<Node> {

@@ -123,6 +123,14 @@ class Probe extends RegionOps {
   repeat(helper: string): void {
     this.call(helper);
   }
+  giveUp(): void {
+    this.exits = true;
+  }
+  nativeState(): Node {
+    this.exits = true;
+    return this.any();
+  }
+  jumpState(): void {}
   override raise(): void {
     this.exits = true;
   }
@@ -172,6 +180,9 @@ class Probe extends RegionOps {
   }
   override setFlag(): void {
     this.noteRead();
+  }
+  override setFlags(): void {
+    this.noteWrite();
   }
 }
 

@@ -213,6 +213,20 @@ export const MOVE = [
       o.call('popf', value, o.const(o.form.opSize / 8));
       o.dropStack(o.form.opSize / 8);
     },
+    // In the kernel, of 32 bits, with nothing but arithmetic flags and IF changed.
+    quick: (o) => {
+      if (o.form.opSize === 16) return o.giveUp(o.const(1));
+      const value = o.stackTop(32);
+      const old = o.field('eflagsSystem');
+      const others = EFLAGS.TF | EFLAGS.DF | EFLAGS.IOPL | EFLAGS.NT | EFLAGS.AC | EFLAGS.ID;
+      const changed = o.and(o.xor(value, old), o.const(others));
+      const enables = o.and(o.field('interruptWaits'), o.and(value, o.const(EFLAGS.IF)));
+      const traps = o.and(old, o.const(EFLAGS.TF | EFLAGS.VM));
+      o.giveUp(o.or(o.or(changed, enables), o.or(traps, o.field('cpl'))));
+      o.setField('eflagsSystem', o.or(o.and(old, o.const(~(EFLAGS.IF | EFLAGS.RF))), o.and(value, o.const(EFLAGS.IF))));
+      o.dropStack(4);
+      o.setFlags(value);
+    },
   }),
   instruction({
     name: 'lahf',
@@ -278,7 +292,7 @@ export const MOVE = [
       name: `pushSeg${index}`,
       encodings: [code],
       variants: ['opSize', 'stack'],
-      semantics: (o) => void o.call('pushSegment', o.const(index), o.const(o.form.opSize / 8)),
+      semantics: (o) => o.push(o.selector(o.const(index)), o.form.opSize),
     }),
   ),
   ...[

@@ -149,6 +149,15 @@ export interface Ops<V> {
   repeat(helper: string, a: V, b: V): void;
   /** Raises a fault without error code. */
   raise(vector: number): void;
+
+  /** Only in `quick`: if the condition holds the instruction is done the long way, by `semantics`; nothing was changed yet. */
+  giveUp(condition: V): void;
+  /** A native function that may read and write any state; it answers 0 when it has done the instruction. */
+  nativeState(name: string, ...args: V[]): V;
+  /** Only in `quick`: a native function has set EIP. */
+  jumpState(): void;
+  /** Arithmetic flags from an EFLAGS image. */
+  setFlags(image: V): void;
 }
 
 export interface Instruction {
@@ -156,6 +165,9 @@ export interface Instruction {
   /** Opcode bytes, optional `/digit`, then operands in the letters of Intel's opcode map, see decode/encoding.ts. */
   readonly encodings: readonly string[];
   semantics<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>): void;
+  /** For those that end their block as `system`: the everyday case in generated code, or `giveUp`. Neither mode nor anything else
+   *  that the engine has to look at changes in it, unless `jumpState` says that all is settled. */
+  quick?<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>): void;
   /** Access to the first operand; the others are read. Default: rw. */
   readonly dst?: 'r' | 'w' | 'rw';
   readonly writesFlags?: string;

@@ -1,7 +1,7 @@
 /** Privileged and system instructions, ports, identification, flags that are not arithmetic. The work is done by helpers. */
 
 import { VECTOR } from '../fault.ts';
-import { EAX, EDX } from '../state.ts';
+import { EAX, EDX, EFLAGS } from '../state.ts';
 import { instruction } from './ops.ts';
 
 /** name: encoding, an instruction that is one helper call without operands. */
@@ -16,8 +16,29 @@ const plain = (text: string, ends?: 'system') => {
 };
 
 export const SYSTEM = [
-  plain('cli:fa'),
-  plain('sti:fb', 'system'),
+  instruction({
+    name: 'cli',
+    encodings: ['fa'],
+    // CPL 0 needs no look at IOPL.
+    semantics: (o) =>
+      o.when(
+        o.field('cpl'),
+        () => void o.call('cli'),
+        () => o.setField('eflagsSystem', o.and(o.field('eflagsSystem'), o.const(~EFLAGS.IF))),
+      ),
+  }),
+  instruction({
+    name: 'sti',
+    encodings: ['fb'],
+    ends: 'system',
+    semantics: (o) => void o.call('sti'),
+    quick: (o) => {
+      const flags = o.field('eflagsSystem');
+      o.giveUp(o.or(o.or(o.field('cpl'), o.field('interruptWaits')), o.and(flags, o.const(EFLAGS.IF | EFLAGS.TF))));
+      o.setField('eflagsSystem', o.or(flags, o.const(EFLAGS.IF)));
+      o.setField('interruptShadow', o.const(1));
+    },
+  }),
   plain('cld:fc'),
   plain('std:fd'),
   plain('hlt:f4', 'system'),
