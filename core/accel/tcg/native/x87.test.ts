@@ -269,6 +269,24 @@ describe('native x87 functions', () => {
     expect(x87.filter((name) => !tested.has(name))).toEqual([]);
   });
 
+  it('FPATAN corrects both digits of its quotient', () => {
+    prepare();
+    for (const [f, value] of [
+      [FIELDS.fpuTop, 2],
+      [FIELDS.fpuEmpty, 0],
+      [FIELDS.fpuControl, 0x37f],
+      [FIELDS.fpuStatus, 0],
+    ] as const)
+      ours.set(f, value);
+    ours.cr0 = CR0.PE;
+    put(2, [0x3fff, 0x8000_0000, 0]);
+    put(3, [0x3ff8, 0xc000_0000, 0x41fd_d7a7]);
+    expect(natives.fpatan!(0xf3_0000, EIP)).toBe(0);
+    expect([...ours.u32.subarray((FIELDS.fpr.offset >>> 2) + 12, (FIELDS.fpr.offset >>> 2) + 15)]).toEqual([
+      0x6813_d2eb, 0xbffd_c00c, 0x3ff8,
+    ]);
+  });
+
   for (const s of subjects.filter((x) => ONLY.test(x.op))) {
     const number = X87_OPS.findIndex((op) => op.name === s.op);
     const { group, encoding } = X87_OPS[number]!;

@@ -404,7 +404,7 @@ function scaleUp(b: Body, x: Wide, count: Value): void {
 function divideWide(b: Body, n: Wide, d: Wide): Wide {
   shiftDown(b, n, i32(1));
   const [first] = divideSafely(b, n.high, n.low, d.high);
-  // The rest, in quarters so that its sign shows: the estimate may be too great by one.
+  // The rest, in quarters so that its sign shows: the estimate may be too great by two.
   const quarter = wide(b, d.high, d.low);
   shiftDown(b, quarter, i32(2));
   const [high, low] = multiply(b, first, quarter.low);
@@ -412,10 +412,11 @@ function divideWide(b: Body, n: Wide, d: Wide): Wide {
   // n has zeros in its last bits, so nothing is lost below.
   rest.low.set(n.low.shl(62));
   subtractFrom(b, rest, { high: b.let(high.add(first.mul(quarter.high))), low });
-  b.if(rest.high.ltS(0), () => {
-    first.set(first.sub(1));
-    addTo(b, rest, quarter.high, quarter.low);
-  });
+  for (let i = 0; i < 2; i++)
+    b.if(rest.high.ltS(0), () => {
+      first.set(first.sub(1));
+      addTo(b, rest, quarter.high, quarter.low);
+    });
   const [second] = divideSafely(b, rest.high.shl(2).or(rest.low.shrU(62)), rest.low.shl(2), d.high);
   return { high: first, low: second };
 }
