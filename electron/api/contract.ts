@@ -154,11 +154,22 @@ export interface LogEntry {
   text: string;
 }
 
+/** Stretches of guest code that are WebAssembly now, and what became of earlier ones. */
+export interface CompiledCode {
+  regions: number;
+  /** Estimated room of their machine code. */
+  codeBytes: number;
+  /** Regions dropped since power-on because the guest changed their code. */
+  invalidated: number;
+}
+
 /** What a running machine does, measured over about a second. */
 export interface MachineActivity {
   drives: { deviceId: string; readBytesPerSecond: number; writtenBytesPerSecond: number }[];
   /** Million guest instructions per second. `null`: not known yet, or the engine does not count them. */
   guestMips: number | null;
+  /** What the engine has compiled of the guest's code. `null`: not known, or the engine compiles nothing. */
+  compiled: CompiledCode | null;
   /** Of one of the host's CPUs: several busy threads come to more than 100. `null`: not known (yet). */
   hostCpuPercent: number | null;
   /** What the VM process has in the host's memory now. `null`: not known here. */

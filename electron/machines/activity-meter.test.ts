@@ -40,7 +40,10 @@ describe('a meter', () => {
     machine.process = { cpuMs: 2500, residentBytes: 2 << 20 };
     machine.answers = {
       'query-blockstats': [machine.drive('drive-ide0-0', 1000, 4096), machine.drive('drive-ide1-0', 2053, 0)],
-      'x-query-jit': { 'guest-instructions': 101_000_000 },
+      'x-query-jit': {
+        'guest-instructions': 101_000_000,
+        compiler: { mode: 'on', regions: 12, 'code-bytes': 4096, invalidated: 3, flushes: 1 },
+      },
     };
     expect(await meter.measure()).toEqual({
       drives: [
@@ -48,6 +51,7 @@ describe('a meter', () => {
         { deviceId: 'ide1-0', readBytesPerSecond: 1024, writtenBytesPerSecond: 0 },
       ],
       guestMips: 50,
+      compiled: { regions: 12, codeBytes: 4096, invalidated: 3 },
       hostCpuPercent: 100,
       hostMemoryBytes: 2 << 20,
     });
@@ -64,6 +68,17 @@ describe('a meter', () => {
       }
       expect(machine.asked.filter((command) => command === 'x-query-jit')).toHaveLength(1);
     }
+  });
+
+  it('tells of compiled code only where the engine compiles', async () => {
+    const compilers = [undefined, null, 'on', { mode: 'off', regions: 0 }, { mode: 'on', regions: 'many' }];
+    const seen = [];
+    for (const compiler of compilers) {
+      const machine = new FakeMachine();
+      machine.answers = { 'query-blockstats': [], 'x-query-jit': { 'guest-instructions': 1, compiler } };
+      seen.push((await new ActivityMeter(machine).measure()).compiled);
+    }
+    expect(seen).toEqual([null, null, null, null, { regions: 0, codeBytes: 0, invalidated: 0 }]);
   });
 
   it('is not misled by what an engine may send, nor by counters that start anew', async () => {

@@ -1,5 +1,5 @@
 /** What a running machine does: differences of the engine's counters, and what its process takes of the host. */
-import type { MachineActivity, MachineDefinition } from '../api/contract.ts';
+import type { CompiledCode, MachineActivity, MachineDefinition } from '../api/contract.ts';
 import { driveId } from './command-line.ts';
 import type { ProcessUsage } from './process-usage.ts';
 
@@ -14,8 +14,14 @@ export interface Measured {
 interface Sample {
   at: number;
   drives: Map<string, { read: number; written: number }>;
-  instructions: number | undefined;
+  execution: Execution | undefined;
   usage: ProcessUsage | undefined;
+}
+
+/** What an engine tells of how it executes the guest. */
+interface Execution {
+  instructions: number;
+  compiled: CompiledCode | null;
 }
 
 export class ActivityMeter {
@@ -37,7 +43,7 @@ export class ActivityMeter {
     const rate = (from: number | undefined, to: number | undefined) =>
       seconds > 0 && from !== undefined && to !== undefined ? Math.max(0, to - from) / seconds : null;
     const cpuMsPerSecond = rate(before?.usage?.cpuMs, now.usage?.cpuMs);
-    const instructionsPerSecond = rate(before?.instructions, now.instructions);
+    const instructionsPerSecond = rate(before?.execution?.instructions, now.execution?.instructions);
     return {
       drives: this.machine.definition.storage.map(({ id }) => ({
         deviceId: id,
@@ -45,14 +51,15 @@ export class ActivityMeter {
         writtenBytesPerSecond: rate(before?.drives.get(id)?.written, now.drives.get(id)?.written) ?? 0,
       })),
       guestMips: instructionsPerSecond === null ? null : instructionsPerSecond / 1e6,
+      compiled: now.execution?.compiled ?? null,
       hostCpuPercent: cpuMsPerSecond === null ? null : cpuMsPerSecond / 10,
       hostMemoryBytes: now.usage?.residentBytes ?? null,
     };
   }
 
   private async sample(): Promise<Sample> {
-    const [drives, instructions, usage] = await Promise.all([this.drives(), this.instructions(), this.machine.usage()]);
-    return { at: this.machine.now(), drives, instructions, usage };
+    const [drives, execution, usage] = await Promise.all([this.drives(), this.execution(), this.machine.usage()]);
+    return { at: this.machine.now(), drives, execution, usage };
   }
 
   private async drives(): Promise<Sample['drives']> {
@@ -68,15 +75,27 @@ export class ActivityMeter {
     return found;
   }
 
-  private async instructions(): Promise<number | undefined> {
+  private async execution(): Promise<Execution | undefined> {
     if (this.cannotCount) return undefined;
     // Without the command, or without the number in its answer, there is nothing to hope for later either.
     const answer = await this.machine.execute<Record<string, unknown>>('x-query-jit').catch(() => undefined);
-    const value = answer?.['guest-instructions'];
-    if (typeof value === 'number') return value;
+    const instructions = answer?.['guest-instructions'];
+    if (typeof instructions === 'number') return { instructions, compiled: compiledCode(answer?.compiler) };
     this.cannotCount = true;
     return undefined;
   }
+}
+
+/** `compiler` of `x-query-jit`. */
+function compiledCode(compiler: unknown): CompiledCode | null {
+  if (typeof compiler !== 'object' || compiler === null) return null;
+  const statistics = compiler as Record<string, unknown>;
+  if (statistics.mode === 'off') return null;
+  return {
+    regions: count(statistics.regions),
+    codeBytes: count(statistics['code-bytes']),
+    invalidated: count(statistics.invalidated),
+  };
 }
 
 function count(value: unknown): number {

@@ -319,7 +319,13 @@ export class FakeClient implements ApiClient {
           { deviceId: first?.id ?? '', readBytesPerSecond: 0, writtenBytesPerSecond: 0 },
           { deviceId: second?.id ?? '', readBytesPerSecond: 1_300_000, writtenBytesPerSecond: 0 },
         ];
-        const activity = { drives, guestMips: 123.4, hostCpuPercent: 97, hostMemoryBytes: 212_000_000 };
+        const activity = {
+          drives,
+          guestMips: 123.4,
+          compiled: { regions: 1234, codeBytes: 37_000_000, invalidated: 56 },
+          hostCpuPercent: 97,
+          hostMemoryBytes: 212_000_000,
+        };
         this.listeners.event({ event: 'machines.activity', data: { id, activity } });
         return { forMs: 5000 };
       }

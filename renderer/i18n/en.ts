@@ -295,6 +295,10 @@ export const en = {
   'state.starting': 'Starting…',
   'state.stopping': 'Stopping…',
 
+  'status.compiled': 'Compiled regions',
+  'status.compiledHint':
+    'Stretches of guest code that run often are compiled to WebAssembly: about {size} of machine code now; {invalidated} dropped because the guest changed its code',
+  'status.compiledUnknown': 'None: what executes this machine does not compile, or does not tell',
   'status.disk': 'Disk',
   'status.hostCpu': 'Host processor',
   'status.hostCpuHint': 'What the machine takes of the host; 100 % is one processor',

@@ -293,6 +293,10 @@ export const zhCN: Catalogue = {
   'state.starting': '正在启动…',
   'state.stopping': '正在停止…',
 
+  'status.compiled': '已编译区域',
+  'status.compiledHint':
+    '频繁运行的客户机代码片段会编译为 WebAssembly：目前约 {size} 机器码；因客户机修改代码而丢弃 {invalidated} 个',
+  'status.compiledUnknown': '无：该虚拟机的引擎不编译代码，或未提供此信息',
   'status.disk': '磁盘',
   'status.hostCpu': '主机处理器',
   'status.hostCpuHint': '虚拟机占用主机的比例；100 % 为一个处理器',

@@ -273,7 +273,8 @@ describe('a machine', () => {
 
   it.each(ENGINES)('is measured while somebody watches, as far as %s tells', async (_name, engine) => {
     const app = await openApp(scratchFolder(), engine);
-    const { definition } = await createGrubMachine(app);
+    const extraArguments = engine === terrarium ? ['-accel', 'tcg,x-jit=on'] : [];
+    const { definition } = await createGrubMachine(app, { extraArguments });
     const { id } = definition;
     await expect(call(app, 'machines.watchActivity', { id })).rejects.toMatchObject({ code: 'wrong-state' });
     const seen: MachineActivity[] = [];
@@ -305,6 +306,9 @@ describe('a machine', () => {
     const speeds = later.map(({ guestMips }) => guestMips);
     if (engine === terrarium) expect(Math.max(...speeds.map(Number))).toBeGreaterThan(0.1);
     else expect(new Set(speeds)).toEqual(new Set([null])); // QEMU does not count instructions
+    const compiled = later.map((activity) => activity.compiled);
+    if (engine === terrarium) expect(Math.max(...compiled.map((code) => code?.regions ?? 0))).toBeGreaterThan(0);
+    else expect(new Set(compiled)).toEqual(new Set([null]));
     await call(app, 'machines.powerOff', { id });
     await expect(call(app, 'machines.watchActivity', { id })).rejects.toMatchObject({ code: 'wrong-state' });
   });

@@ -28,6 +28,7 @@ export function StatusBar({
   const storage = details?.definition.storage ?? [];
   const activity = useActivity(machine.id, details?.runtime != null && machine.state !== 'starting');
   const speed = activity?.guestMips;
+  const compiled = activity?.compiled;
   const captureText = capture.keyboard ? t('console.captured', { key: hostKey }) : t('console.notCaptured');
   return (
     <section className="status-bar" aria-label={t('status.title')} data-testid="status-bar">
@@ -95,6 +96,20 @@ export function StatusBar({
         label={t('status.speed')}
         hint={speed == null ? t('status.speedUnknown') : t('status.speedHint')}
         value={speed == null ? undefined : t('status.mips', { count: formatNumber(speed) })}
+      />
+      <Figure
+        icon="compiled"
+        name="compiled"
+        label={t('status.compiled')}
+        hint={
+          compiled == null
+            ? t('status.compiledUnknown')
+            : t('status.compiledHint', {
+                size: formatBytes(compiled.codeBytes),
+                invalidated: formatNumber(compiled.invalidated),
+              })
+        }
+        value={compiled == null ? undefined : formatNumber(compiled.regions)}
       />
       <Figure
         icon="cpu"
