@@ -216,16 +216,30 @@ export class SseFloat {
     }
     return this.rounded(f, { sign: false, m: r, e: (x.e - even) / 2 }, r * r !== m);
   }
-  /** -1, 0, 1, or 2 for unordered; `quietIsInvalid` as COMISS has it. */
-  private order(f: Format, a: bigint, b: bigint, quietIsInvalid: boolean): number {
-    if (isNan(f, a) || isNan(f, b)) {
-      if (quietIsInvalid || isSignalling(f, a) || isSignalling(f, b)) this.flags |= FLAG.IE;
+  /** -1, 0, 1, or 2 for unordered, of the numbers at a place; `quietIsInvalid` as COMISS has it. */
+  private order(isDouble: boolean, a: DataView, b: DataView, at: number, quietIsInvalid: boolean): number {
+    const least = isDouble ? 2 ** -1022 : 2 ** -126;
+    let isInvalid = quietIsInvalid;
+    let hasNan = false;
+    let hasDenormal = false;
+    const read = (v: DataView) => {
+      const x = isDouble ? v.getFloat64(at, true) : v.getFloat32(at, true);
+      if (Number.isNaN(x)) {
+        hasNan = true;
+        isInvalid ||= isDouble ? !(v.getUint32(at + 4, true) & 0x8_0000) : !(v.getUint32(at, true) & 0x40_0000);
+      } else if (x !== 0 && Math.abs(x) < least) {
+        if (this.mxcsr & DAZ) return 0;
+        hasDenormal = true;
+      }
+      return x;
+    };
+    const x = read(a);
+    const y = read(b);
+    if (hasNan) {
+      if (isInvalid) this.flags |= FLAG.IE;
       return 2;
     }
-    this.noteDenormal(f, a, b);
-    const key = (x: bigint) => (isNegative(f, x) ? -magnitude(f, x) : magnitude(f, x));
-    const x = key(a);
-    const y = key(b);
+    if (hasDenormal) this.flags |= FLAG.DE;
     return x < y ? -1 : x > y ? 1 : 0;
   }
   /** As an integer of 32 or 64 bits (two's complement). */
@@ -274,10 +288,6 @@ export class SseFloat {
   private binary(f: Format, op: number, a: bigint, b: bigint, lane: number): bigint {
     const x = this.input(f, a);
     const y = this.input(f, b);
-    if (op === FLOAT_OP.min || op === FLOAT_OP.max) {
-      const order = this.order(f, x, y, true);
-      return order === (op === FLOAT_OP.min ? -1 : 1) ? x : y;
-    }
     if (op === FLOAT_OP.sqrt) return this.root(f, y);
     if (isNan(f, x) || isNan(f, y)) return this.nan(f, x, y);
     const negated = y ^ signBit(f, true);
@@ -293,6 +303,7 @@ export class SseFloat {
     const isDouble = (code & 0x100) !== 0;
     const isScalar = (code & 0x200) !== 0;
     const isQuad = (code & 0x400) !== 0;
+    const size = isDouble ? 8 : 4;
     const operand = code >>> 16;
     const f = isDouble ? DOUBLE : SINGLE;
     const get = (v: DataView, i: number) => (isDouble ? v.getBigUint64(i * 8, true) : BigInt(v.getUint32(i * 4, true)));
@@ -304,16 +315,23 @@ export class SseFloat {
     switch (op) {
       case FLOAT_OP.comis:
       case FLOAT_OP.ucomis: {
-        const order = this.order(f, this.input(f, get(a, 0)), this.input(f, get(b, 0)), op === FLOAT_OP.comis);
+        const order = this.order(isDouble, a, b, 0, op === FLOAT_OP.comis);
         return order === 2 ? 0x45 : order === 0 ? 0x40 : order < 0 ? 1 : 0;
       }
       case FLOAT_OP.compare:
         for (let i = 0; i < count; i++) {
           const predicate = operand & 7;
           const signals = (predicate & 3) === 1 || (predicate & 3) === 2;
-          const order = this.order(f, this.input(f, get(a, i)), this.input(f, get(b, i)), signals);
+          const order = this.order(isDouble, a, b, i * size, signals);
           const holds = [order === 0, order === -1, order <= 0, order === 2][predicate & 3]!;
-          put(i, holds !== predicate > 3 ? (1n << f.bits) - 1n : 0n);
+          for (let k = 0; k < size; k += 4) a.setInt32(i * size + k, holds !== predicate > 3 ? -1 : 0, true);
+        }
+        return 0;
+      case FLOAT_OP.min:
+      case FLOAT_OP.max:
+        for (let i = 0; i < count; i++) {
+          const order = this.order(isDouble, a, b, i * size, true);
+          put(i, this.input(f, get(order === (op === FLOAT_OP.min ? -1 : 1) ? a : b, i)));
         }
         return 0;
       case FLOAT_OP.widen: {
