@@ -19,7 +19,7 @@ export const TLB = {
   /** No tag: page tags have their low bits clear. */
   invalid: 1,
   /** Jump cache: 16-byte entries { linear, mode, record }. */
-  jumpEntries: 4096,
-  jumpMask: 4095,
-  jumpHashShift: 12,
+  jumpEntries: 16384,
+  jumpMask: 16383,
+  jumpHashShift: 9,
 } as const;
