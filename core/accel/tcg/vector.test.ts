@@ -66,6 +66,26 @@ describe('rights of vector instructions', () => {
       expect(machine.cpu.state.low(FIELDS.mxcsr)).toBe(0x1f01);
     }
   });
+  it('a rounding mode counts from the instruction that sets it on, and back', () => {
+    // ADDSD xmm1, xmm0 with an inexact sum: LDMXCSR [2000], add, FXRSTOR [3000], add to xmm2.
+    const code = [0x0f, 0xae, 0x15, 0, 0x20, 0, 0, 0xf2, 0x0f, 0x58, 0xc8, 0x0f, 0x29, 0x0d, 0, 0x24, 0, 0];
+    const restore = [0x0f, 0xae, 0x0d, 0, 0x30, 0, 0, 0xf2, 0x0f, 0x58, 0xd0];
+    const one = new Uint8Array(Float64Array.of(1, 0).buffer);
+    const tiny = new Uint8Array(Float64Array.of(2 ** -60, 0).buffer);
+    const { machine, fault } = run([...code, ...restore], ({ cpu, dma }) => {
+      cpu.state.mxcsr = 0x1fa0;
+      cpu.state.u8.set(tiny, FIELDS.xmm.offset);
+      cpu.state.u8.set(one, FIELDS.xmm.offset + 64);
+      dma(0x2000, Uint8Array.of(0xa0, 0x5f, 0, 0)); // up
+      dma(0x3000 + 24, Uint8Array.of(0xa0, 0x1f, 0, 0));
+      dma(0x3000 + 160, tiny);
+      dma(0x3000 + 160 + 32, one);
+    });
+    expect(fault).toBe(-1);
+    expect(machine.view.getFloat64(0x2400, true)).toBe(1 + 2 ** -52);
+    const nearest = machine.cpu.state.u8.slice(FIELDS.xmm.offset + 128, FIELDS.xmm.offset + 136);
+    expect(nearest).toEqual(one.slice(0, 8));
+  });
   it('MXCSR takes no reserved bits', () => {
     const load = [0x0f, 0xae, 0x15, 0, 0x20, 0, 0];
     const { fault } = run(load, ({ dma }) => dma(0x2000, Uint8Array.of(0x80, 0x1f, 1, 0)));
