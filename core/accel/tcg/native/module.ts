@@ -19,8 +19,14 @@ function familyOf(name: string): Family {
   return TRANSCENDENTAL.has(name) ? 'transcendental' : 'x87';
 }
 
+type NativeFunction = (...args: never[]) => unknown;
+type Exports = Readonly<Record<string, NativeFunction>>;
+
 /** Exports by name. `state`: address of the CPU's state block in the arena. */
-export function createNatives(arena: Pick<RamArena, 'memory' | 'allocate'>, state: number): Record<string, unknown> {
+export function createNatives(
+  arena: Pick<RamArena, 'memory' | 'allocate'>,
+  state: number,
+): Record<string, NativeFunction> {
   const { memory } = arena;
   const tables = arena.allocate('cpu-x87', TABLE_BYTES).offset;
   const define: Record<Family, (module: ModuleWriter) => void> = {
@@ -32,16 +38,16 @@ export function createNatives(arena: Pick<RamArena, 'memory' | 'allocate'>, stat
       defineX87Transcendental(module, state, tables);
     },
   };
-  const made = new Map<Family, Record<string, unknown>>();
-  const make = (family: Family): Record<string, unknown> => {
+  const made = new Map<Family, Exports>();
+  const make = (family: Family): Exports => {
     const writer = new ModuleWriter();
     writer.importMemory('e', 'memory', 1, PAGES, true);
     define[family](writer);
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(writer.finish()), { e: { memory } });
-    made.set(family, exports);
-    return exports;
+    made.set(family, exports as Exports);
+    return exports as Exports;
   };
-  const natives = {};
+  const natives: Record<string, NativeFunction> = {};
   for (const name of Object.keys(NATIVES)) {
     const family = familyOf(name);
     Object.defineProperty(natives, name, {
