@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { ECX } from '../../../target/x86/state.ts';
+import { bareMachine, enterFlat32 } from '../testing.ts';
+import type { JitMode } from './jit.ts';
+
+const START = 0x1000;
+
+function machine(code: readonly number[], jit: JitMode = 'always') {
+  const m = bareMachine(4 << 20, { jit });
+  enterFlat32(m, START);
+  m.ram.set(code, START);
+  return m;
+}
+const INC_FOR_EVER = [0x40, 0xeb, 0xfd]; // 1: inc eax; jmp 1b
+
+describe('what the second tier tells of itself', () => {
+  it('counts what is compiled, and each time that it runs out of budget', () => {
+    const m = machine(INC_FOR_EVER);
+    const { jit } = m.cpu;
+    m.cpu.run(100); // notices
+    expect(jit.statistics).toMatchObject({ compiled: 0, regions: 0, modules: 0, codeBytes: 0 });
+    for (let i = 0; i < 20; i++) {
+      m.cpu.run(100);
+      expect(jit.exits).toEqual({ resumed: 0, interpreted: 0, budget: i + 1 });
+    }
+    expect(jit.statistics).toMatchObject({ compiled: 1, compiledInstructions: 2, regions: 1, modules: 1, released: 0 });
+    expect(jit.statistics.wasmBytes).toBeGreaterThan(50);
+    expect(jit.statistics.codeBytes).toBeGreaterThan(jit.statistics.wasmBytes);
+  });
+
+  it('tells code that the guest changed from code that was dropped with all else', () => {
+    const m = machine(INC_FOR_EVER);
+    const { jit } = m.cpu;
+    for (let i = 0; i < 3; i++) m.cpu.run(100);
+    m.dma(START, Uint8Array.from([0x41])); // inc ecx
+    expect(jit.statistics).toMatchObject({ regions: 0, modules: 0, released: 1, invalidated: 1, flushes: 0 });
+    expect(jit.statistics).toMatchObject({ wasmBytes: 0, codeBytes: 0 });
+    for (let i = 0; i < 3; i++) m.cpu.run(100);
+    expect(m.cpu.state.reg32(ECX)).toBeGreaterThan(100);
+    expect(jit.statistics).toMatchObject({ regions: 1, compiled: 2, released: 1 });
+    m.cpu.flushCode();
+    expect(jit.statistics).toMatchObject({ regions: 0, released: 2, invalidated: 1, flushes: 1 });
+  });
+
+  it('counts instructions that a region leaves to the interpreter', () => {
+    // 1: inc eax; mov [0x500000], eax (a device); jmp 1b
+    const m = machine([0x40, 0xa3, 0x00, 0x00, 0x50, 0x00, 0xeb, 0xf8]);
+    const { jit } = m.cpu;
+    for (let i = 0; i < 10; i++) m.cpu.run(300);
+    // Every store but those before it was compiled.
+    expect(m.mmio.length).toBe(1000);
+    expect(jit.exits).toEqual({ resumed: 900, interpreted: 0, budget: 0 });
+  });
+
+  it('stays at nothing where nothing is compiled', () => {
+    const m = machine(INC_FOR_EVER, 'off');
+    for (let i = 0; i < 5; i++) m.cpu.run(10_000);
+    expect(m.cpu.jit.exits).toEqual({ resumed: 0, interpreted: 0, budget: 0 });
+    expect(Object.values(m.cpu.jit.statistics).every((value) => value === 0)).toBe(true);
+  });
+});
