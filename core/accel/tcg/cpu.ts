@@ -54,6 +54,22 @@ const DEVICE_REST = 2048;
 const INTERRUPT_WAITS = FIELDS.interruptWaits.offset >>> 2;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
 
+/** Word indices of jump cache entries, each once. */
+class JumpList {
+  readonly entries = new Uint16Array(TLB.jumpEntries);
+  count = 0;
+  private readonly isMember = new Uint8Array(TLB.jumpEntries);
+  add(at: number): void {
+    if (this.isMember[at >>> 2]) return;
+    this.isMember[at >>> 2] = 1;
+    this.entries[this.count++] = at;
+  }
+  clear(): void {
+    for (let i = 0; i < this.count; i++) this.isMember[this.entries[i]! >>> 2] = 0;
+    this.count = 0;
+  }
+}
+
 export class X86Cpu {
   readonly state: CpuState;
   readonly activity: CpuActivity = {
@@ -75,8 +91,8 @@ export class X86Cpu {
   private readonly layout: EngineLayout;
   private readonly jumpCache: Uint32Array;
   /** Word indices of the jump cache's entries in use, each once. */
-  private readonly jumpsFilled = new Uint16Array(TLB.jumpEntries);
-  private jumpCount = 0;
+  private readonly localJumps = new JumpList();
+  private readonly globalJumps = new JumpList();
   /** Hashed numbers of linear pages that the jump cache may lead into. */
   private readonly jumpPages = new Uint8Array(JUMP_PAGE_MASK + 1);
   private readonly interpret: (record: number) => void;
@@ -209,41 +225,44 @@ export class X86Cpu {
   }
   /** Forgets what leads into a page, or a region of 2^bits bytes, or into its end from the page before. */
   private flushJumpsWithin(linear: number, bits: number): void {
-    const { jumpCache, jumpsFilled } = this;
     const region = linear >>> bits;
     const before = (((region << bits) >>> 0) - 4096) >>> 12;
     const slot = (linear >>> 12) & JUMP_PAGE_MASK;
-    let remains = false;
-    let kept = 0;
-    for (let i = 0; i < this.jumpCount; i++) {
-      const at = jumpsFilled[i]!;
-      const target = jumpCache[at]!;
-      if (target >>> bits === region || target >>> 12 === before) {
-        jumpCache[at + 1] = NO_MODE;
-        jumpCache[at + 3] = EMPTY;
-      } else {
-        jumpsFilled[kept++] = at;
-        // A block that runs on into the page counts for both.
-        remains ||= ((target >>> 12) & JUMP_PAGE_MASK) === slot || (((target >>> 12) + 1) & JUMP_PAGE_MASK) === slot;
-      }
-    }
-    this.jumpCount = kept;
-    if (!remains) this.jumpPages[slot] = 0;
+    const local = this.flushList(this.localJumps, region, bits, before, slot);
+    const global = this.flushList(this.globalJumps, region, bits, before, slot);
+    if (!local && !global) this.jumpPages[slot] = 0;
   }
-  /** Forgets where linear addresses lead, except in global pages if so asked. */
-  private flushJumps(keepGlobal: boolean): void {
-    const { jumpCache, jumpsFilled } = this;
-    if (!keepGlobal) this.jumpPages.fill(0);
-    let kept = 0;
-    for (let i = 0; i < this.jumpCount; i++) {
-      const at = jumpsFilled[i]!;
-      if (keepGlobal && jumpCache[at + 3] === 1) jumpsFilled[kept++] = at;
-      else {
-        jumpCache[at + 1] = NO_MODE;
-        jumpCache[at + 3] = EMPTY;
-      }
+  /** True: something that stays may still lead into pages with this number. */
+  private flushList(list: JumpList, region: number, bits: number, before: number, slot: number): boolean {
+    const { jumpCache } = this;
+    let remains = false;
+    for (let i = 0; i < list.count; i++) {
+      const at = list.entries[i]!;
+      if (jumpCache[at + 3] === EMPTY) continue;
+      const target = jumpCache[at]!;
+      if (target >>> bits === region || target >>> 12 === before) this.forgetJump(at);
+      // A block that runs on into the page counts for both.
+      else remains ||= ((target >>> 12) & JUMP_PAGE_MASK) === slot || (((target >>> 12) + 1) & JUMP_PAGE_MASK) === slot;
     }
-    this.jumpCount = kept;
+    return remains;
+  }
+  private forgetJump(at: number): void {
+    this.jumpCache[at + 1] = NO_MODE;
+    this.jumpCache[at + 3] = EMPTY;
+  }
+  /** Forgets where linear addresses lead, except in global pages if so asked: those are not even looked at. */
+  private flushJumps(keepGlobal: boolean): void {
+    const { jumpCache, localJumps, globalJumps } = this;
+    for (let i = 0; i < localJumps.count; i++) {
+      const at = localJumps.entries[i]!;
+      if (keepGlobal && jumpCache[at + 3] === 1) globalJumps.add(at);
+      else this.forgetJump(at);
+    }
+    localJumps.clear();
+    if (keepGlobal) return;
+    this.jumpPages.fill(0);
+    for (let i = 0; i < globalJumps.count; i++) this.forgetJump(globalJumps.entries[i]!);
+    globalJumps.clear();
   }
   /** Guest RAM was replaced behind everyone's back (a snapshot was loaded): nothing decoded is to be trusted. */
   flushCode(): void {
@@ -511,13 +530,15 @@ export class X86Cpu {
     if (extraMode === 0) {
       const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
       const { jumpCache } = this;
-      if (jumpCache[at + 3] === EMPTY) this.jumpsFilled[this.jumpCount++] = at;
+      const isGlobal = block.second < 0 && memory.isGlobal(linear);
+      if (isGlobal) this.globalJumps.add(at);
+      else this.localJumps.add(at);
       this.jumpPages[(linear >>> 12) & JUMP_PAGE_MASK] = 1;
       if (block.second >= 0) this.jumpPages[((linear >>> 12) + 1) & JUMP_PAGE_MASK] = 1;
       jumpCache[at] = linear;
       jumpCache[at + 1] = mode;
       jumpCache[at + 2] = block.record;
-      jumpCache[at + 3] = block.second < 0 && memory.isGlobal(linear) ? 1 : 0;
+      jumpCache[at + 3] = isGlobal ? 1 : 0;
     }
     this.isSplit = block.second >= 0;
     return block.record;
