@@ -53,6 +53,6 @@ export function jitText(statistics: JitStatistics): string {
     `Statistics:\n${lines(events, 19)}`,
     `vCPU:\n${lines(cpu, 20)}`,
     `Tier 1, a generated WebAssembly interpreter:\n${lines(interpreter, 20)}`,
-    `Tier 2, regions compiled to WebAssembly:\n${lines(compiled, 20)}`,
+    `Tier 2, regions compiled to WebAssembly:\n${lines(compiler.mode === 'off' ? compiled.slice(0, 1) : compiled, 20)}`,
   ].join('\n');
 }

@@ -257,6 +257,10 @@ describe('QMP', () => {
     for (const number of [12, 13, 15, 16, 17, 18, 20, 23, 2 ** 33, 25])
       expect(text).toMatch(new RegExp(`[ (]${number}\\b`));
     expect(text).toContain('22.3 ms');
+    const { jit } = machine;
+    machine.jit = { ...jit, compiler: { ...jit.compiler, mode: 'off' } };
+    expect(await ask()).toMatchObject({ return: { 'human-readable-text': expect.stringMatching(/x-jit +off\n$/) } });
+    machine.jit = jit;
     const line = '{"execute": "human-monitor-command", "arguments": {"command-line": "info jit"}}';
     expect((await monitor.ask(line))[0]?.return).toBe(text.replaceAll('\n', '\r\n'));
     const schema = (await monitor.ask('{"execute": "query-qmp-schema"}'))[0]?.return as JsonObject[];

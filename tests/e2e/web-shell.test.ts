@@ -62,6 +62,9 @@ it('a machine clicked together boots GRUB: the menu follows the arrow keys, the 
   ]);
   expect(highlighted(menu)).toBe('GNU/Linux');
   await expectPage(page.getByTestId('console').locator('.console-size')).toHaveText('720 × 400');
+  await expectPage(page.getByTestId('status-speed')).toHaveText(/^[\d.,]+ MIPS$/);
+  await expectPage(page.getByTestId('status-compiled')).toHaveText(/^(–|[\d,]+)$/);
+  await expectPage(page.getByTestId('status-compiled')).toHaveAttribute('title', /^Compiled regions\n/);
 
   await focusScreen(page);
   await page.keyboard.press('ArrowDown');
