@@ -22,7 +22,7 @@ export interface BareMachine {
 
 /** TCG_JIT=off|on|always: the tier that tests run in that do not say. */
 function testedMode(): JitMode {
-  const said = process.env.TCG_JIT;
+  const said = (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.TCG_JIT;
   return said === 'on' || said === 'always' || said === 'off' ? said : JIT_DEFAULTS.mode;
 }
 /** `ramBytes` of RAM at 0; what lies above is a device that records writes and reads as 0x5a bytes. */

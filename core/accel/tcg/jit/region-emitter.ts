@@ -50,6 +50,15 @@ interface Flags {
   inLocals: boolean;
 }
 
+/** Computes at the first request. */
+function once(make: () => Node): () => Node {
+  let made: Node | null = null;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
 export class RegionEmitter extends RegionOps {
   private readonly functions: RegionFunctions;
   readonly registers: RegionRegisters;
@@ -152,8 +161,8 @@ export class RegionEmitter extends RegionOps {
     }
     if (block.ends === 'on' && !this.hasJumped) {
       this.pay();
-      this.statements.push(() => this.emitEdge(block.edges[0]!, 0, this.flags!));
       this.holdFlags([block.edges[0]!]);
+      this.statements.push(() => this.emitEdge(block.edges[0]!, 0, this.flags!));
     }
     this.outKind.set(index, this.flags!.kind);
     this.emitAll();
@@ -205,18 +214,17 @@ export class RegionEmitter extends RegionOps {
   private edgeNeedsFlags(edge: PlannedEdge): boolean {
     return edge.target < 0 || this.blocks[edge.target]!.needsFlags || this.isBackEdge(this.blockIndex, edge.target);
   }
-  /** Keeps what the edges' arms need in locals. */
+  /** Keeps what the edges' arms need in locals; said before the branch. */
   private holdFlags(edges: readonly PlannedEdge[]): void {
     const flags = this.flags!;
     if (flags.inLocals || !edges.some((e) => this.edgeNeedsFlags(e))) return;
+    const result = flags.result!;
     const operand = flags.operand!();
-    this.use(flags.result, operand);
-    const held = this.statements.pop()!;
+    this.use(result, operand);
     this.statements.push(() => {
-      this.prepare(flags.result!);
+      this.prepare(result);
       this.prepare(operand);
     });
-    this.statements.push(held);
     this.heldOperand = operand;
   }
   private heldOperand: Node | null = null;
@@ -284,14 +292,15 @@ export class RegionEmitter extends RegionOps {
     this.pay();
     const edge = this.block.edges[0]!;
     const flags = this.flags!;
-    this.statements.push(() => this.emitEdge(edge, 0, flags));
     this.holdFlags([edge]);
+    this.statements.push(() => this.emitEdge(edge, 0, flags));
   }
   branchRelative(condition: Node): void {
     this.pay();
     this.use(condition);
     const [taken, on] = this.block.edges as [PlannedEdge, PlannedEdge];
     const flags = this.flags!;
+    this.holdFlags([taken, on]);
     this.statements.push(() => {
       const { w } = this;
       const takenLabel = this.isPlain(taken, flags) ? this.branchTo(taken.target) : -1;
@@ -319,13 +328,13 @@ export class RegionEmitter extends RegionOps {
       w.end();
       this.emitEdge(on, 0, flags);
     });
-    this.holdFlags([taken, on]);
   }
   jump(target: Node): void {
     this.pay();
     this.use(target);
     const flags = this.flags!;
     const { returns } = this.block;
+    this.holdFlags([{ target: -1, delta: 0, slot: 0, isInside: false }]);
     this.statements.push(() => {
       const { w } = this;
       this.value(target);
@@ -361,7 +370,6 @@ export class RegionEmitter extends RegionOps {
       this.emitHeldFlags(flags);
       this.emitLeave(EXIT.find);
     });
-    this.holdFlags([{ target: -1, delta: 0, slot: 0, isInside: false }]);
   }
 
   // -- registers -----------------------------------------------------------------------------------------------------
@@ -736,6 +744,8 @@ export class RegionEmitter extends RegionOps {
     }
     const before = this.flags!;
     const wasInLocals = before.inLocals;
+    // What it takes to know them must stand before both ways.
+    const operandBefore = wasInLocals ? null : before.operand!();
     this.settle(ALIAS_FLAGS);
     let prepare: (() => void) | null = null;
     this.statements.push(() => prepare?.());
@@ -757,10 +767,9 @@ export class RegionEmitter extends RegionOps {
     if (merged === null) return;
     // One way leaves what was before, the other something else: both in the locals.
     const changed: Flags = merged;
-    if (!before.inLocals) {
-      const operand = before.operand!();
-      this.use(before.result, operand);
-      prepare = () => this.emitFlagLocals(before.kind, before.result!, operand);
+    if (operandBefore) {
+      this.use(before.result, operandBefore);
+      prepare = () => this.emitFlagLocals(before.kind, before.result!, operandBefore);
     }
     this.flags = this.flagsInLocals(changed.kind === before.kind ? before.kind : -1);
   }
@@ -811,7 +820,10 @@ export class RegionEmitter extends RegionOps {
     return this.flags!.result!;
   }
   protected override get aux(): Node {
-    const flags = this.flags!;
+    return this.auxOf(this.flags!);
+  }
+  /** flagAux of flags that nothing has replaced in the locals yet. */
+  private auxOf(flags: Flags): Node {
     if (flags.kind === FLAG_KIND.canonical) return flags.operand!();
     if (flags.carries) return this.auxFrom(flags.carries(), flags.width);
     this.flagsToLocals(flags);
@@ -842,11 +854,7 @@ export class RegionEmitter extends RegionOps {
     return FLAG_KIND[op] | ((32 - width) << 4);
   }
   private commitCanonical(result: Node, aux: () => Node): void {
-    let made: Node | null = null;
-    const operand = () => {
-      made ??= aux();
-      return made;
-    };
+    const operand = once(aux);
     this.commit({ kind: FLAG_KIND.canonical, result, operand, a: null, b: null, width: 32, carries: null });
   }
   override commitLogicFlags(result: Node, width: Width): void {
@@ -862,27 +870,27 @@ export class RegionEmitter extends RegionOps {
       carries: null,
     });
   }
-  override commitFlagsExceptCarry(result: Node, carries: () => Node, width: Width, source: 'inc' | 'dec'): void {
-    const carry = this.flag('C');
-    const kind = this.kindOf(source, width);
+  override commitFlagsExceptCarry(result: Node, _carries: () => Node, width: Width, source: 'inc' | 'dec'): void {
+    const before = this.flags!;
+    // Seldom asked for: what follows mostly writes C too.
+    const carry = once(() => this.carryFrom(before));
     this.commit({
-      kind,
+      kind: this.kindOf(source, width),
       result: this.signExtend(result, width),
-      operand: () => carry,
+      operand: carry,
       a: null,
-      b: carry,
+      b: null,
       width,
       carries: null,
     });
-    void carries;
   }
   override commitResultFlags(result: Node, width: Width, carry: Node, overflow: Node): void {
     this.commitCanonical(this.signExtend(result, width), () => this.carryOverflow(carry, overflow));
   }
   override commitCarryOverflow(carry: Node, overflow: Node): void {
-    const { result, aux } = this;
-    this.commitCanonical(result, () =>
-      this.or(this.and(aux, this.const(0x3fff_ffff)), this.carryOverflow(carry, overflow)),
+    const before = this.flags!;
+    this.commitCanonical(before.result!, () =>
+      this.or(this.and(this.auxOf(before), this.const(0x3fff_ffff)), this.carryOverflow(carry, overflow)),
     );
   }
   override setFlag(name: 'C' | 'Z', value: Node): void {
@@ -890,32 +898,32 @@ export class RegionEmitter extends RegionOps {
       super.setFlag(name, value);
       return;
     }
-    const { result, aux } = this;
-    const changed = this.xor(this.shrU(aux, 31), value);
-    this.commitCanonical(result, () => this.xor(aux, this.mul(changed, this.const(0xc000_0000))));
+    const before = this.flags!;
+    this.commitCanonical(before.result!, () => {
+      const aux = this.auxOf(before);
+      const changed = this.xor(this.shrU(aux, 31), value);
+      return this.xor(aux, this.mul(changed, this.const(0xc000_0000)));
+    });
   }
   protected override storeResult(result: Node, aux: Node): void {
     this.commitCanonical(result, () => aux);
   }
   override flag(name: FlagName): Node {
-    const flags = this.flags!;
-    if (name === 'C') {
-      const carry = this.carryOf(flags);
-      if (carry) return carry;
-    }
-    return super.flag(name);
+    return name === 'C' ? this.carryFrom(this.flags!) : super.flag(name);
+  }
+  private carryFrom(flags: Flags): Node {
+    return this.carryOf(flags) ?? this.shrU(this.auxOf(flags), 31);
   }
   /** C as 0 or 1 where the operation tells it more cheaply than the carries. */
   private carryOf(flags: Flags): Node | null {
     const { b, width } = flags;
     if (flags.kind < 0) return this.unknownCarry();
+    const kind = flags.kind & 15;
+    if (kind === FLAG_KIND.inc || kind === FLAG_KIND.dec) return flags.operand!();
     if (!b || !flags.result) return null;
     switch (flags.kind & 15) {
       case FLAG_KIND.canonical:
         return b; // logic: 0
-      case FLAG_KIND.inc:
-      case FLAG_KIND.dec:
-        return b;
       case FLAG_KIND.add:
         return this.ltU(this.zeroExtend(flags.result, width), this.zeroExtend(b, width));
       default:
