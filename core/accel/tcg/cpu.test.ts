@@ -297,6 +297,22 @@ describe('interrupts', () => {
     m.cpu.run(100);
     expect(m.vectors[0]).toBe(START + 4);
   });
+  it('wake from STI; HLT, time after time', () => {
+    const m = machine('fb f4 40 ebfb'); // 1: sti; hlt; inc eax; jmp 1b
+    let delivered = 0;
+    (m.cpu.ops as { deliverInterrupt: () => void }).deliverInterrupt = () => {
+      delivered++;
+      m.cpu.setIrqLine(false);
+      // As an interrupt gate does; the handler's IRET would set it again.
+      m.cpu.state.setEflags(m.cpu.state.getEflags() & ~EFLAGS.IF);
+    };
+    for (let i = 0; i < 20; i++) {
+      expect(m.cpu.run(1000)).toBe('halted');
+      expect(m.cpu.state.interruptShadow).toBe(false);
+      m.cpu.setIrqLine(true);
+    }
+    expect([delivered, m.cpu.state.reg32(0)]).toEqual([19, 19]);
+  });
   it('wait while IF is clear', () => {
     const m = withHandler('40 40 f4');
     m.cpu.setIrqLine(true);

@@ -505,6 +505,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
     hlt: () => {
       requirePrivilege();
+      state.interruptShadow = false; // HLT itself was the instruction that STI lets pass
       state.halted = true;
       bus.haltedChanged?.(true);
       return 0;
