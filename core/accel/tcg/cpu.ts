@@ -52,6 +52,7 @@ const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'clts', 'wbinvd', 'invd']
 const DEVICE_BYTES = 16;
 const DEVICE_REST = 2048;
 const INTERRUPT_WAITS = FIELDS.interruptWaits.offset >>> 2;
+const DELIVERIES_LOGGED = FIELDS.deliveriesLogged.offset >>> 2;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
 
 /** Word indices of jump cache entries, each once. */
@@ -310,6 +311,7 @@ export class X86Cpu {
     let left = budget;
     this.updateMode();
     state.u32[INTERRUPT_WAITS] = this.irqLine ? 0xffff_ffff : 0;
+    state.u32[DELIVERIES_LOGGED] = (this.bus.logs?.('int') ?? true) ? 1 : 0;
     while (left > 0) {
       if (this.exitRequested) return 'exit';
       const isShadowed = state.interruptShadow;
@@ -633,7 +635,7 @@ export class X86Cpu {
       return found;
     };
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
-    const natives = createNatives(this.bus.arena, this.layout.state);
+    const natives = createNatives(this.bus.arena, this.layout.state, memory.tlbOffset);
     const imports = {
       e: {
         memory: this.bus.arena.memory,

@@ -98,6 +98,8 @@ export const FIELDS = {
   interruptShadow: field('u32'),
   /** -1 while the interrupt line is up, else 0. */
   interruptWaits: field('u32'),
+  /** 1: deliveries of interrupts are logged (`-d int`), so none is made in generated code. */
+  deliveriesLogged: field('u32'),
   /** The instruction that just ran does not end in a single-step trap: it loaded SS or entered an interrupt handler. */
   trapInhibit: field('u32'),
   nmiPending: field('u32'),

@@ -189,6 +189,10 @@ export function generateInterpreter(forms: readonly HandlerForm[], layout: Engin
   w.i32(count);
   w.op(OP.i32Sub);
   w.callIndirect(coldType);
+  // It may have changed the privilege level.
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
+  w.set(tlb);
   w.tee(0);
   w.br(OP.brIf, 0);
   w.end();

@@ -6,7 +6,10 @@ import { RECORD } from '../interpreter/layout.ts';
 import { type Structure, structure } from './structure.ts';
 import { type Traits, traitsOf } from './traits.ts';
 
-export const LIMIT = { blocks: 48, instructions: 400 } as const;
+/** Larger regions take longer to compile, in both tiers of V8, than they gain. */
+export const LIMIT = { blocks: 20, instructions: 160 } as const;
+/** From this size on a region does not take in code that is compiled already. */
+const ABSORB = 40;
 /** Conditional and unconditional relative branches. */
 const RELATIVE = /^(j(mp|cxz|n?[obzsplc]|n?be|n?le)|call|loop(n?e)?)$/;
 
@@ -97,7 +100,7 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
       const branch = block.end - (isConditional ? 3 : 2) * RECORD.bytes;
       edge(block.length + last!.distance, branch + RECORD.imm2);
       if (isConditional) edge(block.length, branch + RECORD.bytes + RECORD.imm2);
-    } else if (isLast) ends = 'indirect';
+    } else if (isLast || last?.instruction.transfers) ends = 'indirect';
     else if (last?.instruction.quick) {
       // What follows is found through the jump cache, or is part of the region.
       ends = 'on';
@@ -117,12 +120,13 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
   };
 }
 
-/** `isWarm`: whether a block has run often enough to be taken along. */
+/** `isWarm`: whether a block has run often enough to be taken along. `isHead`: whether a region begins with it. */
 export function planRegion(
   arena: RamArena,
   cache: BlockCache,
   head: Block,
   isWarm: (block: Block) => boolean,
+  isHead: (block: Block) => boolean,
 ): Plan | null {
   const mode = head.key % 32;
   const page = (head.start & ~0xfff) >>> 0;
@@ -137,6 +141,7 @@ export function planRegion(
     if (blocks.length >= LIMIT.blocks || instructions >= LIMIT.instructions) return -1;
     const block = cache.find(start, mode);
     if (!block || !isWarm(block)) return -1;
+    if (instructions > ABSORB && isHead(block)) return -1;
     const planned = planBlock(arena, cache, block, block.start - head.start, page);
     if (!planned || planned.insns.length === 0) return -1;
     byStart.set(start, blocks.length);

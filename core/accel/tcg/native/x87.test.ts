@@ -24,7 +24,7 @@ const THEIRS = OURS + STATE_BYTES;
 const ours = new CpuState(memory.buffer, OURS);
 const theirs = new CpuState(memory.buffer, THEIRS);
 type Native = (...args: (number | bigint)[]) => number | bigint;
-const natives = createNatives({ memory, allocate: () => ({ offset: 0x2_0000, bytes: 0x1_0000 }) }, OURS) as Record<
+const natives = createNatives({ memory, allocate: () => ({ offset: 0x2_0000, bytes: 0x1_0000 }) }, OURS, 0) as Record<
   string,
   Native
 >;

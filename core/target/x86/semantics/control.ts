@@ -170,6 +170,12 @@ export const CONTROL = [
     ends: 'system',
     variants: ['opSize'],
     semantics: (o) => void o.call('iret', o.const(o.form.opSize / 8)),
+    transfers: true,
+    natives: ['interruptReturn'],
+    quick: (o) => {
+      o.giveUp(o.form.opSize === 16 ? o.const(1) : o.nativeState('interruptReturn'));
+      o.jumpState();
+    },
   }),
   instruction({
     name: 'int3',
@@ -183,6 +189,12 @@ export const CONTROL = [
     dst: 'r',
     ends: 'system',
     semantics: (o, vector) => void o.call('int', vector.load(), o.const(0)),
+    transfers: true,
+    natives: ['softwareInterrupt'],
+    quick: (o, vector) => {
+      o.giveUp(o.nativeState('softwareInterrupt', o.zeroExtend(vector.load(), 8), o.nextEip()));
+      o.jumpState();
+    },
   }),
   instruction({ name: 'into', encodings: ['ce'], ends: 'system', semantics: (o) => void o.call('into') }),
   instruction({
@@ -191,7 +203,22 @@ export const CONTROL = [
     ends: 'system',
     semantics: (o) => void o.call('int', o.const(1), o.const(3)),
   }),
-  ...['sysenter:0f 34', 'sysexit:0f 35', 'syscall:0f 05', 'sysret:0f 07'].map((text) => {
+  ...['sysenter:0f 34', 'sysexit:0f 35'].map((text) => {
+    const [name, code] = text.split(':') as [string, string];
+    return instruction({
+      name,
+      encodings: [code],
+      ends: 'system',
+      semantics: (o) => void o.call(name),
+      transfers: true,
+      natives: [name],
+      quick: (o) => {
+        o.giveUp(o.nativeState(name));
+        o.jumpState();
+      },
+    });
+  }),
+  ...['syscall:0f 05', 'sysret:0f 07'].map((text) => {
     const [name, code] = text.split(':') as [string, string];
     return instruction({ name, encodings: [code], ends: 'system', semantics: (o) => void o.call(name) });
   }),

@@ -279,6 +279,8 @@ export const MOVE = [
     dst: 'r',
     ends: 'system',
     semantics: (o, dst, src) => void o.call('loadSegment', dst.load(), src.load()),
+    natives: ['loadSegment'],
+    quick: (o, dst, src) => o.giveUp(o.native('loadSegment', dst.load(), src.load())),
   }),
   ...[
     { code: '06', index: 0 },
@@ -308,6 +310,11 @@ export const MOVE = [
       variants: ['opSize', 'stack'],
       ends: 'system',
       semantics: (o) => void o.call('popSegment', o.const(index), o.const(o.form.opSize / 8)),
+      natives: ['loadSegment'],
+      quick: (o) => {
+        o.giveUp(o.native('loadSegment', o.const(index), o.stackTop(o.form.opSize)));
+        o.dropStack(o.form.opSize / 8);
+      },
     }),
   ),
   ...[

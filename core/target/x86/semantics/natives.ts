@@ -1,5 +1,6 @@
 /** Functions in WebAssembly that generated code calls through `Ops.native`: parameters and result by name. They never fault and
- *  change nothing but x87 and vector state (what they do is in x87/native/ and sse-native.ts), or, the string ones, guest memory (accel/tcg/native/strings.ts).
+ *  change nothing but x87 and vector state (what they do is in x87/native/ and sse-native.ts), or, the string ones, guest memory
+ *  (accel/tcg/native/strings.ts). Those of system instructions (accel/tcg/native/system.ts) load segments and transfer control.
  *
  *  Those with a result of 32 bits answer 0 when they did the instruction and 1 when nothing was changed because the case is a rare
  *  one; the definition then calls the helper that knows all of them. Conversions to memory return the value and leave
@@ -25,6 +26,17 @@ export const SSE_NATIVES = signature([V128, V128], V128);
 
 /** The six operations of arithmetic. */
 export const X87_ARITHMETIC = ['add', 'mul', 'sub', 'subr', 'div', 'divr'] as const;
+
+/** Segment loads and, for `Ops.nativeState`, transfers of control. */
+export const SYSTEM_NATIVES: Readonly<Record<string, Signature>> = {
+  // segment, selector
+  loadSegment: signature([I32, I32]),
+  // vector, EIP of the next instruction
+  softwareInterrupt: signature([I32, I32]),
+  interruptReturn: signature([]),
+  sysenter: signature([]),
+  sysexit: signature([]),
+};
 
 export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<Signature>([
   // Register forms: target ST0, target ST(i), the same and pop; operands in memory by kind.
@@ -84,4 +96,5 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ['repMovs', signature([I32, I32, I32, I32, I32])],
   // target offset, elements, value, log2 of an element's bytes -> elements done
   ['repStos', signature([I32, I32, I32, I32])],
+  ...Object.entries(SYSTEM_NATIVES),
 ]);
