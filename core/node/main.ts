@@ -21,7 +21,7 @@ import { nodeHost, PROGRAM, VERSION } from './host.ts';
 import { errorText } from './streams.ts';
 
 /** Hot loops reach V8's optimising tier sooner than with its default, which is made for pages that live for seconds. */
-const WASM_TIERING_BUDGET = 1_000_000;
+const WASM_TIERING_BUDGET = 200_000;
 /** Set in the process that `-daemonize` leaves behind: the descriptor on which it says that it is ready. */
 const DAEMON_VARIABLE = 'TERRARIUM_DAEMON_FD';
 

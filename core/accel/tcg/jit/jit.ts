@@ -3,7 +3,7 @@
 import type { RamArena } from '../../../target/x86/system-ops.ts';
 import type { Block, BlockCache, CompiledRegion } from '../blocks.ts';
 import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
-import { type Plan, planRegion } from './plan.ts';
+import { planRegion } from './plan.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. */
 export const JIT_MODES = ['off', 'on', 'always'] as const;
@@ -14,7 +14,7 @@ export interface JitOptions {
   /** Estimated bytes that compiled code may take. */
   readonly codeBytes: number;
 }
-export const JIT_DEFAULTS: JitOptions = { mode: 'off', codeBytes: 64 << 20 };
+export const JIT_DEFAULTS: JitOptions = { mode: 'on', codeBytes: 64 << 20 };
 
 /** What the engine lends: the table that handlers stand in, and imports for modules. */
 export interface JitHost {
@@ -72,14 +72,15 @@ class Module {
 }
 class Region implements CompiledRegion {
   readonly head: Block;
-  readonly plan: Plan;
+  /** Its blocks; the plan itself is large and not kept. */
+  readonly blocks: readonly Block[];
   readonly slot: number;
   module: Module | null = null;
   private readonly jit: Jit;
-  constructor(jit: Jit, head: Block, plan: Plan, slot: number) {
+  constructor(jit: Jit, head: Block, blocks: readonly Block[], slot: number) {
     this.jit = jit;
     this.head = head;
-    this.plan = plan;
+    this.blocks = blocks;
     this.slot = slot;
   }
   release(): void {
@@ -108,6 +109,9 @@ export class Jit {
   private readonly threshold: number;
   /** First records of blocks that wait. */
   private queue: number[] = [];
+  /** Blocks of a region that once waited for one of their own. */
+  private readonly excused = new WeakSet<Block>();
+  private readonly heads = new Set<Block>();
   private waited = 0;
   private modules: Module[] = [];
   private readonly now: () => number;
@@ -159,24 +163,34 @@ export class Jit {
     const { blocks } = host;
     const started = this.now();
     const regions: Region[] = [];
+    const requests: CompileRequest[] = [];
     const warm = Math.max(1, Math.floor(this.threshold / WARM_PART));
     const queue = this.queue;
+    const covered = new Set<Block>();
+    const isHead = (block: Block) => this.heads.has(block) || regions.some((region) => region.head === block);
     this.queue = [];
     for (const record of queue) {
       const head = blocks.blockAt(record);
       if (!head?.isValid) continue;
-      const plan = planRegion(host.arena, blocks, head, (block) => blocks.runs(block) >= warm);
+      // The blocks of a loop get hot together; one region for them is enough. Who is still entered from elsewhere counts on.
+      if (this.options.mode !== 'always' && (covered.has(head) || (head.regions?.size && !this.excused.has(head)))) {
+        this.excused.add(head);
+        blocks.resetEntry(head);
+        continue;
+      }
+      const plan = planRegion(host.arena, blocks, head, (block) => blocks.runs(block) >= warm, isHead);
       if (!plan) {
         statistics.refused++;
         continue;
       }
-      regions.push(new Region(this, head, plan, host.takeSlot()));
+      const members = plan.blocks.map(({ block }) => block);
+      for (const block of members) covered.add(block);
+      const region = new Region(this, head, members, host.takeSlot());
+      regions.push(region);
+      requests.push({ plan, handler: host.layout.hotCount + region.slot });
+      statistics.compiledInstructions += plan.instructions;
     }
     if (regions.length === 0) return;
-    const requests: CompileRequest[] = regions.map((region) => ({
-      plan: region.plan,
-      handler: host.layout.hotCount + region.slot,
-    }));
     const bytes = compileModule(requests, host.layout);
     const exports = host.instantiate(bytes);
     const module = new Module(bytes.length);
@@ -185,11 +199,11 @@ export class Jit {
       module.regions.add(region);
       host.setSlot(region.slot, exports[String(i)]);
       blocks.setEntry(region.head, requests[i]!.handler);
-      for (const { block } of region.plan.blocks) {
+      this.heads.add(region.head);
+      for (const block of region.blocks) {
         block.regions ??= new Set();
         block.regions.add(region);
       }
-      statistics.compiledInstructions += region.plan.instructions;
     });
     this.modules.push(module);
     statistics.modules++;
@@ -210,8 +224,9 @@ export class Jit {
     const { host, statistics } = this;
     const { module } = region;
     if (!module?.regions.delete(region)) return;
-    for (const { block } of region.plan.blocks) block.regions?.delete(region);
+    for (const block of region.blocks) block.regions?.delete(region);
     host.blocks.resetEntry(region.head);
+    this.heads.delete(region.head);
     host.setSlot(region.slot, null);
     host.giveSlot(region.slot);
     statistics.regions--;
