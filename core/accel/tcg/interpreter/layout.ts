@@ -12,10 +12,10 @@ export const TLB = {
   execute: 16,
   addend: 24,
   entryBytes: 32,
-  entries: 1024,
+  entries: 4096,
   /** (linear >>> indexShift) & indexMask = byte offset of the entry. */
   indexShift: 7,
-  indexMask: 1023 << 5,
+  indexMask: 4095 << 5,
   /** No tag: page tags have their low bits clear. */
   invalid: 1,
   /** Jump cache: 16-byte entries { linear, mode, record }. */

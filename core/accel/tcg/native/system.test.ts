@@ -8,7 +8,7 @@ import { createNatives } from './module.ts';
 const STATE = 0x1000;
 const TLBS = 0x4000;
 const BANK = TLB.entries * TLB.entryBytes;
-const RAM = 0x2_0000;
+const RAM = 0x10_0000;
 const RAM_BYTES = 4 << 20;
 const memory = new WebAssembly.Memory({ initial: 128, maximum: 65536, shared: true });
 const natives = createNatives({ memory, allocate: () => ({ offset: 0 }) }, STATE, TLBS) as unknown as Record<
@@ -25,8 +25,9 @@ function fillTlb(isMissing: () => boolean): void {
     const page = (slot % TLB.entries) * 4096;
     const entry = slot * (TLB.entryBytes / 4);
     tlb.fill(0, entry, entry + TLB.entryBytes / 4);
-    tlb[entry + TLB.read / 4] = isMissing() ? TLB.invalid : page;
-    tlb[entry + TLB.write / 4] = isMissing() ? TLB.invalid : page;
+    const isRam = page < RAM_BYTES;
+    tlb[entry + TLB.read / 4] = isRam && !isMissing() ? page : TLB.invalid;
+    tlb[entry + TLB.write / 4] = isRam && !isMissing() ? page : TLB.invalid;
     tlb[entry + TLB.addend / 4] = RAM;
   }
 }
