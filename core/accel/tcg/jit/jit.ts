@@ -14,7 +14,7 @@ export interface JitOptions {
   /** Estimated bytes that compiled code may take. */
   readonly codeBytes: number;
 }
-export const JIT_DEFAULTS: JitOptions = { mode: 'on', codeBytes: 64 << 20 };
+export const JIT_DEFAULTS: JitOptions = { mode: 'on', codeBytes: 128 << 20 };
 
 /** What the engine lends: the table that handlers stand in, and imports for modules. */
 export interface JitHost {
@@ -58,10 +58,12 @@ const THRESHOLD = 1000;
 /** A block that has run this part of the threshold comes along into a region. */
 const WARM_PART = 16;
 /** Machine code takes about so many times the room of WebAssembly, both tiers of V8 together. */
-const EXPANSION = 12;
-/** Regions that wait are compiled together, at the latest after so many slices. */
-const BATCH = 16;
-const PATIENCE = 2;
+const EXPANSION = 6;
+/** Regions that wait are compiled together (calls between modules are several times dearer), at the latest after so many
+ *  slices, or when one of them has run so many times the threshold. */
+const BATCH = 24;
+const PATIENCE = 16;
+const URGENT = 20;
 
 class Module {
   readonly regions = new Set<Region>();
@@ -137,7 +139,8 @@ export class Jit {
   poll(): void {
     this.collectCounters();
     if (this.queue.length === 0) return;
-    if (this.options.mode !== 'always' && this.queue.length < BATCH && this.waited++ < PATIENCE) return;
+    if (this.options.mode !== 'always' && this.queue.length < BATCH && this.waited++ < PATIENCE && !this.isUrgent())
+      return;
     this.waited = 0;
     this.compile();
   }
@@ -158,6 +161,14 @@ export class Jit {
     return { resumed: resumed!, interpreted: interpreted!, budget: budget! };
   }
 
+  /** Something that waits goes on to run a lot. */
+  private isUrgent(): boolean {
+    const { blocks } = this.host;
+    return this.queue.some((record) => {
+      const block = blocks.blockAt(record);
+      return block?.isValid === true && blocks.runs(block) > URGENT * this.threshold;
+    });
+  }
   private compile(): void {
     const { host, statistics } = this;
     const { blocks } = host;
