@@ -107,8 +107,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     state.setReg32(EAX, now - high * 2 ** 32); // exact, and much quicker than a remainder
     state.setReg32(EDX, high);
   };
-  const setSystemFlags = (set: number, clear: number) =>
-    state.set(FIELDS.eflagsSystem, ((state.eflagsSystem & ~clear) | set) >>> 0);
   const arithmetic = (flags: number) => state.setArithmeticFlags(flags);
   const setZ = (isSet: boolean) => {
     const flags = state.getEflags();
@@ -149,16 +147,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     sahf: (value) => {
       const kept = state.getEflags() & EFLAGS.OF;
       arithmetic(kept | (value & 0xd5));
-      return 0;
-    },
-    cld: () => {
-      setSystemFlags(0, EFLAGS.DF);
-      state.set(FIELDS.direction, 1);
-      return 0;
-    },
-    std: () => {
-      setSystemFlags(EFLAGS.DF, 0);
-      state.set(FIELDS.direction, -1);
       return 0;
     },
 

@@ -39,8 +39,22 @@ export const SYSTEM = [
       o.setField('interruptShadow', o.const(1));
     },
   }),
-  plain('cld:fc'),
-  plain('std:fd'),
+  instruction({
+    name: 'cld',
+    encodings: ['fc'],
+    semantics: (o) => {
+      o.setField('eflagsSystem', o.and(o.field('eflagsSystem'), o.const(~EFLAGS.DF)));
+      o.setField('direction', o.const(1));
+    },
+  }),
+  instruction({
+    name: 'std',
+    encodings: ['fd'],
+    semantics: (o) => {
+      o.setField('eflagsSystem', o.or(o.field('eflagsSystem'), o.const(EFLAGS.DF)));
+      o.setField('direction', o.const(-1));
+    },
+  }),
   plain('hlt:f4', 'system'),
   plain('pause:f3 90'),
   plain('cpuid:0f a2'),
