@@ -55,6 +55,8 @@ export const FIELDS = {
   flagResult: field('u64'),
   /** ... and CF in bit 31, CF^OF in bit 30, AF in bit 3, parity correction in bits 8-15, sign correction in bit 0. */
   flagAux: field('u32'),
+  /** Not 0 only between two compiled regions: `flagAux` holds the word that goes with this kind (accel/tcg/jit/flags.ts). */
+  flagKind: field('u32'),
   /** EFLAGS without O S Z A C P: TF IF DF IOPL NT RF VM AC VIF VIP ID. */
   eflagsSystem: field('u32'),
   /** 1 or -1 (as u32): the direction of string instructions. */

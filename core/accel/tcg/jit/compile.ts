@@ -83,7 +83,7 @@ function emitRegion(
     }
   const head = { record: plan.blocks[0]!.block.record + RECORD.handler, handler: request.handler };
   const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, cachedGroups(plan));
-  emitter.emitReload();
+  emitter.emitEntry();
   w.i32(0);
   w.memory(OP.i32Load, layout.state + FIELDS.rip.offset);
   w.set(emitter.eip0);
@@ -126,7 +126,7 @@ function emitEnd(
   imports: EngineImports,
   chainType: number,
 ): void {
-  emitter.emitSpill();
+  emitter.emitRawSpill();
   w.i32(0);
   w.get(emitter.exitEip);
   w.memory(OP.i32Store, layout.state + FIELDS.rip.offset);
@@ -144,6 +144,7 @@ function emitEnd(
   w.op(OP.i32Eqz);
   w.block(OP.if, VOID);
   count(0);
+  emitter.emitCanonicalFlags();
   w.get(emitter.exitRecord);
   w.op(OP.return);
   w.end();
@@ -152,6 +153,7 @@ function emitEnd(
   w.op(OP.i32LeS);
   w.block(OP.if, VOID, false);
   count(3);
+  emitter.emitCanonicalFlags();
   w.i32(0);
   w.op(OP.return);
   w.end();
@@ -160,7 +162,7 @@ function emitEnd(
   w.op(OP.i32Eq);
   w.block(OP.if, VOID);
   const entry = emitter.exitKind;
-  const linear = emitter.flagKind;
+  const linear = w.local(I32);
   w.get(emitter.exitEip);
   w.i32(0);
   w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.base);
@@ -188,6 +190,7 @@ function emitEnd(
   w.get(entry);
   w.memory(OP.i32Load, layout.jumpCache + 8);
   w.op(OP.else);
+  emitter.emitCanonicalFlags();
   w.call(imports.lookup);
   w.end();
   w.tee(emitter.exitRecord);
@@ -206,12 +209,16 @@ function emitEnd(
   w.i32(0);
   w.op(OP.i32GeS);
   w.block(OP.if, VOID, true);
+  w.i32(0);
+  w.get(emitter.flagKind);
+  w.memory(OP.i32Store, layout.state + FIELDS.flagKind.offset);
   w.get(emitter.exitRecord);
   w.i32(0);
   w.get(emitter.exitKind);
   w.callIndirect(chainType, 0, OP.returnCallIndirect);
   w.end();
   count(1);
+  emitter.emitCanonicalFlags();
   w.get(emitter.exitRecord);
 }
 

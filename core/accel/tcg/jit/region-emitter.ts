@@ -204,11 +204,6 @@ export class RegionEmitter extends RegionOps {
     }
     w.br(OP.br, this.exitDepth + this.depth);
   }
-  /** Before the current instruction: the interpreter does it. */
-  private emitResume(): void {
-    this.emitExit(EXIT.resume, this.insn.record, this.block.delta);
-  }
-
   // -- edges ---------------------------------------------------------------------------------------------------------
 
   private edgeNeedsFlags(edge: PlannedEdge): boolean {
@@ -600,8 +595,29 @@ export class RegionEmitter extends RegionOps {
 
   // -- helpers -------------------------------------------------------------------------------------------------------
 
-  /** Stores what lives in locals. */
+  /** Stores what lives in locals, flags in their canonical form. */
   emitSpill(): void {
+    this.emitCanonicalFlags();
+    this.emitRawSpill();
+  }
+  /** The flags as everybody but regions knows them, in locals and, if they were not so, in memory. */
+  emitCanonicalFlags(): void {
+    const { w, layout } = this;
+    w.get(this.flagKind);
+    w.block(OP.if, VOID);
+    w.i32(0);
+    w.get(this.flagKind);
+    w.get(this.flagResult);
+    w.get(this.flagOperand);
+    w.call(this.functions.flagAux);
+    w.tee(this.flagOperand);
+    w.memory(OP.i32Store, layout.state + FIELDS.flagAux.offset);
+    w.i32(FLAG_KIND.canonical);
+    w.set(this.flagKind);
+    w.end();
+  }
+  /** Stores what lives in locals but the kind of the flags. */
+  emitRawSpill(): void {
     const { w, layout } = this;
     const { gprsWritten, xmmsWritten } = this.registers;
     for (let i = 0; i < 8; i++) {
@@ -623,11 +639,19 @@ export class RegionEmitter extends RegionOps {
     w.get(this.flagResult);
     w.memory(OP.i32Store, layout.state + FIELDS.flagResult.offset);
     w.i32(0);
-    w.get(this.flagKind);
-    w.get(this.flagResult);
     w.get(this.flagOperand);
-    w.call(this.functions.flagAux);
     w.memory(OP.i32Store, layout.state + FIELDS.flagAux.offset);
+  }
+  /** At the region's start: flags may come from another region as it had them. */
+  emitEntry(): void {
+    const { w, layout } = this;
+    this.emitReload();
+    w.i32(0);
+    w.memory(OP.i32Load, layout.state + FIELDS.flagKind.offset);
+    w.set(this.flagKind);
+    w.i32(0);
+    w.i32(FLAG_KIND.canonical);
+    w.memory(OP.i32Store, layout.state + FIELDS.flagKind.offset);
   }
   /** Loads them. */
   emitReload(): void {
