@@ -300,7 +300,7 @@ describe('interrupts', () => {
   it('wake from STI; HLT, time after time', () => {
     const m = machine('fb f4 40 ebfb'); // 1: sti; hlt; inc eax; jmp 1b
     let delivered = 0;
-    (m.cpu.ops as { deliverInterrupt: () => void }).deliverInterrupt = () => {
+    (m.cpu.ops as unknown as { deliverInterrupt: () => void }).deliverInterrupt = () => {
       delivered++;
       m.cpu.setIrqLine(false);
       // As an interrupt gate does; the handler's IRET would set it again.

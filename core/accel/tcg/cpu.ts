@@ -38,11 +38,8 @@ export interface X86CpuOptions {
 export type RunResult = 'budget' | 'halted' | 'exit' | 'breakpoint';
 
 const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
-/** In the last word of a jump cache entry: not in use. 1: in a global page. */
+/** No mode, no place: a jump cache entry that is not in use. */
 const EMPTY = 0xffff_ffff;
-/** A mode that the CPU is never in. */
-const NO_MODE = 0xffff_ffff;
-const JUMP_PAGE_MASK = 4095;
 const RESYNC = SPECIAL.indexOf('resync');
 const BUDGET = FIELDS.budget.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
@@ -54,22 +51,6 @@ const DEVICE_REST = 2048;
 const INTERRUPT_WAITS = FIELDS.interruptWaits.offset >>> 2;
 const DELIVERIES_LOGGED = FIELDS.deliveriesLogged.offset >>> 2;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
-
-/** Word indices of jump cache entries, each once. */
-class JumpList {
-  readonly entries = new Uint16Array(TLB.jumpEntries);
-  count = 0;
-  private readonly isMember = new Uint8Array(TLB.jumpEntries);
-  add(at: number): void {
-    if (this.isMember[at >>> 2]) return;
-    this.isMember[at >>> 2] = 1;
-    this.entries[this.count++] = at;
-  }
-  clear(): void {
-    for (let i = 0; i < this.count; i++) this.isMember[this.entries[i]! >>> 2] = 0;
-    this.count = 0;
-  }
-}
 
 export class X86Cpu {
   readonly state: CpuState;
@@ -91,11 +72,6 @@ export class X86Cpu {
   private readonly blocks: BlockCache;
   private readonly layout: EngineLayout;
   private readonly jumpCache: Uint32Array;
-  /** Word indices of the jump cache's entries in use, each once. */
-  private readonly localJumps = new JumpList();
-  private readonly globalJumps = new JumpList();
-  /** Hashed numbers of linear pages that the jump cache may lead into. */
-  private readonly jumpPages = new Uint8Array(JUMP_PAGE_MASK + 1);
   private readonly interpret: (record: number) => void;
   readonly jit: Jit;
 
@@ -214,56 +190,11 @@ export class X86Cpu {
     return this.retired + this.sliceStart - (this.state.i32[BUDGET]! + this.withheld);
   }
   flushTlb(keepGlobal = false): void {
-    this.flushJumps(keepGlobal);
     this.memory.flush(keepGlobal);
     if (hasBreakpoints(this.state)) this.stopSoon(); // they may be new
   }
   private flushPage(linear: number): void {
-    const isLarge = this.memory.flushPage(linear);
-    if (isLarge) this.flushJumpsWithin(linear, 22);
-    // A block may begin in the page before.
-    if (this.jumpPages[(linear >>> 12) & JUMP_PAGE_MASK]) this.flushJumpsWithin(linear, 12);
-  }
-  /** Forgets what leads into a page, or a region of 2^bits bytes, or into its end from the page before. */
-  private flushJumpsWithin(linear: number, bits: number): void {
-    const region = linear >>> bits;
-    const before = (((region << bits) >>> 0) - 4096) >>> 12;
-    const slot = (linear >>> 12) & JUMP_PAGE_MASK;
-    const local = this.flushList(this.localJumps, region, bits, before, slot);
-    const global = this.flushList(this.globalJumps, region, bits, before, slot);
-    if (!local && !global) this.jumpPages[slot] = 0;
-  }
-  /** True: something that stays may still lead into pages with this number. */
-  private flushList(list: JumpList, region: number, bits: number, before: number, slot: number): boolean {
-    const { jumpCache } = this;
-    let remains = false;
-    for (let i = 0; i < list.count; i++) {
-      const at = list.entries[i]!;
-      if (jumpCache[at + 3] === EMPTY) continue;
-      const target = jumpCache[at]!;
-      if (target >>> bits === region || target >>> 12 === before) this.forgetJump(at);
-      // A block that runs on into the page counts for both.
-      else remains ||= ((target >>> 12) & JUMP_PAGE_MASK) === slot || (((target >>> 12) + 1) & JUMP_PAGE_MASK) === slot;
-    }
-    return remains;
-  }
-  private forgetJump(at: number): void {
-    this.jumpCache[at + 1] = NO_MODE;
-    this.jumpCache[at + 3] = EMPTY;
-  }
-  /** Forgets where linear addresses lead, except in global pages if so asked: those are not even looked at. */
-  private flushJumps(keepGlobal: boolean): void {
-    const { jumpCache, localJumps, globalJumps } = this;
-    for (let i = 0; i < localJumps.count; i++) {
-      const at = localJumps.entries[i]!;
-      if (keepGlobal && jumpCache[at + 3] === 1) globalJumps.add(at);
-      else this.forgetJump(at);
-    }
-    localJumps.clear();
-    if (keepGlobal) return;
-    this.jumpPages.fill(0);
-    for (let i = 0; i < globalJumps.count; i++) this.forgetJump(globalJumps.entries[i]!);
-    globalJumps.clear();
+    this.memory.flushPage(linear);
   }
   /** Guest RAM was replaced behind everyone's back (a snapshot was loaded): nothing decoded is to be trusted. */
   flushCode(): void {
@@ -502,6 +433,7 @@ export class X86Cpu {
     const linear = (eip + cs.base) >>> 0;
     const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
     if (jumpCache[at] !== linear || jumpCache[at + 1] !== state.u32[MODE_WORD]) return 0;
+    if (this.memory.locateCached(linear) !== jumpCache[at + 3]) return 0;
     const record = jumpCache[at + 2]!;
     // The first record of a block that was dropped only asks where to go on.
     return this.blocks.half(record, RECORD.handler) === RESYNC ? 0 : record;
@@ -527,20 +459,16 @@ export class X86Cpu {
       block = blocks.build(start, linear, mode, () => this.nextPage(linear));
       this.activity.blocksDecoded++;
       if (this.bus.logs?.('in_asm')) this.logCode(block, linear, mode);
-      if (blocks.generation !== generation) this.flushJumps(false);
+      if (blocks.generation !== generation) this.jumpCache.fill(EMPTY);
     }
-    if (extraMode === 0) {
+    // What depends on the mapping of two pages is looked up each time.
+    if (extraMode === 0 && block.second < 0) {
       const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
       const { jumpCache } = this;
-      const isGlobal = block.second < 0 && memory.isGlobal(linear);
-      if (isGlobal) this.globalJumps.add(at);
-      else this.localJumps.add(at);
-      this.jumpPages[(linear >>> 12) & JUMP_PAGE_MASK] = 1;
-      if (block.second >= 0) this.jumpPages[((linear >>> 12) + 1) & JUMP_PAGE_MASK] = 1;
       jumpCache[at] = linear;
       jumpCache[at + 1] = mode;
       jumpCache[at + 2] = block.record;
-      jumpCache[at + 3] = isGlobal ? 1 : 0;
+      jumpCache[at + 3] = start;
     }
     this.isSplit = block.second >= 0;
     return block.record;

@@ -290,6 +290,12 @@ export class GuestMemory implements LinearMemory {
   locateCode(linear: number): number {
     return this.locate(linear, ACCESS.execute, this.isUser);
   }
+  /** Arena offset of code as far as the TLB knows it, or -1. */
+  locateCached(linear: number): number {
+    const entry = this.entryOf(linear, this.isUser ? 1 : 0);
+    if (this.tlb[entry + TLB.execute / 4] !== (linear & ~0xfff) >>> 0) return -1;
+    return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
+  }
   get physOfLast(): number {
     return this.place.phys;
   }

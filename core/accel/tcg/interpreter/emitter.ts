@@ -5,6 +5,7 @@ import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, LOAD_U, type Node, type ScratchLocals, STORE } from '../emit/graph.ts';
 import { type EngineImports, type EngineLayout, InstructionEmitter } from '../emit/instruction-emitter.ts';
+import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { RECORD, TLB } from './layout.ts';
 
 /** How a handler continues: in the big loop or as a function of its own. */
@@ -379,33 +380,9 @@ export class Emitter extends InstructionEmitter {
     this.use(linear, linear);
     this.statements.push(() => {
       const entry = this.frame.scratch.take(I32);
+      const translation = this.frame.scratch.take(I32);
       this.prepare(linear);
-      // entry = hash(linear)
-      this.value(linear);
-      w.get(this.offsetLocal(linear));
-      w.i32(TLB.jumpHashShift);
-      w.op(OP.i32ShrU);
-      w.op(OP.i32Xor);
-      w.i32(TLB.jumpMask);
-      w.op(OP.i32And);
-      w.i32(4);
-      w.op(OP.i32Shl);
-      w.tee(entry);
-      w.memory(OP.i32Load, layout.jumpCache);
-      this.value(linear);
-      w.op(OP.i32Eq);
-      w.get(entry);
-      w.memory(OP.i32Load, layout.jumpCache + 4);
-      w.i32(0);
-      w.memory(OP.i32Load, layout.state + FIELDS.mode.offset);
-      w.op(OP.i32Eq);
-      w.op(OP.i32And);
-      w.block(OP.if, I32, true);
-      w.get(entry);
-      w.memory(OP.i32Load, layout.jumpCache + 8);
-      w.op(OP.else);
-      w.call(this.imports.lookup);
-      w.end();
+      emitJumpLookup(w, layout, this.offsetLocal(linear), entry, translation, () => w.call(this.imports.lookup));
       if (this.frame.loopDepth < 0) w.op(OP.return);
       else {
         w.tee(this.frame.ip);
@@ -413,6 +390,7 @@ export class Emitter extends InstructionEmitter {
         w.op(OP.return);
       }
       this.frame.scratch.give(I32, entry);
+      this.frame.scratch.give(I32, translation);
     });
   }
   /** End of a block after a system instruction: the engine decides anew (mode, interrupts) if it said so. */

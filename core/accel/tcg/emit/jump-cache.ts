@@ -1,0 +1,68 @@
+/** Where linear addresses lead, as generated code looks it up: 16-byte entries { linear, mode, record, code's place in the arena }.
+ *  An entry counts while the TLB says that the address is executable and lies there; so it outlives address spaces and needs
+ *  no flush of its own. */
+import { FIELDS } from '../../../target/x86/state.ts';
+import { I32, OP } from '../../../wasm/opcodes.ts';
+import type { FunctionWriter } from '../../../wasm/writer.ts';
+import { TLB } from '../interpreter/layout.ts';
+import type { EngineLayout } from './instruction-emitter.ts';
+
+/** Leaves the record of the block at `linear` (a local), or what `miss` leaves. `entry` and `translation` are locals to use. */
+export function emitJumpLookup(
+  w: FunctionWriter,
+  layout: EngineLayout,
+  linear: number,
+  entry: number,
+  translation: number,
+  miss: () => void,
+): void {
+  const both = () => w.op(OP.i32And);
+  w.get(linear);
+  w.get(linear);
+  w.i32(TLB.jumpHashShift);
+  w.op(OP.i32ShrU);
+  w.op(OP.i32Xor);
+  w.i32(TLB.jumpMask);
+  w.op(OP.i32And);
+  w.i32(4);
+  w.op(OP.i32Shl);
+  w.tee(entry);
+  w.memory(OP.i32Load, layout.jumpCache);
+  w.get(linear);
+  w.op(OP.i32Eq);
+  w.get(entry);
+  w.memory(OP.i32Load, layout.jumpCache + 4);
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.mode.offset);
+  w.op(OP.i32Eq);
+  both();
+  w.get(linear);
+  w.i32(TLB.indexShift);
+  w.op(OP.i32ShrU);
+  w.i32(TLB.indexMask);
+  w.op(OP.i32And);
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
+  w.op(OP.i32Add);
+  w.tee(translation);
+  w.memory(OP.i32Load, TLB.execute);
+  w.get(linear);
+  w.i32(-4096);
+  w.op(OP.i32And);
+  w.op(OP.i32Eq);
+  both();
+  w.get(translation);
+  w.memory(OP.i32Load, TLB.addend);
+  w.get(linear);
+  w.op(OP.i32Add);
+  w.get(entry);
+  w.memory(OP.i32Load, layout.jumpCache + 12);
+  w.op(OP.i32Eq);
+  both();
+  w.block(OP.if, I32, true);
+  w.get(entry);
+  w.memory(OP.i32Load, layout.jumpCache + 8);
+  w.op(OP.else);
+  miss();
+  w.end();
+}
