@@ -86,6 +86,10 @@ const RULES: readonly Rule[] = [
   ],
   ['LOCK is for a few instructions with memory operands', (c) => c.ours === '' && has(c, 0xf0)],
   ['SWAPGS is of 64-bit code', (c) => c.bits !== 64 && c.ours === '' && c.theirs === 'swapgs'],
+  [
+    'fences take any r/m (Intel SDM); capstone knows one of eight',
+    (c) => c.theirs === '' && /^[lms]fence$/.test(c.ours),
+  ],
   ['without WAITPKG 66 means nothing to MFENCE', (c) => isBoth(c) && c.ours === 'mfence' && c.theirs === 'tpause'],
   [
     'capstone wants W to be clear in some instructions with VEX',

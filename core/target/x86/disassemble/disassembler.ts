@@ -80,7 +80,8 @@ export function disassemble(bytes: Uint8Array, offset: number, address: bigint, 
   const { name } = d.instruction;
   const immediate = d.operands.at(-1)?.kind === 'i' ? d.operands.at(-1)!.value : 0;
   const mnemonic = withSuffix(mnemonicOf(d.encoding, d.modrm, immediate), d, bits);
-  const texts = operandTexts(d, prefixes, address, bits);
+  // The r/m field of a fence means nothing.
+  const texts = /^[lms]fence$/.test(name) ? [] : operandTexts(d, prefixes, address, bits);
   return line(d.length, prefixText(d, prefixes, name) + mnemonic, texts.join(', '));
 }
 function line(length: number, mnemonic: string, operands: string): Disassembled {
