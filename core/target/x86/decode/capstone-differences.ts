@@ -90,7 +90,6 @@ const RULES: readonly Rule[] = [
     'fences take any r/m (Intel SDM); capstone knows one of eight',
     (c) => c.theirs === '' && /^[lms]fence$/.test(c.ours),
   ],
-  ['without WAITPKG 66 means nothing to MFENCE', (c) => isBoth(c) && c.ours === 'mfence' && c.theirs === 'tpause'],
   [
     'capstone wants W to be clear in some instructions with VEX',
     (c) => c.theirs === '' && c.code[0] === 0xc4 && c.code[2]! >= 0x80,
