@@ -189,8 +189,11 @@ describe('a machine', () => {
     const folder = scratchFolder();
     const second = join(folder, 'second, disc.iso');
     writeFileSync(second, readFileSync(GRUB_RESCUE));
+    // A guest that leaves the drive alone: a reset of its channel, as firmware begins with, shuts the tray.
+    const rom = join(folder, 'idle.rom');
+    writeProbeRom(rom, []);
     const app = await openApp(join(folder, 'data'));
-    const { definition } = await createGrubMachine(app);
+    const { definition } = await createGrubMachine(app, { extraArguments: ['-bios', rom] });
     const { id } = definition;
     await call(app, 'machines.start', { id });
     const ejected = await call(app, 'machines.changeMedium', { id, deviceId: 'ide1-0', path: null });
