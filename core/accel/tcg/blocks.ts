@@ -212,6 +212,7 @@ export class BlockCache {
           break;
         }
         second = fetchSecond();
+        this.put(special.split, 0, 0, 0, 0, second, 0);
         const joined = new Uint8Array(2 * MAX_LENGTH);
         joined.set(bytes.subarray(p, pageEnd));
         joined.set(bytes.subarray(second, second + MAX_LENGTH), pageEnd - p);

@@ -41,6 +41,8 @@ const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
 /** No mode, no place: a jump cache entry that is not in use. */
 const EMPTY = 0xffff_ffff;
 const RESYNC = SPECIAL.indexOf('resync');
+/** What stands in front of a block's first instruction. */
+const PREAMBLE = new Set([SPECIAL.indexOf('enter'), SPECIAL.indexOf('split')]);
 const BUDGET = FIELDS.budget.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
 /** Helpers of system instructions after which the mode is what it was. */
@@ -446,7 +448,7 @@ export class X86Cpu {
     const linear = (eip + cs.base) >>> 0;
     const mode = state.u32[MODE_WORD]! | extraMode;
     const start = memory.locateCode(linear);
-    this.isSplit = true;
+    this.isUncached = true;
     if (start < 0) return this.uncached(linear, mode);
     let block = blocks.find(start, mode);
     // The rest of an instruction that crosses pages may have been mapped elsewhere, or be a device's and read anew.
@@ -461,8 +463,7 @@ export class X86Cpu {
       if (this.bus.logs?.('in_asm')) this.logCode(block, linear, mode);
       if (blocks.generation !== generation) this.jumpCache.fill(EMPTY);
     }
-    // What depends on the mapping of two pages is looked up each time.
-    if (extraMode === 0 && block.second < 0) {
+    if (extraMode === 0) {
       const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
       const { jumpCache } = this;
       jumpCache[at] = linear;
@@ -470,11 +471,20 @@ export class X86Cpu {
       jumpCache[at + 2] = block.record;
       jumpCache[at + 3] = start;
     }
-    this.isSplit = block.second >= 0;
+    this.isUncached = false;
     return block.record;
   }
-  /** The block found last depends on where two pages are mapped, or on a device: nothing may lead there directly. */
-  private isSplit = false;
+  /** The block found last came from a device: nothing may lead there directly. */
+  private isUncached = false;
+  /** The second page of an instruction is not where it was: where to go on. */
+  private findSplit(): number {
+    this.memory.record = 0;
+    const { blocks } = this;
+    let record = this.findBlock(0);
+    // Its mapping is known now.
+    while (PREAMBLE.has(blocks.half(record, RECORD.handler))) record += RECORD.bytes;
+    return record;
+  }
   private nextPage(linear: number): number {
     const at = this.memory.locateCode(((linear & ~0xfff) + 4096) >>> 0);
     return at < 0 ? this.copyFromDevice(DEVICE_REST) : at;
@@ -518,7 +528,7 @@ export class X86Cpu {
     const { generation } = this.blocks;
     const slot = this.blocks.word(record, RECORD.a);
     const next = this.findBlock(0);
-    if (next && !this.isSplit && this.blocks.generation === generation) this.blocks.setWord(slot, next);
+    if (next && !this.isUncached && this.blocks.generation === generation) this.blocks.setWord(slot, next);
     return next;
   }
 
@@ -538,6 +548,7 @@ export class X86Cpu {
       ops: this.ops,
       activity: this.activity,
       link: (record) => this.link(record),
+      findSplit: () => this.findSplit(),
       flushPage: (linear) => this.flushPage(linear),
       get record() {
         return memory.record;

@@ -33,6 +33,7 @@ export interface HelperContext {
   readonly ops: SystemOps;
   readonly activity: CpuActivity;
   link(record: number): number;
+  findSplit(): number;
   flushPage(linear: number): void;
   /** Register pointers and words of the record that called. */
   readonly record: number;
@@ -130,6 +131,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
 
   return {
     link: () => ctx.link(ctx.record),
+    findSplit: () => ctx.findSplit(),
     raise: (vector) => raise(state, vector),
     tooLong: () => raise(state, VECTOR.GP, 0),
     ud2: () => raise(state, VECTOR.UD),

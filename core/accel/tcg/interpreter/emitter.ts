@@ -453,6 +453,22 @@ export class Emitter extends InstructionEmitter {
     this.storeTo(OP.i32Store, this.ip, RECORD.imm, left, ALIAS.none);
     this.when(this.eqz(left), () => void this.callImport(this.imports.hot, [this.ip], false));
   }
+  /** In front of an instruction that lies in two pages: goes on if the second is where it was when it was decoded. */
+  split(): void {
+    const linear = this.add(this.rip, this.segmentField(CS, SEGMENT.base));
+    const next = this.add(this.and(linear, this.const(-4096)), this.const(4096));
+    const entry = this.add(this.and(this.shrU(next, TLB.indexShift), this.const(TLB.indexMask)), this.field('tlbBase'));
+    const at = this.add(this.load(OP.i32Load, entry, TLB.addend, ALIAS.field), next);
+    const isThere = this.and(
+      this.eq(this.load(OP.i32Load, entry, TLB.execute, ALIAS.field), next),
+      this.eq(at, this.recordField(OP.i32Load, RECORD.imm)),
+    );
+    this.when(this.eqz(isThere), () => {
+      this.isEnded = true;
+      this.goOnWith(this.call('findSplit'));
+    });
+    this.isEnded = false;
+  }
   /** For handlers that the generator writes by hand. */
   leaveNow(): void {
     this.isEnded = true;

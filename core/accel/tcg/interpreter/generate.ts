@@ -19,6 +19,7 @@ export const SPECIAL = [
   'endSystem',
   'resync',
   'enter',
+  'split',
   'ea32',
   'ea32x0',
   'ea32x1',
@@ -130,6 +131,9 @@ function emitSpecial(o: Emitter, name: SpecialName): void {
       break;
     case 'enter':
       o.enter();
+      break;
+    case 'split':
+      o.split();
       break;
     case 'eaBits16':
     case 'eaBits32': {
