@@ -18,7 +18,7 @@ export interface Engine {
 export const EMULATOR_VARIABLE = 'TERRARIUM_EMULATOR';
 
 /** Flags of V8 that the generated code gains from; kept in step with bin/terrarium-x86_64. */
-const NODE_FLAGS = ['--experimental-wasm-branch-hinting'];
+const NODE_FLAGS = ['--experimental-wasm-branch-hinting', '--max-semi-space-size=4'];
 
 /** Looks anew at each call: the file may have been built or removed meanwhile. `root` is the package's folder. */
 export function findEngine(root: string, environment: NodeJS.ProcessEnv = process.env): Engine {

@@ -227,6 +227,7 @@ export class Graph {
     return this.un(OP.i32Popcnt, a);
   }
   eqz(a: Node): Node {
+    if (a.op === CONST) return this.const(a.imm === 0 ? 1 : 0);
     return this.un(OP.i32Eqz, a);
   }
   eq(a: Node, b: Node): Node {

@@ -147,6 +147,7 @@ export class RegionEmitter extends RegionOps {
     this.mode = mode;
     this.current = [];
     this.hasJumped = false;
+    this.isSseReady = false;
     this.flags = this.flagsInLocals(inKind);
     block.insns.forEach((insn, i) => {
       this.insn = insn;
@@ -365,6 +366,15 @@ export class RegionEmitter extends RegionOps {
       this.emitHeldFlags(flags);
       this.emitLeave(EXIT.find);
     });
+  }
+
+  /** CR0 and CR4 stay as they are inside a block: what the first SSE instruction found holds for the others. */
+  private isSseReady = false;
+  override field(name: string): Node {
+    if (name !== 'sseReady') return super.field(name);
+    if (this.isSseReady) return this.const(1);
+    this.isSseReady = true;
+    return super.field(name);
   }
 
   // -- registers -----------------------------------------------------------------------------------------------------
