@@ -25,7 +25,7 @@ if (filters.length === 0) {
   lines.push(`check: ${passed ? 'passed' : 'FAILED'}`);
   sound &&= passed;
 }
-runTests('unit', ['unit', 'conformance']);
+runTests('unit and conformance', ['unit', 'conformance']);
 runTests('end-to-end', ['e2e']);
 
 const minutes = (performance.now() - started) / 60_000;

@@ -62,10 +62,12 @@ export function soakArguments(seconds: number): { readonly endMs: number; readon
   return { endMs: performance.now() + Number(wanted ?? seconds) * 1000, firstSeed: Number(seed ?? Date.now() % 1e6) };
 }
 
-/** Runs `once` with one seed after the other until the time is up; the first finding ends the program with exit code 1. */
+/** Runs `once` with one seed after the other until the time is up; the first finding ends the program with exit code 1.
+ *  The program's last line is the count. */
 export async function soak(name: string, seconds: number, once: (seed: number) => void | Promise<void>): Promise<void> {
   const { endMs, firstSeed } = soakArguments(seconds);
   let seed = firstSeed;
+  process.once('exit', (code) => console.log(`${seed - firstSeed} passed, ${code === 0 ? 0 : 1} failed, 0 skipped`));
   for (; performance.now() < endMs; seed++)
     try {
       await once(seed);
