@@ -26,7 +26,7 @@ function testedMode(): JitMode {
   return said === 'on' || said === 'always' || said === 'off' ? said : JIT_DEFAULTS.mode;
 }
 /** `ramBytes` of RAM at 0; what lies above is a device that records writes and reads as 0x5a bytes. */
-export function bareMachine(ramBytes = 1 << 20, options: { jit?: JitMode } = {}): BareMachine {
+export function bareMachine(ramBytes = 1 << 20, options: { jit?: JitMode; codeBytes?: number } = {}): BareMachine {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   let bytes = new Uint8Array(memory.buffer);
   let next = 4096;
@@ -97,7 +97,9 @@ export function bareMachine(ramBytes = 1 << 20, options: { jit?: JitMode } = {})
     log: () => {},
     logs: () => false,
   };
-  const cpu = new X86Cpu(bus, { jit: { ...JIT_DEFAULTS, mode: options.jit ?? testedMode() } });
+  const cpu = new X86Cpu(bus, {
+    jit: { mode: options.jit ?? testedMode(), codeBytes: options.codeBytes ?? JIT_DEFAULTS.codeBytes },
+  });
   return Object.assign(machine, {
     cpu,
     bus,

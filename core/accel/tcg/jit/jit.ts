@@ -64,6 +64,8 @@ const EXPANSION = 6;
 const BATCH = 24;
 const PATIENCE = 16;
 const URGENT = 20;
+/** Handler numbers have 16 bits; those of the interpreter's own forms come out of the rest. */
+const MAX_REGIONS = 50_000;
 
 class Module {
   readonly regions = new Set<Region>();
@@ -222,10 +224,14 @@ export class Jit {
     statistics.compiled += regions.length;
     statistics.wasmBytes += bytes.length;
     statistics.codeBytes += bytes.length * EXPANSION;
-    while (statistics.codeBytes > this.options.codeBytes && this.modules.length > 1) this.evict(this.modules[0]!);
+    while (this.isFull() && this.modules.length > 1) this.evict(this.modules[0]!);
     statistics.compileMilliseconds += this.now() - started;
   }
 
+  private isFull(): boolean {
+    const { codeBytes, regions } = this.statistics;
+    return codeBytes > this.options.codeBytes || regions > MAX_REGIONS;
+  }
   private evict(module: Module): void {
     this.statistics.evictedModules++;
     for (const region of [...module.regions]) this.release(region);

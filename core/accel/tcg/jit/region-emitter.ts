@@ -492,9 +492,9 @@ export class RegionEmitter extends RegionOps {
         this.emitExit(EXIT.resume, insn.record, block.delta);
         this.depth -= isCached ? 2 : 1;
       };
+      const tag = this.pageTag[site]!;
+      const addend = isCached ? this.pageAddend[site]! : this.scratch.take(I32);
       if (isCached) {
-        const tag = this.pageTag[site]!;
-        const addend = this.pageAddend[site]!;
         this.valueAgain(ea);
         w.op(OP.i64ExtendI32U);
         w.get(tag);
@@ -502,40 +502,28 @@ export class RegionEmitter extends RegionOps {
         w.i64(4096 - bytes);
         w.op(OP.i64GtU);
         w.block(OP.if, VOID, false);
-        this.valueAgain(ea);
-        w.i32(bytes);
-        w.call(find);
-        w.tee(addend);
-        w.i32(1);
-        w.op(OP.i32Eq);
-        w.block(OP.if, VOID, false);
-        resume();
-        w.end();
+      }
+      this.valueAgain(ea);
+      w.i32(bytes);
+      w.call(find);
+      w.tee(addend);
+      w.i32(1);
+      w.op(OP.i32Eq);
+      w.block(OP.if, VOID, false);
+      resume();
+      w.end();
+      if (isCached) {
         this.valueAgain(ea);
         w.i32(-4096);
         w.op(OP.i32And);
         w.op(OP.i64ExtendI32U);
         w.set(tag);
         w.end();
-        this.valueAgain(ea);
-        w.get(addend);
-        w.op(OP.i32Add);
-      } else {
-        const addend = this.scratch.take(I32);
-        this.valueAgain(ea);
-        w.i32(bytes);
-        w.call(find);
-        w.tee(addend);
-        w.i32(1);
-        w.op(OP.i32Eq);
-        w.block(OP.if, VOID, false);
-        resume();
-        w.end();
-        this.valueAgain(ea);
-        w.get(addend);
-        w.op(OP.i32Add);
-        this.scratch.give(I32, addend);
       }
+      this.valueAgain(ea);
+      w.get(addend);
+      w.op(OP.i32Add);
+      if (!isCached) this.scratch.give(I32, addend);
       this.bindResult(pointer);
       this.consume(ea);
     });

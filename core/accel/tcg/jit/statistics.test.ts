@@ -42,6 +42,30 @@ describe('what the second tier tells of itself', () => {
     expect(jit.statistics).toMatchObject({ regions: 0, released: 2, invalidated: 1, flushes: 1 });
   });
 
+  it('drops the oldest modules where code takes more room than it may, and goes on rightly', () => {
+    const m = bareMachine(4 << 20, { jit: 'always', codeBytes: 40_000 });
+    enterFlat32(m, START);
+    // 64 loops in as many pages: mov ecx,100; 1: inc eax; dec ecx; jnz 1b; jmp to the next; the last jumps to the first.
+    const loops = 64;
+    for (let i = 0; i < loops; i++) {
+      const at = START + i * 4096;
+      m.ram.set([0xb9, 100, 0, 0, 0, 0x40, 0x49, 0x75, 0xfc, 0xe9], at);
+      m.view.setInt32(at + 10, START + ((i + 1) % loops) * 4096 - (at + 14), true);
+    }
+    const { jit } = m.cpu;
+    // A round is 64 * (1 + 300 + 1) instructions, 100 of each loop's 302 count in EAX.
+    for (let i = 0; i < 200; i++) {
+      m.cpu.run(1000);
+      expect(jit.statistics.codeBytes).toBeLessThan(80_000);
+    }
+    expect(jit.statistics.evictedModules).toBeGreaterThan(10);
+    expect(jit.statistics.released - jit.statistics.invalidated).toBeGreaterThan(10);
+    const { executed } = m.cpu;
+    const rest = executed % 302;
+    const left = m.cpu.state.reg32(ECX);
+    expect(m.cpu.state.reg32(0)).toBe(Math.floor(executed / 302) * 100 + (rest === 0 ? 0 : 100 - left));
+  });
+
   it('counts instructions that a region leaves to the interpreter', () => {
     // 1: inc eax; mov [0x500000], eax (a device); jmp 1b
     const m = machine([0x40, 0xa3, 0x00, 0x00, 0x50, 0x00, 0xeb, 0xf8]);
