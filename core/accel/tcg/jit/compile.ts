@@ -10,7 +10,8 @@ import { declareImports, PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
 import { emitFlagAux } from './flags.ts';
 import type { Plan } from './plan.ts';
-import { EXIT, RegionEmitter, type RegionFunctions } from './region-emitter.ts';
+import { EXIT, RegionEmitter } from './region-emitter.ts';
+import type { RegionFunctions } from './region-flags.ts';
 import { GROUPS } from './region-ops.ts';
 
 export interface CompileRequest {
