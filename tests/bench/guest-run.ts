@@ -1,5 +1,5 @@
 /** One run of the guest benchmark on one engine: starts it, reads the guest's serial lines, watches the process. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,7 +40,9 @@ export interface RunOptions {
 }
 
 /** Why an engine cannot take part here, or undefined. */
-export function unavailable(engine: EngineName): string | undefined {
+export function unavailable(engine: EngineName, guest: BenchmarkGuest): string | undefined {
+  if (engine === 'native' && spawnSync(guest.busybox, ['true']).status !== 0)
+    return 'this host runs no 32-bit programs';
   if (engine === 'qemu' && !hasQemu) return `${qemu} is not installed`;
   if (engine === 'v86' && !existsSync('/usr/share/seabios/bios.bin')) return 'Debian package seabios is not installed';
   return undefined;

@@ -45,7 +45,7 @@ async function measure(): Promise<GuestRun[]> {
   const engines: EngineName[] = [];
   for (const name of values.engines.split(',')) {
     if (!isEngine(name)) throw new Error(`no engine ${name}; there are ${ENGINES.join(', ')}`);
-    const why = unavailable(name);
+    const why = unavailable(name, guest);
     if (why) console.log(`skipped: ${name}: ${why}`);
     else engines.push(name);
   }

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
+import { buildNative } from './build-native.ts';
 
 export const DATA = 0x10_0000;
 export const CODE = 0x20_0000;
@@ -33,9 +34,8 @@ export interface Outcome {
 export function runNative(snippets: readonly Snippet[]): Outcome[] | null {
   const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
   try {
-    const program = join(folder, 'native');
-    const built = spawnSync('gcc', ['-m32', '-O1', '-w', '-o', program, join(import.meta.dirname, 'native.c')]);
-    if (built.status !== 0) return null;
+    const program = buildNative('native.c', folder);
+    if (!program) return null;
     const input = new Uint8Array(snippets.length * INPUT);
     const view = new DataView(input.buffer);
     snippets.forEach((s, i) => {

@@ -7,6 +7,7 @@ import { NO_PREFIX, parseEncoding } from '../../../target/x86/decode/encoding.ts
 import type { Instruction } from '../../../target/x86/semantics/ops.ts';
 import { CR4, FIELDS } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
+import { buildNative } from './build-native.ts';
 import { random } from './cases.ts';
 import { CODE, DATA } from './native.ts';
 
@@ -157,9 +158,8 @@ export function vectorCases(
 export function runVectorNative(cases: readonly VectorCase[]): VectorOutcome[] | null {
   const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
   try {
-    const program = join(folder, 'vector');
-    const source = join(import.meta.dirname, 'vector.c');
-    if (spawnSync('gcc', ['-m32', '-O1', '-w', '-mno-sse', '-o', program, source]).status !== 0) return null;
+    const program = buildNative('vector.c', folder, ['-mno-sse']);
+    if (!program) return null;
     const input = new Uint8Array(cases.length * INPUT);
     const view = new DataView(input.buffer);
     cases.forEach((s, i) => {

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bareMachine, enterFlat32 } from '../testing.ts';
+import { buildNative } from './build-native.ts';
 
 const AREA = 0x10_0000;
 const CODE = 0x20_0000;
@@ -91,9 +92,8 @@ function outcome(bytes: Uint8Array): FloatOutcome {
 export function runFloatNative(cases: readonly FloatCase[]): FloatOutcome[] | null {
   const folder = mkdtempSync(join(tmpdir(), 'x87-'));
   try {
-    const program = join(folder, 'x87');
-    const built = spawnSync('gcc', ['-m32', '-O1', '-w', '-o', program, join(import.meta.dirname, 'x87.c')]);
-    if (built.status !== 0) return null;
+    const program = buildNative('x87.c', folder);
+    if (!program) return null;
     const stub = [...BEFORE, ...Array(8).fill(0x90), ...AFTER, 0xc3];
     const head = [...word(stub.length), ...stub, ...word(BEFORE.length)];
     const input = new Uint8Array(head.length + cases.length * INPUT);
