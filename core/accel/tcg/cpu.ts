@@ -76,6 +76,7 @@ export class X86Cpu {
   private readonly jumpCache: Uint32Array;
   private readonly interpret: (record: number) => void;
   readonly jit: Jit;
+  private readonly now: () => number;
 
   private irqLine = false;
   private nmi = false;
@@ -110,6 +111,7 @@ export class X86Cpu {
 
   constructor(bus: CpuBus, options: X86CpuOptions = {}) {
     this.bus = bus;
+    this.now = options.now ?? (() => 0);
     const { arena } = bus;
     const own = arena.allocate('cpu-state', STATE_BYTES).offset;
     const jumps = arena.allocate('cpu-jumps', JUMP_CACHE_BYTES).offset;
@@ -137,7 +139,7 @@ export class X86Cpu {
     this.blocks = new BlockCache(arena, machine.handlers);
     const counters = arena.allocate('cpu-jit', 64).offset;
     const host = { arena, blocks: this.blocks, layout: { ...this.layout, hotCount: machine.hotCount, counters } };
-    this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, options.now ?? (() => 0));
+    this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, this.now);
     const { definition } = options;
     if (definition) this.blocks.maps = mapsFor((name) => definition.features.has(name));
     this.blocks.onPageWithCode = (offset) => this.memory.protectCode(offset);
@@ -239,6 +241,12 @@ export class X86Cpu {
   // -- running -------------------------------------------------------------------------------------------------------
 
   run(budget: number): RunResult {
+    const from = this.now();
+    const result = this.runSlices(budget);
+    this.jit.ran(from, this.now());
+    return result;
+  }
+  private runSlices(budget: number): RunResult {
     const { state } = this;
     this.exitRequested = false;
     let left = budget;

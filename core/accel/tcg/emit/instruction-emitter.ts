@@ -270,6 +270,14 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     this.commitResult(result, width);
     this.setField('flagAux', aux);
   }
+  commitShiftFlags(result: Node, width: Width, op: 'shl' | 'shr' | 'sar', last: Node): void {
+    const bit = (n: number) => this.and(this.shrU(result, n), this.const(1));
+    const carry = this.and(last, this.const(1));
+    let overflow = this.const(0);
+    if (op === 'shl') overflow = this.xor(carry, bit(width - 1));
+    if (op === 'shr') overflow = this.xor(bit(width - 1), bit(width - 2));
+    this.commitResultFlags(result, width, carry, overflow);
+  }
   commitZeroCarry(zero: Node, carry: Node): void {
     // A result of 0 would say P.
     const aux = this.or(this.shl(this.sub(this.const(0), carry), 30), this.shl(zero, 8));

@@ -10,9 +10,9 @@ import { declareImports, PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
 import { emitFlagAux } from './flags.ts';
 import type { Plan } from './plan.ts';
-import { EXIT, RegionEmitter } from './region-emitter.ts';
+import { EXIT, type PageCaches, RegionEmitter } from './region-emitter.ts';
 import type { RegionFunctions } from './region-flags.ts';
-import { GROUPS } from './region-ops.ts';
+import { GROUP_OTHER, GROUPS } from './region-ops.ts';
 
 export interface CompileRequest {
   readonly plan: Plan;
@@ -55,15 +55,28 @@ function emitFind(w: FunctionWriter, layout: EngineLayout, right: number): void 
   w.end();
 }
 
-/** Groups of accesses that keep their last page: those used more than once, or in a loop. */
-function cachedGroups(plan: Plan): Set<number> {
+/** Groups of accesses that keep their last page: those used more than once, or in a loop. Where one base register is read and
+ *  written through, both share the page that may be written: fewer locals, fewer look-ups. */
+function pageCaches(plan: Plan): PageCaches {
   const weight = new Array<number>(2 * GROUPS).fill(0);
   plan.blocks.forEach((b, i) => {
     const each = plan.structure.loopDepth[i]! > 0 ? 2 : 1;
     for (const { traits } of b.insns)
       for (let site = 0; site < 2 * GROUPS; site++) if (traits.accesses & (1 << site)) weight[site]! += each;
   });
-  return new Set(weight.flatMap((n, site) => (n > 1 ? [site] : [])));
+  const cached = new Set<number>();
+  const shared = new Set<number>();
+  for (let group = 0; group < GROUPS; group++) {
+    const [reads, writes] = [weight[2 * group]!, weight[2 * group + 1]!];
+    if (group !== GROUP_OTHER && reads > 0 && writes > 0) {
+      shared.add(group);
+      cached.add(2 * group + 1);
+    } else {
+      if (reads > 1) cached.add(2 * group);
+      if (writes > 1) cached.add(2 * group + 1);
+    }
+  }
+  return { cached, shared };
 }
 
 function emitRegion(
@@ -84,7 +97,7 @@ function emitRegion(
       registers.xmmsWritten |= traits.xmmsWritten;
     }
   const head = { record: plan.blocks[0]!.block.record + RECORD.handler, handler: request.handler };
-  const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, cachedGroups(plan));
+  const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, pageCaches(plan));
   emitter.emitEntry();
   w.i32(0);
   w.memory(OP.i32Load, layout.state + FIELDS.rip.offset);

@@ -64,6 +64,9 @@ const EXPANSION = 6;
 const BATCH = 24;
 const PATIENCE = 16;
 const URGENT = 20;
+/** A guest that waits for most of its time gains nothing from compiled code: below this part of the time, looked at so often. */
+const IDLE_LOAD = 0.15;
+const LOAD_MILLISECONDS = 50;
 /** Handler numbers have 16 bits; those of the interpreter's own forms come out of the rest. */
 const MAX_REGIONS = 50_000;
 
@@ -117,6 +120,10 @@ export class Jit {
   private readonly excused = new WeakSet<Block>();
   private readonly heads = new Set<Block>();
   private waited = 0;
+  /** Of how much of the last while the guest made use. */
+  private load = 1;
+  private busyMilliseconds = 0;
+  private loadSince: number | null = null;
   private modules: Module[] = [];
   private readonly now: () => number;
   /** What the counters of ways out came to; those in memory have 32 bits. */
@@ -137,14 +144,38 @@ export class Jit {
   hot(record: number): void {
     this.queue.push(record);
   }
+  /** The guest ran between these times; since the call before it waited. */
+  ran(from: number, to: number): void {
+    this.loadSince ??= from;
+    this.busyMilliseconds += to - from;
+    const span = to - this.loadSince;
+    if (span < LOAD_MILLISECONDS) return;
+    this.load = this.busyMilliseconds / span;
+    this.busyMilliseconds = 0;
+    this.loadSince = to;
+  }
   /** Between two stays in generated code. */
   poll(): void {
     this.collectCounters();
     if (this.queue.length === 0) return;
+    if (this.load < IDLE_LOAD && this.options.mode !== 'always') {
+      this.postpone();
+      return;
+    }
     if (this.options.mode !== 'always' && this.queue.length < BATCH && this.waited++ < PATIENCE && !this.isUrgent())
       return;
     this.waited = 0;
     this.compile();
+  }
+
+  /** What waits counts its runs again. */
+  private postpone(): void {
+    const { blocks } = this.host;
+    for (const record of this.queue) {
+      const block = blocks.blockAt(record);
+      if (block?.isValid) blocks.resetEntry(block);
+    }
+    this.queue = [];
   }
 
   private collectCounters(): void {

@@ -23,6 +23,12 @@ export interface RegionRegisters {
   readonly xmmsWritten: number;
 }
 
+/** By 2 * group + isWrite: which groups of accesses keep their last page, and groups whose reads share that of their writes. */
+export interface PageCaches {
+  readonly cached: ReadonlySet<number>;
+  readonly shared: ReadonlySet<number>;
+}
+
 /** A page tag that no linear address has. */
 export const NO_PAGE = -(2 ** 40);
 const ALIAS_GPR = (index: number) => ALIAS.firstLocal << index;
@@ -44,6 +50,7 @@ export class RegionEmitter extends RegionFlags {
   private readonly headRecord: number;
   private readonly handler: number;
   private readonly cached: ReadonlySet<number>;
+  private readonly shared: ReadonlySet<number>;
 
   private block!: PlannedBlock;
   private nextRecord = 0;
@@ -64,13 +71,14 @@ export class RegionEmitter extends RegionFlags {
     functions: RegionFunctions,
     registers: RegionRegisters,
     head: { record: number; handler: number },
-    cached: ReadonlySet<number>,
+    { cached, shared }: PageCaches,
   ) {
     super(writer, imports, layout, functions);
     this.registers = registers;
     this.headRecord = head.record;
     this.handler = head.handler;
     this.cached = cached;
+    this.shared = shared;
     for (let i = 0; i < 8; i++) this.gpr.push(registers.gprs & (1 << i) ? writer.local(I32) : -1);
     this.eip0 = writer.local(I32);
     this.budget = writer.local(I32);
@@ -437,7 +445,9 @@ export class RegionEmitter extends RegionFlags {
     };
   }
   /** Address in linear memory of `bytes` guest bytes; leaves the region when the TLB does not know. */
-  private translate(ea: Node, bytes: number, site: number): Node {
+  private translate(ea: Node, bytes: number, access: number): Node {
+    const isShared = this.shared.has(access >> 1);
+    const site = isShared ? access | 1 : access;
     this.use(ea);
     const pointer = this.resultNode(I32);
     const { insn, block } = this;
@@ -462,22 +472,43 @@ export class RegionEmitter extends RegionFlags {
         w.op(OP.i64GtU);
         w.block(OP.if, VOID, false);
       }
-      this.valueAgain(ea);
-      w.i32(bytes);
-      w.call(find);
-      w.tee(addend);
-      w.i32(1);
-      w.op(OP.i32Eq);
-      w.block(OP.if, VOID, false);
-      resume();
-      w.end();
-      if (isCached) {
+      const look = (find: number) => {
+        this.valueAgain(ea);
+        w.i32(bytes);
+        w.call(find);
+        w.tee(addend);
+        w.i32(1);
+        w.op(OP.i32Eq);
+        w.block(OP.if, VOID, false);
+      };
+      const keep = () => {
         this.valueAgain(ea);
         w.i32(-4096);
         w.op(OP.i32And);
         w.op(OP.i64ExtendI32U);
         w.set(tag);
+      };
+      look(find);
+      if (isShared && access !== site) {
+        // A page that may be read only: not kept, since a write might follow.
+        this.depth++;
+        look(this.functions.findRead);
+        resume();
         w.end();
+        this.depth--;
+        w.i64(NO_PAGE);
+        w.set(tag);
+        w.op(OP.else);
+        keep();
+        w.end();
+        w.end();
+      } else {
+        resume();
+        w.end();
+        if (isCached) {
+          keep();
+          w.end();
+        }
       }
       this.valueAgain(ea);
       w.get(addend);

@@ -64,13 +64,13 @@ export abstract class RegionFlags extends RegionOps {
   protected flagsInLocals(kind: number): Flags {
     const result = this.variable(this.flagResult, I32, ALIAS_FLAGS);
     const word = this.variable(this.flagOperand, I32, ALIAS_FLAGS);
-    const isSub = kind > 0 && (kind & 15) === FLAG_KIND.sub;
+    const op = kind > 0 ? kind & 15 : FLAG_KIND.canonical;
     return {
       kind,
       result,
       operand: () => word,
-      a: isSub ? this.add(result, word) : null,
-      b: kind > 0 ? word : null,
+      a: op === FLAG_KIND.sub ? this.add(result, word) : null,
+      b: op === FLAG_KIND.add || op === FLAG_KIND.sub ? word : null,
       width: (kind > 0 ? 32 - (kind >> 4) : 32) as Width,
       carries: null,
       inLocals: true,
@@ -171,6 +171,17 @@ export abstract class RegionFlags extends RegionOps {
   override commitResultFlags(result: Node, width: Width, carry: Node, overflow: Node): void {
     this.commitCanonical(this.signExtend(result, width), () => this.carryOverflow(carry, overflow));
   }
+  override commitShiftFlags(result: Node, width: Width, op: 'shl' | 'shr' | 'sar', last: Node): void {
+    this.commit({
+      kind: this.kindOf(op, width),
+      result: this.signExtend(result, width),
+      operand: () => last,
+      a: null,
+      b: null,
+      width,
+      carries: null,
+    });
+  }
   override commitCarryOverflow(carry: Node, overflow: Node): void {
     const before = this.flags!;
     this.commitCanonical(before.result!, () =>
@@ -204,6 +215,7 @@ export abstract class RegionFlags extends RegionOps {
     if (flags.kind < 0) return this.unknownCarry();
     const kind = flags.kind & 15;
     if (kind === FLAG_KIND.inc || kind === FLAG_KIND.dec) return flags.operand!();
+    if (kind >= FLAG_KIND.shl) return this.and(flags.operand!(), this.const(1));
     if (!b || !flags.result) return null;
     switch (flags.kind & 15) {
       case FLAG_KIND.canonical:
@@ -214,7 +226,7 @@ export abstract class RegionFlags extends RegionOps {
         return flags.a ? this.ltU(this.zeroExtend(flags.a, width), this.zeroExtend(b, width)) : null;
     }
   }
-  /** C of flags whose kind is in the local. In a loop of INC and DEC it stands there. */
+  /** C of flags whose kind is in the local. In a loop of INC, DEC and shifts it stands there. */
   private unknownCarry(): Node {
     const carry = this.resultNode(I32);
     carry.uses++;
@@ -227,6 +239,8 @@ export abstract class RegionFlags extends RegionOps {
       w.op(OP.i32GeU);
       w.block(OP.if, I32);
       w.get(this.flagOperand);
+      w.i32(1);
+      w.op(OP.i32And);
       w.op(OP.else);
       w.get(this.flagKind);
       w.get(this.flagResult);
@@ -257,6 +271,7 @@ export abstract class RegionFlags extends RegionOps {
     if (pair === 1) return this.carryOf(flags);
     if (kind === -1 || !result) return null;
     if (kind !== FLAG_KIND.canonical && pair === 4) return this.ltS(result, this.const(0));
+    if (kind >= FLAG_KIND.shl && pair === 3) return this.or(this.carryOf(flags)!, this.eqz(result));
     if (kind === FLAG_KIND.sub && a && b) {
       const signed = (v: Node) => this.signExtend(v, width);
       if (pair === 3) return this.eqz(this.ltU(this.zeroExtend(b, width), this.zeroExtend(a, width)));

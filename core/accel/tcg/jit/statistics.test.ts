@@ -66,6 +66,18 @@ describe('what the second tier tells of itself', () => {
     expect(m.cpu.state.reg32(0)).toBe(Math.floor(executed / 302) * 100 + (rest === 0 ? 0 : 100 - left));
   });
 
+  it('compiles nothing while the guest waits most of the time', () => {
+    const m = machine(INC_FOR_EVER, 'on');
+    const { jit } = m.cpu;
+    jit.ran(0, 1);
+    jit.ran(99, 100);
+    for (let i = 0; i < 50; i++) m.cpu.run(10_000);
+    expect(jit.statistics.compiled).toBe(0);
+    jit.ran(100, 200);
+    for (let i = 0; i < 50; i++) m.cpu.run(10_000);
+    expect(jit.statistics.compiled).toBe(1);
+  });
+
   it('counts instructions that a region leaves to the interpreter', () => {
     // 1: inc eax; mov [0x500000], eax (a device); jmp 1b
     const m = machine([0x40, 0xa3, 0x00, 0x00, 0x50, 0x00, 0xeb, 0xf8]);

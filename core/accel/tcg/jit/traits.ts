@@ -172,6 +172,9 @@ class Probe extends RegionOps {
   override commitResultFlags(): void {
     this.noteWrite();
   }
+  override commitShiftFlags(): void {
+    this.noteWrite();
+  }
   override commitFlagsExceptCarry(): void {
     this.noteRead();
   }

@@ -39,29 +39,26 @@ const shl: Semantics = (o, dst, count) =>
     const { width } = dst;
     const result = o.shl(a, n);
     // The last bit shifted out stands at bit `width` of the unlimited result.
-    const carry =
-      width === 32 ? o.and(o.shrU(a, o.sub(o.const(32), n)), o.const(1)) : o.and(o.shrU(result, width), o.const(1));
+    const last = width === 32 ? o.shrU(a, o.sub(o.const(32), n)) : o.shrU(result, width);
     dst.store(result);
-    const sign = o.and(o.shrU(result, width - 1), o.const(1));
-    o.commitResultFlags(result, width, carry, o.xor(carry, sign));
+    o.commitShiftFlags(result, width, 'shl', last);
   });
 const shr: Semantics = (o, dst, count) =>
   counted(o, dst, count, (a, n) => {
     const { width } = dst;
     const result = o.shrU(a, n);
-    const carry = o.and(o.shrU(a, o.sub(n, o.const(1))), o.const(1));
+    const last = o.shrU(a, o.sub(n, o.const(1)));
     dst.store(result);
-    const top = o.xor(o.shrU(result, width - 1), o.shrU(result, width - 2));
-    o.commitResultFlags(result, width, carry, o.and(top, o.const(1)));
+    o.commitShiftFlags(result, width, 'shr', last);
   });
 const sar: Semantics = (o, dst, count) =>
   counted(o, dst, count, (zero, n) => {
     const { width } = dst;
     const a = o.signExtend(zero, width);
     const result = o.shrS(a, n);
-    const carry = o.and(o.shrS(a, o.sub(n, o.const(1))), o.const(1));
+    const last = o.shrS(a, o.sub(n, o.const(1)));
     dst.store(result);
-    o.commitResultFlags(result, width, carry, o.const(0));
+    o.commitShiftFlags(result, width, 'sar', last);
   });
 /** ROL and ROR: the value is repeated to fill 32 bits, then rotated. */
 const rotate =

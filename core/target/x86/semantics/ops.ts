@@ -107,6 +107,8 @@ export interface Ops<V> {
   commitFlagsExceptCarry(result: V, carries: () => V, width: Width, source: 'inc' | 'dec'): void;
   /** S Z P from the result, C and O given as 0 or 1, A = 0. */
   commitResultFlags(result: V, width: Width, carry: V, overflow: V): void;
+  /** S Z P from the result, A = 0, C is bit 0 of `last`; O as SHL, SHR and SAR by one leave it. */
+  commitShiftFlags(result: V, width: Width, op: 'shl' | 'shr' | 'sar', last: V): void;
   /** Z and C given as 0 or 1; O S A P = 0. */
   commitZeroCarry(zero: V, carry: V): void;
   /** C and O only. */
