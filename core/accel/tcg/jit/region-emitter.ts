@@ -748,7 +748,7 @@ export class RegionEmitter extends RegionFlags {
     });
   }
 
-  override when(condition: Node, then: () => void, otherwise?: () => void): void {
+  override when(condition: Node, then: () => void, otherwise?: () => void, isLikely?: boolean): void {
     if (condition.op === CONST) {
       if (condition.imm !== 0) then();
       else otherwise?.();
@@ -773,7 +773,9 @@ export class RegionEmitter extends RegionFlags {
       this.flagsToLocals(after);
       merged = merged === null || merged.kind === after.kind ? after : { ...after, kind: -1 };
     };
-    super.when(condition, arm(then), otherwise && arm(otherwise));
+    this.conditional++;
+    super.when(condition, arm(then), otherwise && arm(otherwise), isLikely);
+    this.conditional--;
     this.current = [];
     this.flags = before;
     if (merged === null) return;

@@ -1,5 +1,6 @@
 /** What the two readers of a region's instructions share: operands of a decoded instruction as expressions over registers. */
 import type { Decoded, DecodedOperand } from '../../../target/x86/decode/decoder.ts';
+import { VECTOR } from '../../../target/x86/fault.ts';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
 import { DS, ES, ESP, FIELDS, SS } from '../../../target/x86/state.ts';
@@ -24,6 +25,10 @@ export const FAULTS = new Set([
   'x87At',
 ]);
 
+/** Helpers for what the fast path of an instruction does not admit. A call here would put every register into memory and back,
+ *  which costs the fast path as well: what the two ways leave has to be joined. So they leave the region too. */
+const EXACT = new Set(['vectorFloat', 'vectorCompare']);
+
 /** Where a register operand lives. */
 export interface RegisterPlace {
   readonly file: 'gpr' | 'xmm' | 'memory';
@@ -41,11 +46,19 @@ export function registerPlace(offset: number): RegisterPlace {
 
 export abstract class RegionOps extends InstructionEmitter {
   mode = 0;
+  /** Conditional parts of the definition around what is being read. */
+  protected conditional = 0;
 
   protected abstract groupedOperand(width: Width, address: () => Node, group: number): Operand<Node>;
 
   linearOperand(_kind: 'm' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
     return this.groupedOperand(width, address, GROUP_OTHER);
+  }
+
+  override callVector(helper: string, code: Node, a: Node, b: Node): Node {
+    if (this.conditional === 0 || !EXACT.has(helper)) return super.callVector(helper, code, a, b);
+    this.raise(VECTOR.UD); // whatever it is: the interpreter does the instruction
+    return a;
   }
 
   protected describe(d: Decoded): void {

@@ -3,7 +3,6 @@
 import type { Decoded } from '../../../target/x86/decode/decoder.ts';
 import type { FlagName, Operand, Width } from '../../../target/x86/semantics/ops.ts';
 import { I32 } from '../../../wasm/opcodes.ts';
-import { SIMD } from '../../../wasm/simd.ts';
 import { FunctionWriter } from '../../../wasm/writer.ts';
 import { CONST, LOAD_U, type Node, ScratchLocals } from '../emit/graph.ts';
 import type { EngineImports } from '../emit/instruction-emitter.ts';
@@ -38,7 +37,6 @@ class Probe extends RegionOps {
   exits = false;
   calls = false;
   accesses = 0;
-  private conditional = 0;
 
   constructor() {
     const writer = new FunctionWriter(0, 0);
@@ -133,10 +131,6 @@ class Probe extends RegionOps {
   jumpState(): void {}
   override raise(): void {
     this.exits = true;
-  }
-  override callVector(): Node {
-    this.call('vector');
-    return this.node(SIMD['v128.const'], 0x7b, null, null, null);
   }
   eip(): Node {
     return this.any();
