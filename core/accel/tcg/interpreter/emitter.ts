@@ -341,14 +341,21 @@ export class Emitter extends InstructionEmitter {
     });
   }
   private goRelative(offset: number): void {
-    this.setField('rip', this.truncated(this.add(this.rip, this.recordField(OP.i32Load, offset + RECORD.imm))));
+    const target = this.add(this.rip, this.recordField(OP.i32Load, offset + RECORD.imm));
+    this.setField('rip', this.truncated(target));
     this.pay();
+    if (this.form.opSize === 16) this.findWrapped(this.shrU(target, 16));
     this.continueAt(this.recordField(OP.i32Load, offset + RECORD.imm2));
+  }
+  /** The link of a branch holds for targets as the code says them, not for one that lost its upper half: that may be anywhere. */
+  private findWrapped(lost: Node): void {
+    this.when(lost, () => this.findBlock(), undefined, false);
   }
   jumpRelative(): void {
     this.goRelative(0);
   }
-  /** The record that follows has the distance and the chain of the way straight on. */
+  /** The record that follows has the distance and the chain of the way straight on. With 16-bit operands a branch that is taken
+   *  truncates EIP (SDM volume 2, Jcc), one that is not does not. */
   branchRelative(condition: Node): void {
     this.use(condition);
     const record = this.resultNode(I32);
@@ -362,9 +369,15 @@ export class Emitter extends InstructionEmitter {
       w.op(OP.select);
       this.bindResult(record);
     });
-    const distance = this.load(OP.i32Load, record, RECORD.imm, ALIAS.none);
-    this.setField('rip', this.truncated(this.add(this.rip, distance)));
+    const target = this.add(this.rip, this.load(OP.i32Load, record, RECORD.imm, ALIAS.none));
+    let lost: Node | null = null;
+    if (this.form.opSize === 16) {
+      const kept = this.select(this.eq(record, this.ip), this.const(0xffff), this.const(-1));
+      lost = this.and(target, this.not(kept));
+      this.setField('rip', this.and(target, kept));
+    } else this.setField('rip', target);
     this.pay();
+    if (lost) this.findWrapped(lost);
     this.continueAt(this.load(OP.i32Load, record, RECORD.imm2, ALIAS.none));
   }
   jump(target: Node): void {
