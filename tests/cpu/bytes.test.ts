@@ -128,11 +128,6 @@ const RULES: readonly {
     why: 'an instruction that is too long is so before it is invalid',
     applies: ({ rest }, q, o) => q.vector === UD && o.vector === GP && rest.length < 4,
   },
-  {
-    why: 'system instructions that load a selector: the operand is read before rights are looked at',
-    applies: ({ rest: [a, b] }, q, o) =>
-      a === 0x0f && b === 0 && (q.vector === GP || q.vector === UD) && o.vector === PF,
-  },
 ];
 
 describe('random bytes', () => {

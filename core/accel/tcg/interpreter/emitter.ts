@@ -218,7 +218,7 @@ export class Emitter extends InstructionEmitter {
   }
   /** Puts a value that both arms of a conditional use into a local before it. */
   /** Memory at a linear address. */
-  linearOperand(kind: 'm' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
+  linearOperand(kind: 'm' | 's' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
     let ea: Node | null = null;
     const at = () => {
       ea ??= address();
@@ -285,6 +285,11 @@ export class Emitter extends InstructionEmitter {
     this.w.i32(shape);
     this.w.get(this.frame.ip);
     this.w.call(this.imports.segmentCheck);
+  }
+  /** Linear address of a guarded instruction's operand: the record in front has computed its offset and holds the segment's index. */
+  guardedAddress(width: Width, isWrite: boolean): Node {
+    const segment = this.load(OP.i32Load, this.sub(this.ip, this.const(RECORD.bytes)), RECORD.imm2, ALIAS.none);
+    return this.linear(segment, this.ea, width / 8, isWrite);
   }
   /** Effective-address record in a segment that needs a check: pointers come from the record. */
   checkedEa(offset: Node): Node {
