@@ -109,14 +109,6 @@ const RULES: readonly {
     applies: ({ rest: [a] }, _q, o) => a === 0xc8 && o.vector === PF,
   },
   {
-    why: 'a short branch with 16-bit operands that is not taken loses the upper half of EIP here: to be done',
-    applies: ({ rest: [a = 0, b = 0], mode, prefixes }, q, o) =>
-      mode === 0 &&
-      prefixes.has(0x66) &&
-      ((a >= 0x70 && a <= 0x7f) || (a >= 0xe0 && a <= 0xe3) || (a === 0x0f && b >= 0x80 && b <= 0x8f)) &&
-      o.eip === (q.eip & 0xffff),
-  },
-  {
     why: 'TEST has two encodings, and hint NOPs any operand',
     applies: ({ rest: [a = 0, b = 0] }, q, o) =>
       q.vector === UD &&
@@ -135,11 +127,6 @@ const RULES: readonly {
   {
     why: 'an instruction that is too long is so before it is invalid',
     applies: ({ rest }, q, o) => q.vector === UD && o.vector === GP && rest.length < 4,
-  },
-  {
-    why: 'system instructions that load a selector: the operand is read before rights are looked at',
-    applies: ({ rest: [a, b] }, q, o) =>
-      a === 0x0f && b === 0 && (q.vector === GP || q.vector === UD) && o.vector === PF,
   },
 ];
 

@@ -268,6 +268,7 @@ export class BlockCache {
     let b = 0;
     let imm = d.modrm;
     let imm2 = 0;
+    let kind: 'm' | 's' = 'm';
     let fused: 'm' | 'f' | 'g' = 'm';
     if (memory) {
       const isFlat =
@@ -283,10 +284,11 @@ export class BlockCache {
         if (fused === 'g') imm2 = (FIELDS.gpr.offset + memory.index * 8) | (memory.scale << 16);
       } else {
         fused = 'm';
+        if (instruction.guarded && !isFlat) kind = 's';
         this.effectiveAddress(d, pc, index, isFlat);
       }
     }
-    if (handler < 0) handler = this.plainHandler(d, flatStack);
+    if (handler < 0) handler = this.plainHandler(d, kind, flatStack);
     const registers = [0, b];
     let registerCount = 0;
     let immediates = 0;
@@ -316,11 +318,11 @@ export class BlockCache {
     }
     return handler;
   }
-  private plainHandler(d: Decoded, flatStack: boolean): number {
-    const code = formCode(d, 'm', flatStack);
+  private plainHandler(d: Decoded, kind: 'm' | 's', flatStack: boolean): number {
+    const code = formCode(d, kind, flatStack);
     let handler = this.known.get(code);
     if (handler === undefined) {
-      handler = this.handlers.handler(formKey(d, 'm', flatStack));
+      handler = this.handlers.handler(formKey(d, kind, flatStack));
       this.known.set(code, handler);
     }
     return handler;
@@ -328,7 +330,8 @@ export class BlockCache {
   private effectiveAddress(d: Decoded, pc: number, index: number, isFlat: boolean): void {
     const memory = d.memory!;
     const { addrSize, base, scale } = memory;
-    const handler = EA[addrSize][isFlat ? 0 : 1]![memory.index < 0 ? 0 : scale + 1]!;
+    const isLater = d.instruction.guarded === true && !isFlat;
+    const handler = EA[addrSize][isFlat || isLater ? 0 : 1]![memory.index < 0 ? 0 : scale + 1]!;
     const isWrite = d.operands[0]!.kind === 'm' && d.instruction.dst !== 'r';
     const pointer = segmentPointer(memory.segment);
     const end = pointer + (isWrite ? SEGMENT.writeEnd : SEGMENT.readEnd);
@@ -339,7 +342,7 @@ export class BlockCache {
       base < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + base * 8,
       memory.index < 0 ? 0 : FIELDS.gpr.offset + memory.index * 8,
       memory.displacement,
-      isFlat ? 0 : pointer | (end << 16),
+      isFlat ? 0 : isLater ? memory.segment : pointer | (end << 16),
     );
     // Bit tests with a register index reach beyond the operand.
     const bitIndex = d.operands[1];

@@ -369,3 +369,68 @@ describe('long instructions', () => {
     expect(m.cpu.executed).toBeLessThan(10);
   });
 });
+
+describe('branches with 16-bit operands in 32-bit code', () => {
+  const AT = 0x5_0000;
+  /** The branch at AT, then INC EAX; HLT. At its target, with and without the upper half of EIP, INC EBX; HLT or INC EDX; HLT. */
+  function branch(code: readonly number[], distance: number, prepare: (m: BareMachine) => void, jit: 'off' | 'always') {
+    const m = bareMachine(1 << 20, { jit });
+    const end = AT + code.length;
+    m.ram.set([...code, 0x40, 0xf4], AT);
+    m.ram.set([0x43, 0xf4], end + distance);
+    m.ram.set([0x42, 0xf4], (end + distance) & 0xffff);
+    for (let pass = 0; pass < 3; pass++) {
+      enterFlat32(m, AT);
+      m.cpu.state.halted = false;
+      for (const index of [0, 1, 2, 3]) m.cpu.state.setReg32(index, 0);
+      prepare(m);
+      expect(m.cpu.run(100)).toBe('halted');
+    }
+    const { state } = m.cpu;
+    const where = state.reg32(0) ? 'on' : state.reg32(3) ? 'whole' : state.reg32(2) ? 'truncated' : 'nowhere';
+    return { where, eip: state.eip };
+  }
+  const CASES: readonly [string, readonly number[], (m: BareMachine) => void, 'on' | 'truncated'][] = [
+    ['JZ, not taken', [0x66, 0x74, 0x20], () => {}, 'on'],
+    ['JZ, taken', [0x66, 0x74, 0x20], ({ cpu }) => cpu.state.setEflags(0x42), 'truncated'],
+    ['JNZ rel16, not taken', [0x66, 0x0f, 0x85, 0x20, 0], ({ cpu }) => cpu.state.setEflags(0x42), 'on'],
+    ['JNZ rel16, taken', [0x66, 0x0f, 0x85, 0x20, 0], () => {}, 'truncated'],
+    ['LOOP, at its end', [0x66, 0xe2, 0x20], ({ cpu }) => cpu.state.setReg32(ECX, 1), 'on'],
+    ['LOOP', [0x66, 0xe2, 0x20], ({ cpu }) => cpu.state.setReg32(ECX, 5), 'truncated'],
+    ['LOOPE, not equal', [0x66, 0xe1, 0x20], ({ cpu }) => cpu.state.setReg32(ECX, 5), 'on'],
+    ['JECXZ, not taken', [0x66, 0xe3, 0x20], ({ cpu }) => cpu.state.setReg32(ECX, 5), 'on'],
+    ['JECXZ, taken', [0x66, 0xe3, 0x20], () => {}, 'truncated'],
+    ['JMP', [0x66, 0xeb, 0x20], () => {}, 'truncated'],
+  ];
+  it.each(CASES)('%s', (_name, code, prepare, where) => {
+    const end = AT + code.length;
+    const eip = where === 'on' ? end + 2 : ((end + 0x20) & 0xffff) + 2;
+    for (const jit of ['off', 'always'] as const) expect(branch(code, 0x20, prepare, jit)).toEqual({ where, eip });
+  });
+  it('follow the page tables, not a link, to where the lower half leads', () => {
+    // Page directory at 0xc_0000, one table at 0xc_1000: identity, but page 0 is at 0xd_0000 or 0xe_0000.
+    const m = bareMachine(1 << 20, { jit: 'always' });
+    m.ram.set([0x66, 0xeb, 0x20], AT);
+    for (const directory of [0xc_0000, 0xc_2000]) {
+      m.view.setUint32(directory, (directory + 0x1000) | 3, true);
+      for (let page = 0; page < 256; page++) m.view.setUint32(directory + 0x1000 + 4 * page, (page << 12) | 3, true);
+    }
+    m.view.setUint32(0xc_1000, 0xd_0003, true);
+    m.view.setUint32(0xc_3000, 0xe_0003, true);
+    m.ram.set([0x43, 0xf4], 0xd_0023);
+    m.ram.set([0x42, 0xf4], 0xe_0023);
+    for (const [directory, index] of [
+      [0xc_0000, 3],
+      [0xc_2000, 2],
+    ] as const) {
+      enterFlat32(m, AT);
+      m.cpu.state.halted = false;
+      m.cpu.state.cr0 = (m.cpu.state.cr0 | CR0.PG) >>> 0;
+      m.cpu.ops.writeCr(3, directory);
+      m.cpu.state.setReg32(2, 0);
+      m.cpu.state.setReg32(3, 0);
+      expect(m.cpu.run(100)).toBe('halted');
+      expect(m.cpu.state.reg32(index)).toBe(1);
+    }
+  });
+});

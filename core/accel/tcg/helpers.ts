@@ -71,9 +71,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
   const requirePrivilege = () => {
     if (state.cpl !== 0) raise(state, VECTOR.GP, 0);
   };
-  const requireProtected = () => {
-    if (!state.protectedMode || state.vm86) raise(state, VECTOR.UD);
-  };
   const checkPort = (port: number, size: number) => {
     if (state.protectedMode && (state.vm86 || state.cpl > state.iopl)) ops.checkIo(port & 0xffff, size);
   };
@@ -123,7 +120,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     memory.write((at + 2) >>> 0, 4, base);
   };
   const loadTable = (at: number, size: number): { base: number; limit: number } => {
-    requirePrivilege();
     const limit = memory.read(at, 2);
     const base = memory.read((at + 2) >>> 0, 4);
     return { limit, base: size === 2 ? base & 0xff_ffff : base };
@@ -135,10 +131,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     raise: (vector) => raise(state, vector),
     tooLong: () => raise(state, VECTOR.GP, 0),
     ud2: () => raise(state, VECTOR.UD),
-    checkProtected: () => {
-      requireProtected();
-      return 0;
-    },
     setZero: (value) => {
       setZ(value !== 0);
       return 0;
@@ -384,7 +376,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
     smsw: () => state.cr0,
     lmsw: (value) => {
-      requirePrivilege();
       ops.writeCr(0, ((state.cr0 & ~0xe) | (value & 0xf)) >>> 0);
       return 0;
     },
@@ -394,7 +385,6 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       return 0;
     },
     invlpg: (at) => {
-      requirePrivilege();
       ctx.flushPage(at);
       return 0;
     },
@@ -407,41 +397,31 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       return 0;
     },
     sldt: () => {
-      requireProtected();
       return state.segments[LDTR]!.selector;
     },
     str: () => {
-      requireProtected();
       return state.segments[TR]!.selector;
     },
     lldt: (selector) => {
-      requireProtected();
-      requirePrivilege();
       ops.lldt(selector & 0xffff);
       return 0;
     },
     ltr: (selector) => {
-      requireProtected();
-      requirePrivilege();
       ops.ltr(selector & 0xffff);
       return 0;
     },
     verr: (selector) => {
-      requireProtected();
       setZ(ops.verr(selector & 0xffff));
       return 0;
     },
     verw: (selector) => {
-      requireProtected();
       setZ(ops.verw(selector & 0xffff));
       return 0;
     },
     lar: (selector, old) => {
-      requireProtected();
       return selectorResult(ops.lar(selector & 0xffff), old);
     },
     lsl: (selector, old) => {
-      requireProtected();
       return selectorResult(ops.lsl(selector & 0xffff), old);
     },
     readCr: (index) => {

@@ -61,3 +61,62 @@ describe('MONITOR and MWAIT', () => {
     expect(outside.fault).toBe(13);
   });
 });
+
+describe('what comes before the operand in memory', () => {
+  /** DS and SS end at 0xfff; the operand is beyond, or in a page of SS. */
+  const narrow = ({ cpu }: ReturnType<typeof bareMachine>) => {
+    for (const index of [2, 3]) cpu.state.segments[index]!.set(0x10, 0, 0xfff, 0x40_9300);
+  };
+  const operand = (opcode: readonly number[], digit: number, isStack: boolean) => [
+    ...(isStack ? [0x36] : []),
+    ...opcode,
+    (digit << 3) | 5,
+    0,
+    0x20,
+    0,
+    0,
+  ];
+  const PRIVILEGED = [
+    ['lldt', [0x0f, 0], 2],
+    ['ltr', [0x0f, 0], 3],
+    ['lgdt', [0x0f, 1], 2],
+    ['lidt', [0x0f, 1], 3],
+    ['lmsw', [0x0f, 1], 6],
+    ['invlpg', [0x0f, 1], 7],
+  ] as const;
+  it.each(PRIVILEGED)('%s: #GP for want of rights, not #SS', (_name, opcode, digit) => {
+    const user = run(operand(opcode, digit, true), (m) => {
+      narrow(m);
+      m.cpu.state.cpl = 3;
+    });
+    expect(user.fault).toBe(13);
+    expect(run(operand(opcode, digit, true), narrow).fault).toBe(12);
+  });
+  it.each(PRIVILEGED)('%s: #GP for want of rights, not #PF', (_name, opcode, digit) => {
+    const user = run(operand(opcode, digit, false), (m) => {
+      // Page 1 for everybody, page 2 (the operand) for nobody.
+      m.view.setUint32(0x10000, 0x11007, true);
+      m.view.setUint32(0x11004, 0x1007, true);
+      m.cpu.state.cr0 = (m.cpu.state.cr0 | 0x8000_0000) >>> 0;
+      m.cpu.ops.writeCr(3, 0x10000);
+      m.cpu.state.cpl = 3;
+    });
+    expect(user.fault).toBe(13);
+  });
+  it.each([
+    ['sldt', [0x0f, 0], 0],
+    ['str', [0x0f, 0], 1],
+    ['lldt', [0x0f, 0], 2],
+    ['verr', [0x0f, 0], 4],
+    ['lar', [0x0f, 2], 0],
+    ['lsl', [0x0f, 3], 0],
+  ] as const)('%s: #UD in virtual-8086 mode, not #GP', (_name, opcode, digit) => {
+    const v86 = run(operand(opcode, digit, false), (m) => {
+      narrow(m);
+      m.cpu.state.setEflags(0x2_0002);
+      m.cpu.state.cpl = 3;
+    });
+    expect(v86.fault).toBe(6);
+    expect(run(operand(opcode, digit, false), narrow).fault).toBe(13);
+  });
+});

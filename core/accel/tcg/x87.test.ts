@@ -164,3 +164,43 @@ describe('x87 unit', () => {
     expect(run([0x0f, 0xae, 0x05, 8, 0x30, 0, 0]).faults).toEqual([13]);
   });
 });
+
+describe('an operand outside its segment', () => {
+  const beyond = (prepare?: (m: ReturnType<typeof bareMachine>) => void) => (m: ReturnType<typeof bareMachine>) => {
+    unmask(m);
+    // ES ends at 0xfff.
+    m.cpu.state.segments[0]!.set(0x10, 0, 0xfff, 0x40_9300);
+    prepare?.(m);
+  };
+  const es = (...code: number[]) => [0x26, ...code, 0, 0x20, 0, 0];
+  const WAITING = [
+    ['FLD', es(0xd9, 0x05)],
+    ['FSTP', es(0xdd, 0x1d)],
+    ['FIADD', es(0xde, 0x05)],
+    ['FLDCW', es(0xd9, 0x2d)],
+    ['FLD, 80 bits', es(0xdb, 0x2d)],
+    ['PADDB', es(0x0f, 0xfc, 0x05)],
+    ['MOVQ', es(0x0f, 0x7f, 0x05)],
+  ] as const;
+  it.each(WAITING)('%s: the unit comes first', (_name, code) => {
+    expect(run(code, CR0.NE, beyond()).faults).toEqual([13]);
+    expect(run([...DIVIDE, ...code], CR0.NE, beyond()).faults).toEqual([16]);
+    expect(run(code, CR0.NE | CR0.TS, beyond()).faults).toEqual([7]);
+  });
+  it('FNSTCW does not wait', () => {
+    expect(run([...DIVIDE, ...es(0xd9, 0x3d)], CR0.NE, beyond()).faults).toEqual([13]);
+  });
+  it('MOVAPS: #UD and #NM come first, then the segment, then the alignment', () => {
+    const movaps = [0x36, 0x0f, 0x28, 0x05, 1, 0x20, 0, 0];
+    const narrow = (m: ReturnType<typeof bareMachine>) => m.cpu.state.segments[2]!.set(0x10, 0, 0xfff, 0x40_9300);
+    const on = (m: ReturnType<typeof bareMachine>) => void m.cpu.ops.writeCr(4, CR4.OSFXSR);
+    expect(run(movaps, 0, narrow).faults).toEqual([6]);
+    expect(run(movaps, CR0.TS, beyond(on)).faults).toEqual([7]);
+    expect(run(movaps, 0, beyond(on)).faults).toEqual([13]);
+    const both = (m: ReturnType<typeof bareMachine>) => {
+      narrow(m);
+      on(m);
+    };
+    expect(run(movaps, 0, both).faults).toEqual([12]);
+  });
+});

@@ -27,7 +27,6 @@ const FORMS: readonly Form[] = INSTRUCTIONS.filter((i) => !BY_HAND.test(i.name))
 );
 const isVector = (f: Form) => f.operands.some((o) => 'PQTVWU'.includes(o.letter));
 const isX87 = (f: Form) => f.map === 0 && f.opcode >= 0xd8 && f.opcode <= 0xdf;
-const waitsForX87 = (f: Form) => isX87(f) || f.operands.some((o) => 'PQT'.includes(o.letter));
 const isSystem = (f: Form) =>
   /^(hlt|cli|sti|in|out|cpuid|rd|wr|clts|s[gil]dt|str|l[gim]|lldt|ltr|smsw|ver|lar|lsl|arpl|mov(To|From)[CDS]|bound|ud|salc|into|clflush|pushSeg)/.test(
     f.instruction.name,
@@ -76,8 +75,7 @@ class Generator {
   private depth = 0;
   /** In a function the stack must be what it was when it returns; a portable program cannot afford to miss. */
   private inFunction = false;
-  /** Whether data segments may be odd. Then nothing may be due to the x87 unit: which of its pending fault and a segment's comes
-   *  first depends on the tier, and no program can tell. */
+  /** Whether data segments may be odd. */
   private readonly isOdd: boolean;
 
   constructor(random: Random, flavour: Flavour, room: number) {
@@ -374,7 +372,6 @@ class Generator {
     for (;;) {
       const form = random.pick(random.pick(GROUPS));
       if (flavour.portable && !form.isPortable) continue;
-      if (this.isOdd && form.mod !== 1 && waitsForX87(form)) continue;
       if (flavour.portable && this.inFunction && /^(push|pop)/.test(form.instruction.name)) continue;
       if (this.counters.length > 0 && HIDDEN_REGISTERS.test(form.instruction.name)) continue;
       if (this.emit(form)) return;
@@ -447,7 +444,7 @@ class Generator {
     if (/^maskmov/.test(name)) before.push(...moveImmediate(7, pointer(random, flavour)));
     if (/^i?div$/.test(name) && random.chance(0.7)) before.push(...(random.chance(0.5) ? [0x31, 0xd2] : [0x99]));
     if (random.chance(flavour.portable ? 0.02 : 0.06)) {
-      const others = waitsForX87(form) ? [] : flavour.portable ? [0x2e] : [0x2e, 0x64, 0x65];
+      const others = flavour.portable ? [0x2e] : [0x2e, 0x64, 0x65];
       prefixes.push(random.pick([0x36, 0x3e, 0x26, ...others]));
     }
     const isByte = (letter: string, width: string) => width === 'b' && 'EGZR'.includes(letter);

@@ -42,7 +42,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   abstract call(helper: string, ...args: Node[]): Node;
   abstract repeat(helper: string, a: Node, b: Node): void;
   abstract registerOperand(width: Width, pointer: number): Operand<Node>;
-  abstract linearOperand(kind: 'm' | 'f' | 'g', width: Width, address: () => Node): Operand<Node>;
+  abstract linearOperand(kind: 'm' | 's' | 'f' | 'g', width: Width, address: () => Node): Operand<Node>;
   protected abstract guestLoad(ea: Node, width: Width): Node;
   protected abstract guestStore(ea: Node, value: Node, width: Width): void;
   /** Emits what happens when an offset is not below the segment's end. */

@@ -218,7 +218,7 @@ export class Emitter extends InstructionEmitter {
   }
   /** Puts a value that both arms of a conditional use into a local before it. */
   /** Memory at a linear address. */
-  linearOperand(kind: 'm' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
+  linearOperand(kind: 'm' | 's' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
     let ea: Node | null = null;
     const at = () => {
       ea ??= address();
@@ -286,6 +286,11 @@ export class Emitter extends InstructionEmitter {
     this.w.get(this.frame.ip);
     this.w.call(this.imports.segmentCheck);
   }
+  /** Linear address of a guarded instruction's operand: the record in front has computed its offset and holds the segment's index. */
+  guardedAddress(width: Width, isWrite: boolean): Node {
+    const segment = this.load(OP.i32Load, this.sub(this.ip, this.const(RECORD.bytes)), RECORD.imm2, ALIAS.none);
+    return this.linear(segment, this.ea, width / 8, isWrite);
+  }
   /** Effective-address record in a segment that needs a check: pointers come from the record. */
   checkedEa(offset: Node): Node {
     const segment = this.recordField(OP.i32Load16U, RECORD.imm2);
@@ -341,14 +346,21 @@ export class Emitter extends InstructionEmitter {
     });
   }
   private goRelative(offset: number): void {
-    this.setField('rip', this.truncated(this.add(this.rip, this.recordField(OP.i32Load, offset + RECORD.imm))));
+    const target = this.add(this.rip, this.recordField(OP.i32Load, offset + RECORD.imm));
+    this.setField('rip', this.truncated(target));
     this.pay();
+    if (this.form.opSize === 16) this.findWrapped(this.shrU(target, 16));
     this.continueAt(this.recordField(OP.i32Load, offset + RECORD.imm2));
+  }
+  /** The link of a branch holds for targets as the code says them, not for one that lost its upper half: that may be anywhere. */
+  private findWrapped(lost: Node): void {
+    this.when(lost, () => this.findBlock(), undefined, false);
   }
   jumpRelative(): void {
     this.goRelative(0);
   }
-  /** The record that follows has the distance and the chain of the way straight on. */
+  /** The record that follows has the distance and the chain of the way straight on. With 16-bit operands a branch that is taken
+   *  truncates EIP (SDM volume 2, Jcc), one that is not does not. */
   branchRelative(condition: Node): void {
     this.use(condition);
     const record = this.resultNode(I32);
@@ -362,9 +374,15 @@ export class Emitter extends InstructionEmitter {
       w.op(OP.select);
       this.bindResult(record);
     });
-    const distance = this.load(OP.i32Load, record, RECORD.imm, ALIAS.none);
-    this.setField('rip', this.truncated(this.add(this.rip, distance)));
+    const target = this.add(this.rip, this.load(OP.i32Load, record, RECORD.imm, ALIAS.none));
+    let lost: Node | null = null;
+    if (this.form.opSize === 16) {
+      const kept = this.select(this.eq(record, this.ip), this.const(0xffff), this.const(-1));
+      lost = this.and(target, this.not(kept));
+      this.setField('rip', this.and(target, kept));
+    } else this.setField('rip', target);
     this.pay();
+    if (lost) this.findWrapped(lost);
     this.continueAt(this.load(OP.i32Load, record, RECORD.imm2, ALIAS.none));
   }
   jump(target: Node): void {

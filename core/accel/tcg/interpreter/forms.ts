@@ -33,9 +33,9 @@ export function parseForm(key: string): HandlerForm {
 }
 
 const NUMBER = new Map(INSTRUCTIONS.map((instruction, i) => [instruction, i]));
-const KIND_CODE: Record<OperandKind, number> = { r: 1, m: 2, f: 3, g: 4, i: 5 };
+const KIND_CODE: Record<OperandKind, number> = { r: 1, m: 2, f: 3, g: 4, i: 5, s: 6 };
 /** The same as a number: instruction, six bits for each operand, variants. Distinct where keys are distinct. */
-export function formCode(d: Decoded, memoryKind: 'm' | 'f' | 'g', flatStack: boolean): number {
+export function formCode(d: Decoded, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean): number {
   let code = NUMBER.get(d.instruction)!;
   for (let i = 0; i < 3; i++) {
     const o = d.operands[i];
@@ -56,7 +56,7 @@ export function formCode(d: Decoded, memoryKind: 'm' | 'f' | 'g', flatStack: boo
 }
 
 /** The key of a decoded instruction's handler. `memoryKind`: how its memory operand is reached. */
-export function formKey(d: Decoded, memoryKind: 'm' | 'f' | 'g', flatStack: boolean): string {
+export function formKey(d: Decoded, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean): string {
   const { instruction } = d;
   let key = instruction.name;
   for (let i = 0; i < d.operands.length; i++) {

@@ -82,10 +82,14 @@ function operandsOf(o: Emitter, form: HandlerForm): Operand<Node>[] {
   const registers: number[] = [RECORD.a, RECORD.b, RECORD.imm];
   const memory = form.operands.find((x) => x.kind === 'f' || x.kind === 'g');
   const immediates: number[] = memory ? [RECORD.imm2] : [RECORD.imm, RECORD.imm2];
-  return form.operands.map(({ kind, width }) => {
+  return form.operands.map(({ kind, width }, position) => {
     if (kind === 'r') return o.registerOperand(width, o.recordField(OP.i32Load16U, registers.shift()!));
     if (kind === 'i') return o.immediateOperand(width, immediates.shift()!);
     if (kind === 'm') return o.linearOperand('m', width, () => o.ea);
+    if (kind === 's') {
+      const isWrite = position === 0 && form.instruction.dst !== 'r';
+      return o.linearOperand('s', width, () => o.guardedAddress(width, isWrite));
+    }
     return o.linearOperand(kind, width, () => {
       const at = o.add(register(o, RECORD.b), o.recordField(OP.i32Load, RECORD.imm));
       if (kind === 'f') return at;

@@ -51,7 +51,7 @@ export abstract class RegionOps extends InstructionEmitter {
 
   protected abstract groupedOperand(width: Width, address: () => Node, group: number): Operand<Node>;
 
-  linearOperand(_kind: 'm' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
+  linearOperand(_kind: 'm' | 's' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
     return this.groupedOperand(width, address, GROUP_OTHER);
   }
 

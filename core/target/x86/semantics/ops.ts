@@ -9,9 +9,9 @@ import type { ScalarName, SimdName } from '../../../wasm/simd.ts';
 export type Width = 8 | 16 | 32 | 64 | 128;
 export type FlagName = 'C' | 'P' | 'A' | 'Z' | 'S' | 'O';
 
-/** r: register, m: memory behind an effective-address record, f: memory at base + displacement in a flat segment,
- *  g: the same with a scaled index, i: immediate. */
-export type OperandKind = 'r' | 'm' | 'f' | 'g' | 'i';
+/** r: register, m: memory behind an effective-address record, s: the same, but the segment is looked at when the definition says so,
+ *  f: memory at base + displacement in a flat segment, g: the same with a scaled index, i: immediate. */
+export type OperandKind = 'r' | 'm' | 's' | 'f' | 'g' | 'i';
 
 /** An addition or subtraction of zero-extended values, without carry in. */
 export interface FlagSource<V> {
@@ -185,6 +185,8 @@ export interface Instruction {
   /** What besides operands the semantics look at. */
   readonly variants?: readonly ('opSize' | 'addrSize' | 'rep' | 'stack')[];
   readonly lockable?: boolean;
+  /** Something (rights, a unit that is off, a pending #MF) is looked at before the memory operand, its segment included. */
+  readonly guarded?: boolean;
   /** The memory operand is not accessed (LEA, INVLPG): no segment. */
   readonly addressOnly?: boolean;
 }

@@ -1,8 +1,18 @@
 /** Privileged and system instructions, ports, identification, flags that are not arithmetic. The work is done by helpers. */
 
 import { VECTOR } from '../fault.ts';
-import { EAX, EDX, EFLAGS } from '../state.ts';
-import { instruction } from './ops.ts';
+import { CR0, EAX, EDX, EFLAGS } from '../state.ts';
+import { instruction, type Ops } from './ops.ts';
+
+/** #GP(0) outside CPL 0. */
+function requirePrivilege<V>(o: Ops<V>): void {
+  o.when(o.field('cpl'), () => void o.call('denied'), undefined, false);
+}
+/** #UD in real and virtual-8086 mode. */
+function requireProtected<V>(o: Ops<V>): void {
+  const isReal = o.eqz(o.and(o.field('cr0'), o.const(CR0.PE)));
+  o.when(o.or(isReal, o.and(o.field('eflagsSystem'), o.const(EFLAGS.VM))), () => o.raise(VECTOR.UD), undefined, false);
+}
 
 /** name: encoding, an instruction that is one helper call without operands. */
 const plain = (text: string, ends?: 'system') => {
@@ -124,7 +134,11 @@ export const SYSTEM = [
       dst: 'r',
       ends: 'system',
       variants: ['opSize'],
-      semantics: (o, at) => void o.call(name, at.address(), o.const(o.form.opSize / 8)),
+      guarded: true,
+      semantics: (o, at) => {
+        requirePrivilege(o);
+        o.call(name, at.address(), o.const(o.form.opSize / 8));
+      },
     }),
   ),
   instruction({
@@ -138,14 +152,22 @@ export const SYSTEM = [
     encodings: ['0f 01 /6 Ew'],
     dst: 'r',
     ends: 'system',
-    semantics: (o, src) => void o.call('lmsw', src.load()),
+    guarded: true,
+    semantics: (o, src) => {
+      requirePrivilege(o);
+      o.call('lmsw', src.load());
+    },
   }),
   instruction({
     name: 'invlpg',
     encodings: ['0f 01 /7 Mb'],
     dst: 'r',
     ends: 'system',
-    semantics: (o, at) => void o.call('invlpg', at.address()),
+    guarded: true,
+    semantics: (o, at) => {
+      requirePrivilege(o);
+      o.call('invlpg', at.address());
+    },
   }),
   ...[
     { name: 'sldt', digit: 0 },
@@ -155,7 +177,11 @@ export const SYSTEM = [
       name,
       encodings: [`0f 00 /${digit} Fw`],
       dst: 'w',
-      semantics: (o, dst) => dst.store(o.call(name)),
+      guarded: true,
+      semantics: (o, dst) => {
+        requireProtected(o);
+        dst.store(o.call(name));
+      },
     }),
   ),
   ...[
@@ -167,7 +193,12 @@ export const SYSTEM = [
       encodings: [`0f 00 /${digit} Ew`],
       dst: 'r',
       ends: 'system',
-      semantics: (o, src) => void o.call(name, src.load()),
+      guarded: true,
+      semantics: (o, src) => {
+        requireProtected(o);
+        requirePrivilege(o);
+        o.call(name, src.load());
+      },
     }),
   ),
   ...[
@@ -179,8 +210,9 @@ export const SYSTEM = [
       encodings: [`0f 00 /${digit} Ew`],
       dst: 'r',
       writesFlags: 'Z',
+      guarded: true,
       semantics: (o, src) => {
-        o.call('checkProtected');
+        requireProtected(o);
         o.call(name, src.load());
       },
     }),
@@ -191,8 +223,9 @@ export const SYSTEM = [
       name,
       encodings: [`${code} Gv,Ew`],
       writesFlags: 'Z',
+      guarded: true,
       semantics: (o, dst, src) => {
-        o.call('checkProtected');
+        requireProtected(o);
         dst.store(o.call(name, src.load(), dst.load()));
       },
     });
@@ -201,8 +234,9 @@ export const SYSTEM = [
     name: 'arpl',
     encodings: ['63 Ew,Gw'],
     writesFlags: 'Z',
+    guarded: true,
     semantics: (o, dst, src) => {
-      o.call('checkProtected');
+      requireProtected(o);
       const a = dst.modify();
       const rpl = o.and(src.load(), o.const(3));
       const isLower = o.ltU(o.and(a, o.const(3)), rpl);
