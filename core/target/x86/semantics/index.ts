@@ -2,6 +2,7 @@
 import { ARITH } from './arith.ts';
 import { CONTROL } from './control.ts';
 import { LOGIC } from './logic.ts';
+import { LONG, LONG_WIDE } from './long.ts';
 import { MOVE } from './move.ts';
 import type { Instruction } from './ops.ts';
 import { SHA } from './sha.ts';
@@ -14,6 +15,7 @@ import { VECTOR_INTEGER } from './vector-integer.ts';
 import { VECTOR_MOVE } from './vector-move.ts';
 import { X87 } from './x87.ts';
 
+/** Those of 16- and 32-bit code; most of them are of 64-bit code too. */
 export const INSTRUCTIONS: readonly Instruction[] = [
   ...MOVE,
   ...ARITH,
@@ -29,3 +31,5 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...SHA,
   ...X87,
 ];
+/** All of them. */
+export const EXECUTABLE: readonly Instruction[] = [...INSTRUCTIONS, ...LONG, ...LONG_WIDE.map((i) => i.instruction)];
