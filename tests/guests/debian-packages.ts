@@ -1,12 +1,15 @@
-/** Debian packages for i386 guests, without touching the host's package database: apt with its own lists and its own
+/** Debian packages for i386 and amd64 guests, without touching the host's package database: apt with its own lists and its own
  *  status, under the checkout's cache folder. Needs neither root nor a foreign architecture in dpkg. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { projectRoot } from '../support/machine.ts';
 
 export const guestCache = join(projectRoot, '.cache', 'guests');
-const apt = join(guestCache, 'apt');
+/** An architecture of Debian's. Each has lists of its own. */
+export type Architecture = 'i386' | 'amd64';
+const aptFolder = (architecture: Architecture) =>
+  join(guestCache, architecture === 'i386' ? 'apt' : `apt-${architecture}`);
 const DAY_MS = 86_400_000;
 
 /** Why a guest cannot be made here; tests and benchmarks print it and skip. */
@@ -20,33 +23,38 @@ export function runTool(program: string, args: readonly string[], cwd = guestCac
   throw new GuestUnavailable(`${program} ${args.slice(-2).join(' ')}: ${why}`);
 }
 
-const options = [
-  ...['-o', `Dir::State::Lists=${join(apt, 'lists')}`, '-o', `Dir::Cache=${join(apt, 'cache')}`],
-  ...['-o', `Dir::State::status=${join(apt, 'status')}`, '-o', 'APT::Architecture=i386'],
-  ...['-o', 'APT::Architectures::=i386', '-o', 'Acquire::Languages=none', '-o', 'APT::Sandbox::User=root', '-q'],
-];
+function optionsFor(architecture: Architecture): string[] {
+  const apt = aptFolder(architecture);
+  return [
+    ...['-o', `Dir::State::Lists=${join(apt, 'lists')}`, '-o', `Dir::Cache=${join(apt, 'cache')}`],
+    ...['-o', `Dir::State::status=${join(apt, 'status')}`, '-o', `APT::Architecture=${architecture}`],
+    ...['-o', `APT::Architectures::=${architecture}`, '-o', 'Acquire::Languages=none'],
+    ...['-o', 'APT::Sandbox::User=root', '-q'],
+  ];
+}
 
-let listsAreFresh = false;
-function updateLists(): void {
-  if (listsAreFresh) return;
+const fresh = new Set<Architecture>();
+function updateLists(architecture: Architecture): void {
+  if (fresh.has(architecture)) return;
+  const apt = aptFolder(architecture);
   for (const folder of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(apt, folder), { recursive: true });
   writeFileSync(join(apt, 'status'), '');
   // One list that fails (a mirror in the middle of its update) does not matter when the package is in another.
-  spawnSync('apt-get', [...options, 'update'], { stdio: 'ignore', timeout: 5 * 60_000 });
-  listsAreFresh = true;
+  spawnSync('apt-get', [...optionsFor(architecture), 'update'], { stdio: 'ignore', timeout: 5 * 60_000 });
+  fresh.add(architecture);
 }
 
 /** Unpacks a package, fetched when it is not there yet, and gives the folder. */
-export function debianPackage(name: string): string {
-  const target = join(guestCache, 'packages', name);
+export function debianPackage(name: string, architecture: Architecture = 'i386'): string {
+  const target = join(guestCache, architecture === 'i386' ? 'packages' : `packages-${architecture}`, name);
   if (existsSync(target)) return target;
-  mkdirSync(join(guestCache, 'packages'), { recursive: true });
-  updateLists();
+  mkdirSync(dirname(target), { recursive: true });
+  updateLists(architecture);
   const folder = `${target}.${process.pid}`;
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder);
   try {
-    runTool('apt-get', [...options, 'download', name], folder);
+    runTool('apt-get', [...optionsFor(architecture), 'download', name], folder);
     const archive = readdirSync(folder).find((file) => file.endsWith('.deb'));
     if (!archive) throw new GuestUnavailable(`apt-get download ${name} left no package`);
     runTool('dpkg-deb', ['-x', join(folder, archive), join(folder, 'out')]);
@@ -58,9 +66,9 @@ export function debianPackage(name: string): string {
 }
 
 /** The package that a metapackage depends on, by the beginning of its name. */
-export function dependency(name: string, prefix: string): string {
-  updateLists();
-  const listing = runTool('apt-cache', [...options, 'depends', name]);
+export function dependency(name: string, prefix: string, architecture: Architecture = 'i386'): string {
+  updateLists(architecture);
+  const listing = runTool('apt-cache', [...optionsFor(architecture), 'depends', name]);
   const found = [...listing.matchAll(/Depends: (\S+)/g)].map((match) => match[1]!).find((it) => it.startsWith(prefix));
   if (!found) throw new GuestUnavailable(`${name} depends on no ${prefix}*`);
   return found;

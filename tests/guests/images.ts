@@ -1,5 +1,5 @@
 /** The guests of tests and benchmarks, made once from Debian packages and kept in the cache folder:
- *  Debian's 686 kernel, and initramfs archives around its static busybox.
+ *  Debian's 686 and amd64 kernels, and initramfs archives around its static busybox.
  *
  *    node tests/guests/images.ts      makes all of them and prints where they are
  */
@@ -8,7 +8,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { type ArchiveEntry, cpioArchive, directory, executable, file } from './cpio.ts';
-import { debianPackage, dependency, GuestUnavailable, guestCache, isRecent, runTool } from './debian-packages.ts';
+import {
+  type Architecture,
+  debianPackage,
+  dependency,
+  GuestUnavailable,
+  guestCache,
+  isRecent,
+  runTool,
+} from './debian-packages.ts';
 
 export interface KernelGuest {
   readonly kernel: string;
@@ -20,42 +28,64 @@ export interface BenchmarkGuest extends KernelGuest {
   readonly busybox: string;
 }
 
+/** Debian's kernels: the newest of a metapackage. */
+interface Kernel {
+  readonly architecture: Architecture;
+  readonly metapackage: string;
+  /** Where its version is noted. */
+  readonly note: string;
+}
+const KERNEL_686: Kernel = { architecture: 'i386', metapackage: 'linux-image-686', note: 'kernel-version' };
+const kernelAmd64 = (flavour: string): Kernel => ({
+  architecture: 'amd64',
+  metapackage: `linux-image-${flavour}`,
+  note: `kernel-version-${flavour}`,
+});
+
 /** The version is looked up once a week: kernels get security updates, and the mirror drops the old ones. */
-export function kernelPackage(): string {
-  const note = join(guestCache, 'kernel-version');
-  if (existsSync(note)) {
-    const name = readFileSync(note, 'utf8');
-    const unpacked = existsSync(join(guestCache, 'packages', name));
-    if (unpacked && isRecent(statSync(note).mtimeMs)) return debianPackage(name);
-  }
+export function kernelPackage({ architecture, metapackage, note: file }: Kernel = KERNEL_686): string {
+  const note = join(guestCache, file);
+  if (existsSync(note) && isRecent(statSync(note).mtimeMs))
+    return debianPackage(readFileSync(note, 'utf8'), architecture);
   mkdirSync(guestCache, { recursive: true });
   try {
-    const name = dependency('linux-image-686', 'linux-image-');
-    const folder = debianPackage(name);
+    const name = dependency(metapackage, 'linux-image-', architecture);
+    const folder = debianPackage(name, architecture);
     write(note, name);
     return folder;
   } catch (error) {
     // Without a network, last month's kernel is as good.
-    if (existsSync(note)) return debianPackage(readFileSync(note, 'utf8'));
+    if (existsSync(note)) return debianPackage(readFileSync(note, 'utf8'), architecture);
     throw error;
   }
 }
 
-/** Debian's 686 kernel. */
-export function kernelImage(): string {
-  const boot = join(kernelPackage(), 'boot');
+/** Debian's 686 kernel, or another. */
+export function kernelImage(kernel: Kernel = KERNEL_686): string {
+  const boot = join(kernelPackage(kernel), 'boot');
   const name = readdirSync(boot).find((entry) => entry.startsWith('vmlinuz-'));
   if (!name) throw new GuestUnavailable('the kernel package holds no vmlinuz');
   return join(boot, name);
 }
 
-/** Debian's static busybox for i386. */
-export const busybox = () => join(debianPackage('busybox-static'), 'bin', 'busybox');
+/** Debian's static busybox. */
+export const busybox = (architecture: Architecture = 'i386') =>
+  join(debianPackage('busybox-static', architecture), 'bin', 'busybox');
 
 /** An initramfs of busybox, an init script, and what else is given. */
-export function writeInitramfs(name: string, init: string, more: readonly ArchiveEntry[] = []): string {
+export function writeInitramfs(
+  name: string,
+  init: string,
+  more: readonly ArchiveEntry[] = [],
+  architecture: Architecture = 'i386',
+): string {
   const folders = ['bin', 'proc', 'sys', 'dev', 'tmp', 'root', 'mnt'].map(directory);
-  const entries = [...folders, executable('init', init), executable('bin/busybox', readFileSync(busybox())), ...more];
+  const entries = [
+    ...folders,
+    executable('init', init),
+    executable('bin/busybox', readFileSync(busybox(architecture))),
+    ...more,
+  ];
   const path = join(guestCache, name);
   write(path, gzipSync(cpioArchive(entries), { level: 9 }));
   return path;
@@ -74,13 +104,18 @@ const MOUNTS = `/bin/busybox mount -t proc proc /proc
 export PATH=/bin
 `;
 
-/** A kernel and a shell on the serial console. */
-export function shellGuest(): KernelGuest {
-  const init = `#!/bin/busybox sh
+const SHELL = `#!/bin/busybox sh
 ${MOUNTS}/bin/busybox --install -s /bin
 exec setsid cttyhack sh
 `;
-  return { kernel: kernelImage(), initrd: writeInitramfs('shell-initrd.gz', init) };
+/** A kernel and a shell on the serial console. */
+export function shellGuest(): KernelGuest {
+  return { kernel: kernelImage(), initrd: writeInitramfs('shell-initrd.gz', SHELL) };
+}
+/** The same in 64 bits: `cloud-amd64` is a small kernel for virtual machines, `amd64` the one of every PC. */
+export function longShellGuest(flavour: 'cloud-amd64' | 'amd64' = 'cloud-amd64'): KernelGuest {
+  const initrd = writeInitramfs('shell-amd64-initrd.gz', SHELL, [], 'amd64');
+  return { kernel: kernelImage(kernelAmd64(flavour)), initrd };
 }
 
 /** A kernel and an initramfs that loads the disk drivers and goes on with /sbin/init of /dev/sda1. */
@@ -165,4 +200,5 @@ export function guestOrReason<T>(make: () => T): { readonly guest?: T; readonly 
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(shellGuest(), diskInitramfs(), benchmarkGuest());
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  console.log(shellGuest(), diskInitramfs(), benchmarkGuest(), longShellGuest());

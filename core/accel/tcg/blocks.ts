@@ -1,15 +1,22 @@
 /** Decoded blocks: records in linear memory, found by where the code is in the arena and the CPU mode. */
-import { type Decoded, decode, MAX_LENGTH, type OpcodeMaps } from '../../target/x86/decode/decoder.ts';
+import {
+  decode,
+  decodeLong,
+  type Executable,
+  MAX_LENGTH,
+  type OpcodeMaps,
+  RIP_BASE,
+} from '../../target/x86/decode/decoder.ts';
 import { INSTRUCTIONS } from '../../target/x86/semantics/index.ts';
-import { DS, ES, FIELDS, SEGMENT, SS } from '../../target/x86/state.ts';
+import { DS, ES, FIELDS, FS, SEGMENT, SS } from '../../target/x86/state.ts';
 import type { RamArena } from '../../target/x86/system-ops.ts';
 import { formCode, formKey } from './interpreter/forms.ts';
-import { SPECIAL, type SpecialName } from './interpreter/generate.ts';
+import { SPECIAL, type SpecialName, specialNames } from './interpreter/generate.ts';
 import { RECORD } from './interpreter/layout.ts';
 
 /** What decoded code depends on besides its bytes. */
-export const MODE = { code32: 1, flatStack: 2, flatData: 4, user: 8, single: 16 } as const;
-const MODE_SHIFT = 32;
+export const MODE = { code32: 1, flatStack: 2, flatData: 4, user: 8, single: 16, code64: 32 } as const;
+const MODE_SHIFT = 64;
 
 const RECENT_BITS = 13;
 const RECENT_MASK = (1 << RECENT_BITS) - 1;
@@ -55,6 +62,14 @@ const EA = Object.fromEntries(
     ),
   ]),
 ) as Record<16 | 32, number[][]>;
+const longSpecial = Object.fromEntries(specialNames(true).map((name, i) => [name, i]));
+/** The same of 64-bit code, without and with the base of FS or GS. */
+const LONG_EA = Object.fromEntries(
+  [32, 64].map((size) => [
+    size,
+    ['', 'b'].map((base) => ['', 'x0', 'x1', 'x2', 'x3'].map((i) => longSpecial[`ea${size}${base}${i}`]!)),
+  ]),
+) as Record<32 | 64, number[][]>;
 /** Bit mask of the 128-byte parts of a page that a range touches. */
 function partsOf(offset: number, length: number): number {
   const first = offset >>> 7;
@@ -62,6 +77,9 @@ function partsOf(offset: number, length: number): number {
   return (0xffff_ffff >>> (31 - last)) & (0xffff_ffff << first);
 }
 const segmentPointer = (index: number) => FIELDS.segments.offset + index * FIELDS.segments.stride;
+
+/** MOV with an offset of 64 bits that does not fit into 32. */
+const isAbsolute = (d: Executable) => d.high !== 0 && d.memory !== null && d.operands.every((o) => o.kind !== 'i');
 
 interface DroppedBlock {
   readonly block: Block;
@@ -75,6 +93,8 @@ const VARIANTS = 8;
 export class BlockCache {
   private readonly arena: RamArena;
   private readonly handlers: HandlerSource;
+  /** Of 64-bit code, made when some is first decoded. */
+  private readonly longHandlers: () => HandlerSource;
   private readonly pool: number;
   private next: number;
   private readonly u8: Uint8Array;
@@ -100,10 +120,12 @@ export class BlockCache {
   private readonly byRecord = new Map<number, Block>();
   /** The instructions that the CPU's model has; all of them without it. */
   maps: OpcodeMaps | undefined;
+  longMaps: OpcodeMaps | undefined;
 
-  constructor(arena: RamArena, handlers: HandlerSource) {
+  constructor(arena: RamArena, handlers: HandlerSource, longHandlers: () => HandlerSource) {
     this.arena = arena;
     this.handlers = handlers;
+    this.longHandlers = longHandlers;
     this.pool = arena.allocate('cpu-code', POOL_BYTES).offset;
     this.next = this.pool;
     const { buffer } = arena.memory;
@@ -195,20 +217,23 @@ export class BlockCache {
     if (this.next + BLOCK_RECORDS * RECORD.bytes > this.pool + POOL_BYTES) this.clear();
     const { bytes } = this.arena;
     const isCode32 = (mode & MODE.code32) !== 0;
+    const isLong = (mode & MODE.code64) !== 0;
+    const decodeOne = (code: Uint8Array, at: number, end: number): Executable | null =>
+      isLong ? decodeLong(code, at, end, this.longMaps) : decode(code, at, end, isCode32, this.maps);
     const pageEnd = start - (start % 4096) + 4096;
     const most = mode & MODE.single ? 1 : MAX_INSTRUCTIONS;
     const record = this.next;
-    const counts = this.threshold > 0 && isCode32 && most > 1;
+    const counts = this.threshold > 0 && isCode32 && !isLong && most > 1;
     if (counts) this.put(special.enter, 0, 0, 0, 0, this.threshold, 0);
     let p = start;
     let count = 0;
     let second = -1;
     let length = 0;
     for (;;) {
-      let d = decode(bytes, p, pageEnd, isCode32, this.maps);
+      let d = decodeOne(bytes, p, pageEnd);
       if (!d) {
         if (count > 0) {
-          this.goOn(p - start, count, linear);
+          this.goOn(p - start, count, linear, false, isLong);
           break;
         }
         second = fetchSecond();
@@ -216,13 +241,14 @@ export class BlockCache {
         const joined = new Uint8Array(2 * MAX_LENGTH);
         joined.set(bytes.subarray(p, pageEnd));
         joined.set(bytes.subarray(second, second + MAX_LENGTH), pageEnd - p);
-        d = decode(joined, 0, joined.length, isCode32, this.maps);
+        d = decodeOne(joined, 0, joined.length);
         if (!d) throw new Error('an instruction of at most 15 bytes must decode');
       }
       const offset = p - start;
       p += d.length;
       length = p - start;
-      this.instruction(d, offset, count, mode);
+      if (isLong) this.longInstruction(d, offset, length, count);
+      else this.instruction(d, offset, count, mode);
       count++;
       this.decoded++;
       if (d.instruction.ends) {
@@ -230,7 +256,7 @@ export class BlockCache {
         break;
       }
       if (count >= most || length > MAX_OFFSET || second >= 0 || p >= pageEnd) {
-        this.goOn(length, count, linear, second >= 0);
+        this.goOn(length, count, linear, second >= 0, isLong);
         break;
       }
     }
@@ -261,7 +287,7 @@ export class BlockCache {
     this.onPageWithCode((at & ~0xfff) >>> 0);
   }
 
-  private instruction(d: Decoded, pc: number, index: number, mode: number): void {
+  private instruction(d: Executable, pc: number, index: number, mode: number): void {
     const { memory, instruction } = d;
     const flatStack = (mode & MODE.flatStack) !== 0;
     let handler = -1;
@@ -289,6 +315,21 @@ export class BlockCache {
       }
     }
     if (handler < 0) handler = this.plainHandler(d, kind, flatStack);
+    this.operands(d, handler, pc, index, b, imm, imm2, fused !== 'm');
+  }
+  /** The record of an instruction whose memory operand, if any, is settled. */
+  private operands(
+    d: Executable,
+    handler: number,
+    pc: number,
+    index: number,
+    b: number,
+    first: number,
+    second: number,
+    isFused: boolean,
+  ): void {
+    let imm = first;
+    let imm2 = second;
     const registers = [0, b];
     let registerCount = 0;
     let immediates = 0;
@@ -299,17 +340,91 @@ export class BlockCache {
         else registers[registerCount] = operand.value;
         registerCount++;
       } else if (operand.kind === 'i') {
-        if (fused !== 'm') imm2 = operand.value;
-        else if (immediates++ === 0) imm = operand.value;
-        else imm2 = operand.value;
+        if (isFused) imm2 = operand.value;
+        else if (immediates++ === 0) {
+          imm = operand.value;
+          if (operand.width === 64) imm2 = d.high;
+        } else imm2 = operand.value;
       }
     }
     if (third >= 0) imm = third;
     this.put(handler, pc, index, registers[0]!, registers[1]!, imm, imm2);
   }
+  /** An instruction of 64-bit code. Addresses relative to RIP are relative to the block, where RIP stands. */
+  private longInstruction(d: Executable, pc: number, end: number, index: number): void {
+    const { memory, instruction } = d;
+    let handler = -1;
+    let b = 0;
+    let imm = d.modrm;
+    let imm2 = 0;
+    let isFused = false;
+    if (memory) {
+      const isRelative = memory.base === RIP_BASE;
+      const displacement = isRelative ? memory.displacement + end : memory.displacement;
+      const isNear = displacement === (displacement | 0);
+      const hasBase = memory.segment >= FS && !instruction.addressOnly;
+      if (memory.addrSize === 64 && isNear && !hasBase && !instruction.addressOnly && !isAbsolute(d)) {
+        const kind = memory.index < 0 ? 'f' : 'g';
+        handler = BIT_TESTS.has(instruction) ? -1 : this.longHandler(d, kind);
+        if (handler >= 0) {
+          isFused = true;
+          b = isRelative ? FIELDS.rip.offset : this.baseRegister(memory.base);
+          imm = displacement | 0;
+          if (kind === 'g') imm2 = (FIELDS.gpr.offset + memory.index * 8) | (memory.scale << 16);
+        }
+      }
+      if (!isFused) this.longAddress(d, pc, index, displacement, isRelative, hasBase);
+    }
+    if (handler < 0) handler = this.longHandler(d, 'm');
+    this.operands(d, handler, pc, index, b, imm, imm2, isFused);
+  }
+  private baseRegister(number: number): number {
+    return number < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + number * 8;
+  }
+  private readonly knownLong = new Map<number, number>();
+  /** -1 for a fused form that is not in the big loop. */
+  private longHandler(d: Executable, kind: 'm' | 'f' | 'g'): number {
+    const code = formCode(d, kind, true, true);
+    let handler = this.knownLong.get(code);
+    if (handler === undefined) {
+      const key = formKey(d, kind, true, true);
+      const handlers = this.longHandlers();
+      handler = kind === 'm' ? handlers.handler(key) : handlers.hot(key);
+      this.knownLong.set(code, handler);
+    }
+    return handler;
+  }
+  private longAddress(
+    d: Executable,
+    pc: number,
+    index: number,
+    displacement: number,
+    isRelative: boolean,
+    hasBase: boolean,
+  ): void {
+    const memory = d.memory!;
+    const segment = segmentPointer(memory.segment);
+    const isWhole = isAbsolute(d);
+    const isFar = isRelative && displacement !== (displacement | 0);
+    if (isWhole || isFar) {
+      // A distance that needs 33 bits, or an absolute address of 64.
+      const high = isFar ? Math.floor(displacement / 2 ** 32) : d.high;
+      this.put(longSpecial[isFar ? 'eaFar' : 'eaAbsolute']!, pc, index, 0, 0, displacement, high);
+      if (hasBase) this.put(longSpecial.eaBase!, pc, index, segment, 0, 0, 0);
+    } else {
+      const size = memory.addrSize === 32 ? 32 : 64;
+      const handler = LONG_EA[size][hasBase ? 1 : 0]![memory.index < 0 ? 0 : memory.scale + 1]!;
+      const base = isRelative ? FIELDS.rip.offset : this.baseRegister(memory.base);
+      const scaled = memory.index < 0 ? 0 : FIELDS.gpr.offset + memory.index * 8;
+      this.put(handler, pc, index, base, scaled, displacement | 0, hasBase ? segment : 0);
+    }
+    const bitIndex = d.operands[1];
+    if (bitIndex?.kind === 'r' && BIT_TESTS.has(d.instruction))
+      this.put(longSpecial[`eaBits${d.opSize}`]!, pc, index, bitIndex.value, 0, 0, 0);
+  }
   /** Handler numbers by form: keys are strings and slow. -1: no fused handler. */
   private readonly known = new Map<number, number>();
-  private fusedHandler(d: Decoded, kind: 'f' | 'g', flatStack: boolean): number {
+  private fusedHandler(d: Executable, kind: 'f' | 'g', flatStack: boolean): number {
     const code = formCode(d, kind, flatStack);
     let handler = this.known.get(code);
     if (handler === undefined) {
@@ -318,7 +433,7 @@ export class BlockCache {
     }
     return handler;
   }
-  private plainHandler(d: Decoded, kind: 'm' | 's', flatStack: boolean): number {
+  private plainHandler(d: Executable, kind: 'm' | 's', flatStack: boolean): number {
     const code = formCode(d, kind, flatStack);
     let handler = this.known.get(code);
     if (handler === undefined) {
@@ -327,9 +442,10 @@ export class BlockCache {
     }
     return handler;
   }
-  private effectiveAddress(d: Decoded, pc: number, index: number, isFlat: boolean): void {
+  private effectiveAddress(d: Executable, pc: number, index: number, isFlat: boolean): void {
     const memory = d.memory!;
-    const { addrSize, base, scale } = memory;
+    const { base, scale } = memory;
+    const addrSize = memory.addrSize === 16 ? 16 : 32;
     const isLater = d.instruction.guarded === true && !isFlat;
     const handler = EA[addrSize][isFlat || isLater ? 0 : 1]![memory.index < 0 ? 0 : scale + 1]!;
     const isWrite = d.operands[0]!.kind === 'm' && d.instruction.dst !== 'r';
@@ -350,7 +466,7 @@ export class BlockCache {
       this.put(special[d.opSize === 16 ? 'eaBits16' : 'eaBits32'], pc, index, bitIndex.value, 0, 0, 0);
   }
   /** The records behind an instruction that ends the block. */
-  private terminate(d: Decoded, offset: number, end: number, count: number, linear: number, crosses: boolean): void {
+  private terminate(d: Executable, offset: number, end: number, count: number, linear: number, crosses: boolean): void {
     const last = count - 1;
     if (d.instruction.ends === 'system') {
       this.put(special.endSystem, end, last, 0, 0, 0, 0);
@@ -371,8 +487,9 @@ export class BlockCache {
     void offset;
   }
   /** Straight on into the next block. */
-  private goOn(end: number, count: number, linear: number, crosses = false): void {
-    const record = this.put(this.handlers.handler('jmp'), end, count - 1, 0, 0, end, this.next + RECORD.bytes);
+  private goOn(end: number, count: number, linear: number, crosses: boolean, isLong: boolean): void {
+    const handler = isLong ? this.longHandlers().handler('jmp;o64') : this.handlers.handler('jmp');
+    const record = this.put(handler, end, count - 1, 0, 0, end, this.next + RECORD.bytes);
     this.stub(end, count - 1, linear, end, record + RECORD.imm2, crosses, false);
   }
   /** A way out of the block: linked on first use when it stays in the page, else looked up every time. For the way straight
@@ -386,7 +503,7 @@ export class BlockCache {
     crosses: boolean,
     isSelf: boolean,
   ): void {
-    const stays = !crosses && linear >>> 12 === (linear + delta) >>> 12;
+    const stays = !crosses && Math.floor(linear / 4096) === Math.floor((linear + delta) / 4096);
     this.put(
       special[stays ? 'link' : 'find'],
       pc,

@@ -9,18 +9,18 @@ import {
   recordDebugException,
   watchesPage,
 } from '../../target/x86/debug-registers.ts';
-import { MAX_LENGTH, mapsFor } from '../../target/x86/decode/decoder.ts';
+import { decodeLong, longMapsFor, MAX_LENGTH, mapsFor } from '../../target/x86/decode/decoder.ts';
 import { inAsmText } from '../../target/x86/disassemble/listing.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
-import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS, STATE_BYTES } from '../../target/x86/state.ts';
+import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, isCanonical, SS, STATE_BYTES } from '../../target/x86/state.ts';
 import { createSystemOps } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
 import { type EngineLayout, InstructionEmitter } from './emit/instruction-emitter.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
-import { hotForms, parseForm, WARM_FORMS } from './interpreter/forms.ts';
-import { generateCold, generateInterpreter, SPECIAL } from './interpreter/generate.ts';
+import { hotForms, longHotForms, parseForm, WARM_FORMS } from './interpreter/forms.ts';
+import { generateCold, generateInterpreter, SPECIAL, specialNames } from './interpreter/generate.ts';
 import { RECORD, TLB } from './interpreter/layout.ts';
 import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
 import { createNatives } from './native/module.ts';
@@ -36,6 +36,11 @@ export interface X86CpuOptions {
   readonly now?: () => number;
 }
 export type RunResult = 'budget' | 'halted' | 'exit' | 'breakpoint';
+
+interface Interpreter {
+  readonly run: (record: number) => void;
+  readonly handlers: HandlerSource;
+}
 
 const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
 /** No mode, no place: a jump cache entry that is not in use. */
@@ -53,6 +58,7 @@ const DEVICE_REST = 2048;
 const INTERRUPT_WAITS = FIELDS.interruptWaits.offset >>> 2;
 const DELIVERIES_LOGGED = FIELDS.deliveriesLogged.offset >>> 2;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
+const LONG = FIELDS.long.offset >>> 2;
 
 export class X86Cpu {
   readonly state: CpuState;
@@ -74,7 +80,12 @@ export class X86Cpu {
   private readonly blocks: BlockCache;
   private readonly layout: EngineLayout;
   private readonly jumpCache: Uint32Array;
-  private readonly interpret: (record: number) => void;
+  /** For 16- and 32-bit code, and for 64-bit code. */
+  private readonly interpreter: Interpreter;
+  private longInterpreter: Interpreter | null = null;
+  private readonly makeLong: () => Interpreter;
+  /** What runs now is 64-bit code. */
+  private runsLong = false;
   readonly jit: Jit;
   private readonly now: () => number;
 
@@ -135,13 +146,19 @@ export class X86Cpu {
     };
     this.memory.onFlush = () => this.flushTlb();
     const machine = this.assemble();
-    this.interpret = machine.run;
-    this.blocks = new BlockCache(arena, machine.handlers);
+    this.interpreter = machine;
+    this.makeLong = machine.makeLong;
+    this.memory.refuseAddress = () => this.refuseAddress();
+    this.blocks = new BlockCache(arena, machine.handlers, () => this.long().handlers);
     const counters = arena.allocate('cpu-jit', 64).offset;
     const host = { arena, blocks: this.blocks, layout: { ...this.layout, hotCount: machine.hotCount, counters } };
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, this.now);
     const { definition } = options;
-    if (definition) this.blocks.maps = mapsFor((name) => definition.features.has(name));
+    if (definition) {
+      const has = (name: string) => definition.features.has(name);
+      this.blocks.maps = mapsFor(has);
+      if (has('lm')) this.blocks.longMaps = longMapsFor(has);
+    }
     this.blocks.onPageWithCode = (offset) => this.memory.protectCode(offset);
     this.jumpCache.fill(EMPTY);
     this.reset();
@@ -284,6 +301,7 @@ export class X86Cpu {
     return this.exitRequested ? 'exit' : 'budget';
   }
   private get linearEip(): number {
+    if (this.state.u32[LONG]!) return this.state.rip;
     return (this.state.eip + this.state.segments[CS]!.base) >>> 0;
   }
 
@@ -318,7 +336,8 @@ export class X86Cpu {
     let next = 0;
     try {
       next = (isSingle ? 0 : this.cachedBlock()) || this.findBlock(isSingle ? MODE.single : 0);
-      if (next) this.interpret(next);
+      this.runsLong = state.u32[LONG]! !== 0;
+      if (next) (this.runsLong ? this.long() : this.interpreter).run(next);
     } catch (error) {
       if (error !== GUEST_FAULT) {
         this.isRunning = false;
@@ -340,7 +359,8 @@ export class X86Cpu {
     const { state, blocks } = this;
     const { record } = this.memory;
     if (record === 0) return;
-    if (this.isSystem) state.eip = this.systemEip;
+    if (state.u32[LONG]!) state.rip = this.isSystem ? this.systemEip : state.rip + blocks.pc(record);
+    else if (this.isSystem) state.eip = this.systemEip;
     else state.eip = (state.eip + blocks.pc(record)) >>> 0;
     state.i32[BUDGET] = state.i32[BUDGET]! - blocks.index(record);
     this.memory.record = 0;
@@ -399,13 +419,24 @@ export class X86Cpu {
     const { segments } = state;
     const ss = segments[SS]!;
     let mode = 0;
-    if (segments[CS]!.flags & DESC.big) mode |= MODE.code32;
-    if (ss.flags & DESC.big && ss.flat) mode |= MODE.flatStack;
-    if (ss.flat && segments[DS]!.flat && segments[ES]!.flat) mode |= MODE.flatData;
+    const isLongMode = state.longMode;
+    const isLong = isLongMode && (segments[CS]!.flags & DESC.long) !== 0;
+    if (isLong) mode = MODE.code64 | MODE.flatStack | MODE.flatData;
+    else {
+      if (segments[CS]!.flags & DESC.big) mode |= MODE.code32;
+      if (ss.flags & DESC.big && ss.flat) mode |= MODE.flatStack;
+      if (ss.flat && segments[DS]!.flat && segments[ES]!.flat) mode |= MODE.flatData;
+    }
     const isUser = state.cpl === 3;
     if (isUser) mode |= MODE.user;
+    if ((state.u32[LONG]! !== 0) !== isLong) {
+      // The two kinds of code keep flags in different words.
+      const flags = state.getEflags();
+      state.u32[LONG] = isLong ? 1 : 0;
+      state.setArithmeticFlags(flags);
+    }
     state.u32[FIELDS.stackMask.offset >>> 2] = ss.flags & DESC.big ? 0xffff_ffff : 0xffff;
-    state.u32[FIELDS.tlbBase.offset >>> 2] = this.memory.bank(isUser);
+    state.u32[FIELDS.tlbBase.offset >>> 2] = this.memory.setMode(isLongMode, isLong, isUser);
     state.u32[MODE_WORD] = mode;
   }
 
@@ -430,6 +461,7 @@ export class X86Cpu {
     this.updateMode();
     const { state } = this;
     if (this.attention || state.i32[BUDGET]! <= 0 || state.eflagsSystem & EFLAGS.TF) return 0;
+    if ((state.u32[LONG]! !== 0) !== this.runsLong) return 0; // for the other interpreter
     // The next instruction follows before anyone looks at the interrupt line again.
     state.interruptShadow = false;
     return this.cachedBlock() || this.findBlock(0);
@@ -437,12 +469,18 @@ export class X86Cpu {
   /** Where the jump cache leads from RIP, or 0. */
   private cachedBlock(): number {
     const { state, jumpCache } = this;
-    const cs = state.segments[CS]!;
-    const { eip } = state;
-    if (eip > cs.limit) return 0;
-    const linear = (eip + cs.base) >>> 0;
+    let linear: number;
+    if (state.u32[LONG]!) {
+      if (!isCanonical(state.high(FIELDS.rip))) return 0;
+      linear = state.rip;
+    } else {
+      const cs = state.segments[CS]!;
+      const { eip } = state;
+      if (eip > cs.limit) return 0;
+      linear = (eip + cs.base) >>> 0;
+    }
     const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
-    if (jumpCache[at] !== linear || jumpCache[at + 1] !== state.u32[MODE_WORD]) return 0;
+    if (jumpCache[at] !== linear >>> 0 || jumpCache[at + 1] !== state.u32[MODE_WORD]) return 0;
     if (this.memory.locateCached(linear) !== jumpCache[at + 3]) return 0;
     const record = jumpCache[at + 2]!;
     // The first record of a block that was dropped only asks where to go on.
@@ -450,10 +488,16 @@ export class X86Cpu {
   }
   private findBlock(extraMode: number): number {
     const { state, memory, blocks } = this;
-    const cs = state.segments[CS]!;
-    const eip = state.eip;
-    if (eip > cs.limit) raise(state, VECTOR.GP, 0);
-    const linear = (eip + cs.base) >>> 0;
+    let linear: number;
+    if (state.u32[LONG]!) {
+      if (!isCanonical(state.high(FIELDS.rip))) raise(state, VECTOR.GP, 0);
+      linear = state.rip;
+    } else {
+      const cs = state.segments[CS]!;
+      const { eip } = state;
+      if (eip > cs.limit) raise(state, VECTOR.GP, 0);
+      linear = (eip + cs.base) >>> 0;
+    }
     const mode = state.u32[MODE_WORD]! | extraMode;
     const start = memory.locateCode(linear);
     this.isUncached = true;
@@ -494,7 +538,8 @@ export class X86Cpu {
     return record;
   }
   private nextPage(linear: number): number {
-    const at = this.memory.locateCode(((linear & ~0xfff) + 4096) >>> 0);
+    const next = linear - (linear & 0xfff) + 4096;
+    const at = this.memory.locateCode(this.state.u32[LONG]! ? next : next >>> 0);
     return at < 0 ? this.copyFromDevice(DEVICE_REST) : at;
   }
   /** Code in device memory: copied to a page of its own, one instruction at a time. */
@@ -514,8 +559,8 @@ export class X86Cpu {
       bytes = joined;
       at = 0;
     }
-    const bits = mode & MODE.code32 ? 32 : 16;
-    this.bus.log('in_asm', () => inAsmText(bytes, at, length, BigInt(linear), bits).slice(0, -1));
+    const bits = mode & MODE.code64 ? 64 : mode & MODE.code32 ? 32 : 16;
+    this.bus.log('in_asm', () => inAsmText(bytes, at, length, BigInt.asUintN(64, BigInt(linear)), bits).slice(0, -1));
   }
   /** Takes the code that `locateCode` found in a device to a place in a page of its own; what was decoded from there before is void. */
   private copyFromDevice(place: number): number {
@@ -542,9 +587,12 @@ export class X86Cpu {
 
   // -- generated code ------------------------------------------------------------------------------------------------
 
-  private assemble(): {
-    run: (record: number) => void;
-    handlers: HandlerSource;
+  private long(): Interpreter {
+    this.longInterpreter ??= this.makeLong();
+    return this.longInterpreter;
+  }
+  private assemble(): Interpreter & {
+    makeLong: () => Interpreter;
     hotCount: number;
     table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate'>;
   } {
@@ -561,7 +609,11 @@ export class X86Cpu {
       get record() {
         return memory.record;
       },
-      instructionEip: () => (this.isSystem ? this.systemEip : (this.state.eip + this.blocks.pc(memory.record)) >>> 0),
+      instructionEip: () => {
+        if (this.isSystem) return this.systemEip;
+        const pc = this.blocks.pc(memory.record);
+        return this.state.u32[LONG]! ? this.state.rip + pc : (this.state.eip + pc) >>> 0;
+      },
       interruptWaits: () => this.irqLine && (this.state.eflagsSystem & EFLAGS.IF) !== 0,
       pauseAtInstruction: () => {
         this.isPartial = true;
@@ -591,6 +643,12 @@ export class X86Cpu {
         slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
         slowWrite: (linear: number, value: number, size: number, record: number) =>
           memory.slowWrite(linear, value, size, record),
+        slowReadLong: (low: number, high: number, record: number, size: number) =>
+          memory.slowReadLong(low, high, record, size),
+        slowUpdateLong: (low: number, high: number, record: number, size: number) =>
+          memory.slowUpdateLong(low, high, record, size),
+        slowWriteLong: (low: number, high: number, value: number, size: number, record: number) =>
+          memory.slowWriteLong(low, high, value, size, record),
         commitUpdate: (record: number) => memory.commitUpdate(record),
         segmentCheck: (segment: number, offset: number, shape: number, record: number) => {
           memory.record = record;
@@ -603,9 +661,15 @@ export class X86Cpu {
         system: (id: number, record: number, a: number, b: number, c: number) => {
           memory.record = record;
           const { state, blocks } = this;
-          const start = state.eip;
-          this.systemEip = (start + blocks.pc(record)) >>> 0;
-          state.eip = start + blocks.pc(record + RECORD.bytes);
+          if (this.runsLong) {
+            const start = state.rip;
+            this.systemEip = start + blocks.pc(record);
+            state.rip = start + blocks.pc(record + RECORD.bytes);
+          } else {
+            const start = state.eip;
+            this.systemEip = (start + blocks.pc(record)) >>> 0;
+            state.eip = start + blocks.pc(record + RECORD.bytes);
+          }
           this.isSystem = true;
           const result = helpers[id]!(a, b, c);
           this.isSystem = false;
@@ -618,11 +682,6 @@ export class X86Cpu {
       },
       n: natives,
     };
-    const hot = hotForms().map(parseForm);
-    const main = new WebAssembly.Instance(new WebAssembly.Module(generateInterpreter(hot, this.layout)), imports);
-    const numbers = new Map<string, number>(hot.map((form, i) => [form.key, SPECIAL.length + i]));
-    const hotCount = SPECIAL.length + hot.length;
-    const forms: (ReturnType<typeof parseForm> | undefined)[] = hot.slice();
     let tableNext = 0;
     const freeSlots: number[] = [];
     const takeSlot = () => {
@@ -631,33 +690,45 @@ export class X86Cpu {
       if (tableNext === table.length) table.grow(table.length);
       return tableNext++;
     };
-    this.formOf = (handler) => forms[handler - SPECIAL.length];
-    const makeCold = (keys: readonly string[]) => {
-      const made = keys.map(parseForm);
-      const module = new WebAssembly.Module(generateCold(made, this.layout));
-      const { exports } = new WebAssembly.Instance(module, imports);
-      made.forEach((form, i) => {
-        const slot = takeSlot();
-        table.set(slot, exports[String(i)]);
-        numbers.set(form.key, hotCount + slot);
-        forms[hot.length + slot] = form;
-      });
+    /** The big loop and what it lacks, for one kind of code. */
+    const make = (hotKeys: readonly string[], warm: readonly string[], isLong: boolean) => {
+      const hot = hotKeys.map((key) => parseForm(key, isLong));
+      const special = specialNames(isLong).length;
+      const loop = new WebAssembly.Module(generateInterpreter(hot, this.layout, isLong));
+      const main = new WebAssembly.Instance(loop, imports);
+      const numbers = new Map<string, number>(hot.map((form, i) => [form.key, special + i]));
+      const hotCount = special + hot.length;
+      const forms: (ReturnType<typeof parseForm> | undefined)[] = hot.slice();
+      const makeCold = (keys: readonly string[]) => {
+        const made = keys.map((key) => parseForm(key, isLong));
+        const module = new WebAssembly.Module(generateCold(made, this.layout, isLong));
+        const { exports } = new WebAssembly.Instance(module, imports);
+        made.forEach((form, i) => {
+          const slot = takeSlot();
+          table.set(slot, exports[String(i)]);
+          numbers.set(form.key, hotCount + slot);
+          forms[hot.length + slot] = form;
+        });
+      };
+      if (warm.length > 0) makeCold(warm);
+      const handlers: HandlerSource = {
+        hot: (key) => {
+          const known = numbers.get(key);
+          return known !== undefined && known < hotCount ? known : -1;
+        },
+        handler: (key) => {
+          if (!numbers.has(key)) makeCold([key]);
+          return numbers.get(key)!;
+        },
+      };
+      const formOf = (handler: number) => forms[handler - special];
+      return { run: main.exports.run as (record: number) => void, handlers, hotCount, formOf };
     };
-    makeCold(WARM_FORMS);
-    const handlers: HandlerSource = {
-      hot: (key) => {
-        const known = numbers.get(key);
-        return known !== undefined && known < hotCount ? known : -1;
-      },
-      handler: (key) => {
-        if (!numbers.has(key)) makeCold([key]);
-        return numbers.get(key)!;
-      },
-    };
+    const legacy = make(hotForms(), WARM_FORMS, false);
+    this.formOf = legacy.formOf;
     return {
-      run: main.exports.run as (record: number) => void,
-      handlers,
-      hotCount,
+      ...legacy,
+      makeLong: () => make(longHotForms(), [], true),
       table: {
         takeSlot,
         giveSlot: (slot) => freeSlots.push(slot),
@@ -668,6 +739,17 @@ export class X86Cpu {
   }
   private formOf: (handler: number) => ReturnType<typeof parseForm> | undefined = () => undefined;
 
+  /** A memory operand of 64-bit code has no canonical address: #GP, of a stack access #SS. Which it is the instruction tells. */
+  private refuseAddress(): never {
+    const { state, memory, blocks } = this;
+    const at = state.rip + blocks.pc(memory.record);
+    const code = Uint8Array.from({ length: MAX_LENGTH }, (_, i) => memory.read(at + i, 1));
+    const d = decodeLong(code, 0, code.length);
+    const isStack = d !== null && (d.memory === null || /^(push|pop)$/.test(d.instruction.name));
+    const isString = d?.instruction.variants?.includes('addrSize');
+    const isSs = !isString && (isStack || d?.memory?.segment === SS);
+    return raise(state, isSs ? VECTOR.SS : VECTOR.GP, 0);
+  }
   /** A limit check that the fast path could not decide. Segment -1: an effective-address record, the operand's size is in the next one. */
   private segmentCheck(context: HelperContext, segment: number, offset: number, shape: number, record: number): void {
     if (segment >= 0) {

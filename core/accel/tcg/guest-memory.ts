@@ -1,7 +1,6 @@
 /** Guest memory as the CPU reaches it: the TLB in linear memory that generated code reads, its slow path, and the accesses of
  *  helpers. A write right is withheld while the page holds decoded code, is logged and clean, or is not RAM. */
-import type { CpuState } from '../../target/x86/state.ts';
-import { FIELDS } from '../../target/x86/state.ts';
+import { type CpuState, FIELDS, isCanonical, linearAddress } from '../../target/x86/state.ts';
 import {
   ACCESS,
   type Access,
@@ -16,6 +15,11 @@ const BANK_BYTES = TLB.entries * TLB.entryBytes;
 /** What a slot holds; `used` also while its tags are invalid but it stands in the list. `guarded`: the page may be written, but
  *  holds decoded code. */
 const KIND = { used: 1, global: 2, large: 4, guarded: 8 } as const;
+/** Of 32-bit code: supervisor, user; of 64-bit code the same. Addresses of 32 bits alone would confuse what differs above them. */
+const BANKS = 4;
+const LONG_BANK = 2;
+const TWO32 = 0x1_0000_0000;
+const LARGEST_REGION = 1 << 22;
 const CPL = FIELDS.cpl.offset >>> 2;
 const WORDS = TLB.entryBytes / 4;
 
@@ -24,6 +28,9 @@ const PAGE = { known: 1, ram: 2, writable: 4 } as const;
 const MANY = 0xffff;
 const MAP_PAGES = 1 << 20;
 const MAP_CHUNK = 1024;
+
+/** Upper half of an address, as tags have it. */
+const upper = (linear: number) => Math.floor(linear / TWO32) >>> 0;
 
 /** Drops decoded code that a write hits. */
 export interface CodeGuard {
@@ -52,12 +59,22 @@ export class GuestMemory implements LinearMemory {
   readonly tlbOffset: number;
   private readonly tlb: Uint32Array;
   /** Slots in use, each once, and what they hold. */
-  private readonly filled = new Uint16Array(2 * TLB.entries);
+  private readonly filled = new Uint16Array(BANKS * TLB.entries);
   private filledCount = 0;
-  private readonly kind = new Uint8Array(2 * TLB.entries);
+  private readonly kind = new Uint8Array(BANKS * TLB.entries);
   /** Regions of 4 MiB that large pages were found in since everything was flushed: what is known of them may outlive their
    *  slots, in the jump cache. */
   private readonly largeRegions = new Uint8Array(1024);
+  /** Pages larger than such a region were found. */
+  private hasHugePages = false;
+  /** Long mode: addresses have 48 bits. */
+  private isLong = false;
+  /** 64-bit code runs: it has its own banks. */
+  private isLongCode = false;
+  /** The fault of a stack access with an address that is not canonical differs. Set by the engine. */
+  refuseAddress: () => never = () => {
+    throw new Error('nobody refuses addresses');
+  };
   private readonly codePages: Uint8Array;
   /** For each page of the arena: 0, the slot (plus one) that alone may have its write right, or MANY. May be out of date, but never
    *  says too little. */
@@ -78,8 +95,8 @@ export class GuestMemory implements LinearMemory {
     this.bus = bus;
     this.activity = activity;
     this.codePages = bus.arena.codePages;
-    this.tlbOffset = bus.arena.allocate('cpu-tlb', 2 * BANK_BYTES).offset;
-    this.tlb = new Uint32Array(bus.arena.memory.buffer, this.tlbOffset, (2 * BANK_BYTES) / 4);
+    this.tlbOffset = bus.arena.allocate('cpu-tlb', BANKS * BANK_BYTES).offset;
+    this.tlb = new Uint32Array(bus.arena.memory.buffer, this.tlbOffset, (BANKS * BANK_BYTES) / 4);
     const map = bus.arena.allocate('cpu-page-map', MAP_PAGES * 4).offset;
     this.pageMap = new Uint32Array(bus.arena.memory.buffer, map, MAP_PAGES);
     this.scratch = new DataView(bus.arena.memory.buffer, state.offset + FIELDS.scratch.offset, 64);
@@ -111,7 +128,10 @@ export class GuestMemory implements LinearMemory {
   flush(keepGlobal = false): void {
     const { filled, kind } = this;
     let kept = 0;
-    if (!keepGlobal) this.largeRegions.fill(0);
+    if (!keepGlobal) {
+      this.largeRegions.fill(0);
+      this.hasHugePages = false;
+    }
     for (let i = 0; i < this.filledCount; i++) {
       const slot = filled[i]!;
       if (keepGlobal && kind[slot]! & KIND.global) filled[kept++] = slot;
@@ -129,7 +149,11 @@ export class GuestMemory implements LinearMemory {
   /** True: a large page may have been dropped, so every translation of that region is void. */
   flushPage(linear: number): boolean {
     const { tlb, kind } = this;
-    for (let bank = 0; bank < 2; bank++) {
+    if (this.hasHugePages) {
+      this.flush();
+      return true;
+    }
+    for (let bank = 0; bank < BANKS; bank++) {
       const entry = this.entryOf(linear, bank);
       // A slot stays in the list of filled ones; dropping it twice does no harm.
       tlb[entry + TLB.read / 4] = tlb[entry + TLB.write / 4] = tlb[entry + TLB.execute / 4] = TLB.invalid;
@@ -148,13 +172,27 @@ export class GuestMemory implements LinearMemory {
   }
   /** Whether the page of a linear address is translated by a global entry now. */
   isGlobal(linear: number): boolean {
-    const entry = this.entryOf(linear, this.isUser ? 1 : 0);
-    return (
-      this.tlb[entry + TLB.execute / 4] === (linear & ~0xfff) >>> 0 && (this.kind[entry / WORDS]! & KIND.global) !== 0
-    );
+    const entry = this.entryOf(linear, this.bankOf(linear, this.isUser));
+    return this.allows(entry, TLB.execute, linear) && (this.kind[entry / WORDS]! & KIND.global) !== 0;
   }
-  bank(isUser: boolean): number {
-    return this.tlbOffset + (isUser ? BANK_BYTES : 0);
+  /** The engine changes its mode: gives the bank that its code uses. */
+  setMode(isLong: boolean, isLongCode: boolean, isUser: boolean): number {
+    this.isLong = isLong;
+    this.isLongCode = isLongCode;
+    return this.tlbOffset + ((isUser ? 1 : 0) + (isLongCode ? LONG_BANK : 0)) * BANK_BYTES;
+  }
+  private bankOf(linear: number, isUser: boolean): number {
+    const isWide = this.isLong && (this.isLongCode || linear < 0 || linear >= TWO32);
+    return (isUser ? 1 : 0) + (isWide ? LONG_BANK : 0);
+  }
+  /** An address as sums give it. */
+  private normal(linear: number): number {
+    return this.isLong ? linear : linear >>> 0;
+  }
+  /** Whether an entry has a right to the page of an address. */
+  private allows(entry: number, right: number, linear: number): boolean {
+    const at = entry + right / 4;
+    return this.tlb[at] === (linear & ~0xfff) >>> 0 && (!this.isLong || this.tlb[at + 1] === upper(linear));
   }
   private entryOf(linear: number, bank: number): number {
     return ((linear >>> 12) & (TLB.entries - 1)) * WORDS + (bank * BANK_BYTES) / 4;
@@ -237,23 +275,27 @@ export class GuestMemory implements LinearMemory {
     const backing = (known & ~0xfff) >>> 0;
     const page = linear & ~0xfff;
     place.arena = backing + (linear & 0xfff);
-    const entry = this.entryOf(linear, isUser ? 1 : 0);
+    const entry = this.entryOf(linear, this.bankOf(linear, isUser));
     const tag = page >>> 0;
-    if (this.watch?.touches(tag)) {
+    const high = upper(linear);
+    if (this.watch?.touches(linear - (linear & 0xfff))) {
       if (access === ACCESS.write) this.markDirty(phys, backing);
       return place;
     }
     const slot = entry / WORDS;
     const addend = (backing - tag) >>> 0;
     // A page that was mapped elsewhere meanwhile (without a flush: the guest's fault) must not get rights for the old place.
-    if (tlb[entry + TLB.read / 4] !== tag || tlb[entry + TLB.addend / 4] !== addend) {
+    const isOther = tlb[entry + TLB.read / 4] !== tag || tlb[entry + TLB.read / 4 + 1] !== high;
+    if (isOther || tlb[entry + TLB.addend / 4] !== addend) {
       if (this.kind[slot] === 0) this.filled[this.filledCount++] = slot;
       const isLarge = translation.pageBytes > 4096;
       if (isLarge) this.largeRegions[page >>> 22] = 1;
+      if (translation.pageBytes > LARGEST_REGION) this.hasHugePages = true;
       this.kind[slot] = KIND.used | (translation.global ? KIND.global : 0) | (isLarge ? KIND.large : 0);
       tlb.fill(TLB.invalid, entry, entry + WORDS);
       tlb[entry + TLB.addend / 4] = addend;
       tlb[entry + TLB.read / 4] = tag;
+      for (const right of [TLB.read, TLB.write, TLB.execute]) tlb[entry + right / 4 + 1] = high;
     }
     if (translation.executable) tlb[entry + TLB.execute / 4] = tag;
     if (access === ACCESS.write) {
@@ -270,15 +312,13 @@ export class GuestMemory implements LinearMemory {
 
   /** Arena offset of RAM or ROM for an access inside a page, or -1 with `place.phys` set. */
   private locate(linear: number, access: Access, isUser: boolean): number {
-    const entry = this.entryOf(linear, isUser ? 1 : 0);
+    const entry = this.entryOf(linear, this.bankOf(linear, isUser));
     const right = access === ACCESS.read ? TLB.read : access === ACCESS.write ? TLB.write : TLB.execute;
-    const tag = this.tlb[entry + right / 4]!;
-    const page = (linear & ~0xfff) >>> 0;
-    if (tag === page) return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
+    if (this.allows(entry, right, linear)) return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
     if (
       access === ACCESS.write &&
       (this.kind[entry / WORDS]! & KIND.guarded) !== 0 &&
-      this.tlb[entry + TLB.read / 4] === page
+      this.allows(entry, TLB.read, linear)
     ) {
       const arena = (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
       // When the last block of the page is gone, a fill gives the write right back.
@@ -292,8 +332,8 @@ export class GuestMemory implements LinearMemory {
   }
   /** Arena offset of code as far as the TLB knows it, or -1. */
   locateCached(linear: number): number {
-    const entry = this.entryOf(linear, this.isUser ? 1 : 0);
-    if (this.tlb[entry + TLB.execute / 4] !== (linear & ~0xfff) >>> 0) return -1;
+    const entry = this.entryOf(linear, this.bankOf(linear, this.isUser));
+    if (!this.allows(entry, TLB.execute, linear)) return -1;
     return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
   }
   get physOfLast(): number {
@@ -310,9 +350,28 @@ export class GuestMemory implements LinearMemory {
 
   // -- slow path of generated code -----------------------------------------------------------------------------------
 
-  slowRead(linear: number, record: number, size: number): number {
+  /** A linear address from the halves that generated code gives. */
+  private joined(low: number, high: number, record: number): number {
     this.record = record;
-    const at = linear >>> 0;
+    return isCanonical(high) ? linearAddress(low, high) : this.refuseAddress();
+  }
+  slowReadLong(low: number, high: number, record: number, size: number): number {
+    return this.slowReadAt(this.joined(low, high, record), record, size);
+  }
+  slowUpdateLong(low: number, high: number, record: number, size: number): number {
+    return this.slowUpdateAt(this.joined(low, high, record), record, size);
+  }
+  slowWriteLong(low: number, high: number, value: number, size: number, record: number): void {
+    this.slowWriteAt(this.joined(low, high, record), value, size, record);
+  }
+  storeScratchLong(low: number, high: number, size: number): void {
+    this.storeScratch(this.joined(low, high, this.record), size);
+  }
+  slowRead(linear: number, record: number, size: number): number {
+    return this.slowReadAt(linear >>> 0, record, size);
+  }
+  private slowReadAt(at: number, record: number, size: number): number {
+    this.record = record;
     this.watch?.access(at, size, false);
     const scratch = this.state.offset + FIELDS.scratch.offset;
     if ((at & 0xfff) + size > 4096) {
@@ -343,7 +402,7 @@ export class GuestMemory implements LinearMemory {
   /** Reads bytes across a page end into the scratch area; both pages are checked first. */
   private gather(linear: number, size: number, access: Access): void {
     const head = 4096 - (linear & 0xfff);
-    const next = (linear + head) >>> 0;
+    const next = this.normal(linear + head);
     const first = this.physical(linear, access);
     const second = this.physical(next, access);
     for (let i = 0; i < size; i++)
@@ -358,8 +417,10 @@ export class GuestMemory implements LinearMemory {
   }
 
   slowUpdate(linear: number, record: number, size: number): number {
+    return this.slowUpdateAt(linear >>> 0, record, size);
+  }
+  private slowUpdateAt(at: number, record: number, size: number): number {
     this.record = record;
-    const at = linear >>> 0;
     this.watch?.access(at, size, true);
     const scratch = this.state.offset + FIELDS.scratch.offset;
     if ((at & 0xfff) + size > 4096) {
@@ -391,22 +452,25 @@ export class GuestMemory implements LinearMemory {
       this.writePhysical(i < head ? pending.first + i : pending.second + i - head, 1, this.scratch.getUint8(i));
   }
   slowWrite(linear: number, value: number, size: number, record: number): void {
+    this.slowWriteAt(linear >>> 0, value, size, record);
+  }
+  private slowWriteAt(at: number, value: number, size: number, record: number): void {
     this.record = record;
-    this.watch?.access(linear >>> 0, size, true);
-    this.store(linear >>> 0, size, value, this.isUser);
+    this.watch?.access(at, size, true);
+    this.store(at, size, value, this.isUser);
   }
   /** Writes what lies in the scratch area. */
   storeScratch(linear: number, size: number): void {
-    const at = linear >>> 0;
+    const at = this.normal(linear);
     this.watch?.access(at, size, true);
     if ((at & 0xfff) + size > 4096) this.probe(at, size, ACCESS.write, false);
-    for (let i = 0; i < size; i += 4) this.store((at + i) >>> 0, 4, this.scratch.getUint32(i, true), this.isUser);
+    for (let i = 0; i < size; i += 4) this.store(this.normal(at + i), 4, this.scratch.getUint32(i, true), this.isUser);
   }
   private store(at: number, size: number, value: number, isUser: boolean): void {
     if ((at & 0xfff) + size > 4096) {
       const head = 4096 - (at & 0xfff);
       const first = this.ops.translate(at, ACCESS.write, isUser).phys;
-      const second = this.ops.translate((at + head) >>> 0, ACCESS.write, isUser).phys;
+      const second = this.ops.translate(this.normal(at + head), ACCESS.write, isUser).phys;
       for (let i = 0; i < size; i++)
         this.writePhysical(i < head ? first + i : second + i - head, 1, (value >>> (8 * i)) & 0xff);
       return;
@@ -435,12 +499,12 @@ export class GuestMemory implements LinearMemory {
   // -- helpers' accesses ---------------------------------------------------------------------------------------------
 
   read(linear: number, size: 1 | 2 | 4, supervisor = false): number {
-    const at = linear >>> 0;
+    const at = this.normal(linear);
     if (!supervisor) this.watch?.access(at, size, false);
     const isUser = this.isUser && !supervisor;
     if ((at & 0xfff) + size > 4096) {
       let value = 0;
-      for (let i = 0; i < size; i++) value += this.read((at + i) >>> 0, 1, supervisor) * 2 ** (8 * i);
+      for (let i = 0; i < size; i++) value += this.read(this.normal(at + i), 1, supervisor) * 2 ** (8 * i);
       return value;
     }
     const arena = this.locate(at, ACCESS.read, isUser);
@@ -452,8 +516,9 @@ export class GuestMemory implements LinearMemory {
     return size === 4 ? view.getUint32(arena, true) : size === 2 ? view.getUint16(arena, true) : view.getUint8(arena);
   }
   write(linear: number, size: 1 | 2 | 4, value: number, supervisor = false): void {
-    if (!supervisor) this.watch?.access(linear >>> 0, size, true);
-    this.store(linear >>> 0, size, value, this.isUser && !supervisor);
+    const at = this.normal(linear);
+    if (!supervisor) this.watch?.access(at, size, true);
+    this.store(at, size, value, this.isUser && !supervisor);
   }
   probeWrite(linear: number, bytes: number, supervisor = false): void {
     this.probe(linear, bytes, ACCESS.write, supervisor);
@@ -463,9 +528,10 @@ export class GuestMemory implements LinearMemory {
   }
   private probe(linear: number, bytes: number, access: Access, supervisor: boolean): void {
     const isUser = this.isUser && !supervisor;
-    this.locate(linear >>> 0, access, isUser);
+    this.locate(this.normal(linear), access, isUser);
     // A fault in the second page is at its first byte.
-    if ((linear & 0xfff) + bytes > 4096) this.locate(((linear + bytes - 1) & ~0xfff) >>> 0, access, isUser);
+    const last = linear + bytes - 1;
+    if ((linear & 0xfff) + bytes > 4096) this.locate(this.normal(last - (last & 0xfff)), access, isUser);
   }
   readPhysical(addr: number, size: 1 | 2 | 4): number {
     const known = this.pageAt(addr);
@@ -494,20 +560,19 @@ export class GuestMemory implements LinearMemory {
 
   /** For string helpers: arena offset of RAM at `linear` (whole page accessible from there), or -1: element by element. */
   ramAt(linear: number, access: Access): number {
-    const arena = this.locate(linear >>> 0, access, this.isUser);
-    return arena;
+    return this.locate(this.normal(linear), access, this.isUser);
   }
   /** For the system half: as `ramAt`, with the privilege of the structure that is accessed. */
   window(linear: number, access: Access, supervisor = false): number {
     if (this.watch) return -1;
-    return this.locate(linear >>> 0, access, this.isUser && !supervisor);
+    return this.locate(this.normal(linear), access, this.isUser && !supervisor);
   }
   /** As `window`, but only what the TLB allows already. */
   hit(linear: number, access: Access, supervisor: boolean): number {
     if (this.watch) return -1;
-    const entry = this.entryOf(linear, !supervisor && this.isUser ? 1 : 0);
+    const entry = this.entryOf(linear, this.bankOf(linear, !supervisor && this.isUser));
     const right = access === ACCESS.read ? TLB.read : access === ACCESS.write ? TLB.write : TLB.execute;
-    if (this.tlb[entry + right / 4] !== (linear & ~0xfff) >>> 0) return -1;
+    if (!this.allows(entry, right, linear)) return -1;
     return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
   }
   /** Bytes of the arena and a view of them, fresh. */

@@ -14,13 +14,17 @@ import {
   EFLAGS,
   ESP,
   FIELDS,
+  FS,
+  isCanonical,
   LDTR,
+  linearAddress,
   SS,
   TR,
 } from '../../target/x86/state.ts';
 import type { CpuActivity, CpuBus, SystemOps } from '../../target/x86/system-ops.ts';
 import { FloatUnit } from '../../target/x86/x87/unit.ts';
 import type { GuestMemory } from './guest-memory.ts';
+import { addressArgument, createLongHelpers, highArgument, wideResult } from './long-helpers.ts';
 import { StringOps, segmentAddress } from './strings.ts';
 import { createSystemHelpers } from './system-helpers.ts';
 import { createVectorHelpers } from './vector-helpers.ts';
@@ -89,6 +93,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     state.setReg32(ESP, ((state.reg32(ESP) & ~mask) | (value & mask)) >>> 0);
   };
   const size24 = (size: number): 2 | 4 => (size === 2 ? 2 : 4);
+  const size248 = (size: number): 2 | 4 | 8 => (size === 8 ? 8 : size24(size));
   const truncate = (value: number, size: number) => (size === 2 ? value & 0xffff : value >>> 0);
   const setAl = (value: number) => state.setReg8(EAX, value);
   const al = () => state.reg8(EAX);
@@ -114,15 +119,33 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     setZ(value >= 0);
     return value >= 0 ? value : old;
   };
-  const storeTable = (at: number, limit: number, base: number) => {
-    memory.probeWrite(at, 6);
+  const storeTable = (low: number, limit: number, base: number) => {
+    const at = addressArgument(state, 0, low);
+    memory.probeWrite(at, state.code64 ? 10 : 6);
     memory.write(at, 2, limit & 0xffff);
-    memory.write((at + 2) >>> 0, 4, base);
+    memory.write(at + 2, 4, base >>> 0);
+    if (state.code64) memory.write(at + 6, 4, Math.floor(base / 2 ** 32) >>> 0);
   };
-  const loadTable = (at: number, size: number): { base: number; limit: number } => {
+  const loadTable = (low: number, size: number): { base: number; limit: number } => {
+    const at = addressArgument(state, 0, low);
     const limit = memory.read(at, 2);
-    const base = memory.read((at + 2) >>> 0, 4);
-    return { limit, base: size === 2 ? base & 0xff_ffff : base };
+    const base = memory.read(at + 2, 4);
+    if (!state.code64) return { limit, base: size === 2 ? base & 0xff_ffff : base };
+    const high = memory.read(at + 6, 4);
+    if (!isCanonical(high)) raise(state, VECTOR.GP, 0);
+    return { limit, base: linearAddress(base, high) };
+  };
+  /** The pointer of a far transfer in memory: `transfer` gets selector, offset and its upper half. */
+  const farPointer = (
+    low: number,
+    size: 2 | 4 | 8,
+    transfer: (selector: number, offset: number, size: 2 | 4 | 8, high: number) => void,
+  ) => {
+    const at = addressArgument(state, 0, low);
+    const offset = memory.read(at, size === 2 ? 2 : 4);
+    const high = size === 8 ? memory.read(at + 4, 4) : 0;
+    transfer(memory.read(at + size, 2), offset, size, high);
+    return 0;
   };
 
   return {
@@ -272,7 +295,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     bound: (index, at, size) => {
       const signed = (value: number) => (size === 2 ? (value << 16) >> 16 : value | 0);
       const lower = signed(memory.read(at, size24(size)));
-      const upper = signed(memory.read((at + size) >>> 0, size24(size)));
+      const upper = signed(memory.read(at + size, size24(size)));
       const value = signed(index);
       if (value < lower || value > upper) raise(state, VECTOR.BR);
       return 0;
@@ -300,7 +323,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       return 0;
     },
     loadFarSegment: (index, at, size) => {
-      ops.loadSegment(index, memory.read((at + size) >>> 0, 2));
+      ops.loadSegment(index, memory.read(addressArgument(state, 1, at) + size, 2));
       return 0;
     },
     farJump: (selector, offset, size) => {
@@ -311,22 +334,14 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       ops.farCall(selector & 0xffff, truncate(offset, size), size24(size));
       return 0;
     },
-    farJumpMemory: (at, size) => {
-      const offset = memory.read(at, size24(size));
-      ops.farJump(memory.read((at + size) >>> 0, 2), offset, size24(size));
-      return 0;
-    },
-    farCallMemory: (at, size) => {
-      const offset = memory.read(at, size24(size));
-      ops.farCall(memory.read((at + size) >>> 0, 2), offset, size24(size));
-      return 0;
-    },
+    farJumpMemory: (at, size) => farPointer(at, size248(size), (...far) => ops.farJump(...far)),
+    farCallMemory: (at, size) => farPointer(at, size248(size), (...far) => ops.farCall(...far)),
     farReturn: (size, bytes) => {
-      ops.farReturn(size24(size), bytes & 0xffff);
+      ops.farReturn(size248(size), bytes & 0xffff);
       return 0;
     },
     iret: (size) => {
-      ops.iret(size24(size));
+      ops.iret(size248(size));
       return 0;
     },
     int: (vector, kind) => {
@@ -342,16 +357,16 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       ops.sysenter();
       return 0;
     },
-    sysexit: () => {
-      ops.sysexit(4);
+    sysexit: (size) => {
+      ops.sysexit(size248(size));
       return 0;
     },
     syscall: () => {
       ops.syscall();
       return 0;
     },
-    sysret: () => {
-      ops.sysret(4);
+    sysret: (size) => {
+      ops.sysret(size248(size));
       return 0;
     },
 
@@ -385,7 +400,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       return 0;
     },
     invlpg: (at) => {
-      ctx.flushPage(at);
+      ctx.flushPage(addressArgument(state, 0, at));
       return 0;
     },
     invd: () => {
@@ -427,22 +442,23 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     readCr: (index) => {
       if (index === 1 || (index > 4 && index !== 8)) raise(state, VECTOR.UD);
       requirePrivilege();
-      return ops.readCr(index);
+      const high = index === 2 ? state.high(FIELDS.cr2) : index === 3 ? state.high(FIELDS.cr3) : 0;
+      return wideResult(state, ops.readCr(index), high);
     },
     writeCr: (index, value) => {
       if (index === 1 || (index > 4 && index !== 8)) raise(state, VECTOR.UD);
       requirePrivilege();
-      ops.writeCr(index, value >>> 0);
+      ops.writeCr(index, value >>> 0, highArgument(state, 1));
       activity.modeSwitches++;
       return 0;
     },
     readDr: (index) => {
       requirePrivilege();
-      return ops.readDr(index);
+      return wideResult(state, ops.readDr(index), index < 4 ? state.high(FIELDS.dr, index) : 0);
     },
     writeDr: (index, value) => {
       requirePrivilege();
-      ops.writeDr(index, value >>> 0);
+      ops.writeDr(index, value >>> 0, highArgument(state, 1));
       return 0;
     },
     cpuid: () => {
@@ -506,26 +522,32 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
 
     // Floating point.
-    x87: (code, offset) => float.execute(code, offset),
-    x87At: (code, linear) => float.execute(code, (linear - state.segments[(code >>> 8) & 7]!.base) >>> 0),
+    x87: (code, offset) => float.execute(code, addressArgument(state, 1, offset)),
+    x87At: (code, low) => {
+      const linear = addressArgument(state, 1, low);
+      const segment = (code >>> 8) & 7;
+      const base = state.code64 && segment < FS ? 0 : state.segments[segment]!.base;
+      return float.execute(code, state.code64 ? linear - base : (linear - base) >>> 0);
+    },
     x87Ready: (waits) => float.checkReady(waits !== 0),
-    x87Rare: (code, offset) => float.execute(code, offset),
+    x87Rare: (code, offset) => float.execute(code, addressArgument(state, 1, offset)),
     mmxUnavailable: () => {
       if (state.cr0 & CR0.EM) raise(state, VECTOR.UD);
       return float.checkReady(true);
     },
     wait: () => float.wait(),
-    fxsave: (place, offset) => {
-      float.environment.save((place >>> 8) & 7, offset);
+    fxsave: (place, offset, size) => {
+      float.environment.save((place >>> 8) & 7, addressArgument(state, 1, offset), size === 8);
       return 0;
     },
-    fxrstor: (place, offset) => {
-      float.environment.restore((place >>> 8) & 7, offset);
+    fxrstor: (place, offset, size) => {
+      float.environment.restore((place >>> 8) & 7, addressArgument(state, 1, offset), size === 8);
       return 0;
     },
 
     ...strings.helpers,
     ...createSystemHelpers(ctx),
+    ...createLongHelpers(ctx),
     ...createVectorHelpers(ctx),
   };
 }

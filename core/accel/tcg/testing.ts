@@ -1,5 +1,5 @@
 /** A bare machine for tests and benchmarks: flat RAM, nothing else. */
-import { CR0, CS, DESC } from '../../target/x86/state.ts';
+import { CR0, CR4, CS, DESC, EFER } from '../../target/x86/state.ts';
 import type { AddressSpace, CpuBus, RamArena } from '../../target/x86/system-ops.ts';
 import { X86Cpu } from './cpu.ts';
 import { JIT_DEFAULTS, type JitMode } from './jit/jit.ts';
@@ -127,4 +127,22 @@ export function enterFlat32(machine: BareMachine, eip: number): void {
   state.eip = eip;
   state.setEflags(2);
   state.setReg32(4, 0x8000);
+}
+
+/** Where `enterLong` puts the page tables. */
+export const LONG_TABLES = 0x30_0000;
+/** 64-bit mode, CPL 0, RIP at `rip`; the first 4 MiB are mapped to themselves in pages of 2 MiB. */
+export function enterLong(machine: BareMachine, rip: number): void {
+  enterFlat32(machine, rip);
+  const { view, cpu } = machine;
+  const { state } = cpu;
+  view.setUint32(LONG_TABLES, (LONG_TABLES + 0x1000) | 7, true);
+  view.setUint32(LONG_TABLES + 0x1000, (LONG_TABLES + 0x2000) | 7, true);
+  for (let i = 0; i < 2; i++) view.setUint32(LONG_TABLES + 0x2000 + i * 8, (i << 21) | 0x87, true);
+  state.cr3 = LONG_TABLES;
+  state.cr4 = CR4.PAE | CR4.OSFXSR;
+  state.efer = EFER.LME | EFER.LMA;
+  state.cr0 = (CR0.PE | CR0.ET | CR0.PG) >>> 0;
+  state.segments[CS]!.set(8, 0, 0xffff_ffff, (FLAT & ~DESC.big) | DESC.code | DESC.long);
+  cpu.flushTlb();
 }

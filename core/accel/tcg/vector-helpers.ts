@@ -4,6 +4,7 @@ import { FLAG, SseFloat } from '../../target/x86/sse-float.ts';
 import { CR0, CR4, EAX, ECX, EDX, FIELDS } from '../../target/x86/state.ts';
 import { compareStrings, crc32c, vectorTable } from '../../target/x86/vector-tables.ts';
 import type { Helper, HelperContext } from './helpers.ts';
+import { addressArgument } from './long-helpers.ts';
 
 /** Bits of MXCSR that can be set (with denormals-are-zero). */
 export const MXCSR_MASK = 0xffff;
@@ -78,9 +79,10 @@ export function createVectorHelpers(ctx: HelperContext): Record<string, Helper> 
       return 0;
     },
     /** Bytes of vectorA whose byte in vectorB has its top bit set; nothing is written before all of them may be. */
-    maskedStore: (at) => {
-      for (let i = 0; i < 16; i++) if (b8[i]! & 0x80) memory.probeWrite((at + i) >>> 0, 1);
-      for (let i = 0; i < 16; i++) if (b8[i]! & 0x80) memory.write((at + i) >>> 0, 1, a8[i]!);
+    maskedStore: (low) => {
+      const at = addressArgument(state, 0, low);
+      for (let i = 0; i < 16; i++) if (b8[i]! & 0x80) memory.probeWrite(at + i, 1);
+      for (let i = 0; i < 16; i++) if (b8[i]! & 0x80) memory.write(at + i, 1, a8[i]!);
       return 0;
     },
   };

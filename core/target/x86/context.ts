@@ -104,7 +104,7 @@ export function findDescriptor(ctx: CpuContext, selector: number): Descriptor | 
     ({ base, limit } = ldt);
   } else if (index === 0) return null;
   if (index + 7 > limit) return null;
-  return readDescriptor(ctx, (base + index) >>> 0);
+  return readDescriptor(ctx, base + index);
 }
 
 /** The eight bytes of a descriptor or gate. */
@@ -116,7 +116,7 @@ export function readDescriptor(ctx: CpuContext, address: number): Descriptor {
     return { low: view.getUint32(at, true), high: view.getUint32(at + 4, true), address };
   }
   const low = memory.read(address, 4, true);
-  return { low, high: memory.read((address + 4) >>> 0, 4, true), address };
+  return { low, high: memory.read(address + 4, 4, true), address };
 }
 
 /** As `findDescriptor`; outside of the table raises `vector` with the selector. */
@@ -135,7 +135,7 @@ export function selectorError(selector: number, ext = 0): number {
 export function markAccessed(ctx: CpuContext, d: Descriptor): Descriptor {
   if (d.high & DESC.accessed) return d;
   const high = (d.high | DESC.accessed) >>> 0;
-  ctx.memory.write((d.address + 4) >>> 0, 4, high, true);
+  ctx.memory.write(d.address + 4, 4, high, true);
   return { ...d, high };
 }
 

@@ -1,5 +1,5 @@
 /** MOV to and from CR0/2/3/4/8 and LMSW: validity checks, what a change flushes. Intel SDM volume 3A section 2.5.
- *  Not modelled: CR8 as the local APIC's task priority (long mode only) and PCIDs. */
+ *  Not modelled: CR8 as the local APIC's task priority, and PCIDs. */
 import type { CpuDefinition } from './cpu-definition.ts';
 import { raise, VECTOR } from './fault.ts';
 import { type CpuState, CR0, CR4, CS, DESC, EFER, FIELDS } from './state.ts';
@@ -35,17 +35,20 @@ export function reservedCr4Bits(cpu: CpuDefinition): number {
   return ~allowed >>> 0;
 }
 
-export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, value: number): void {
+/** `high`: upper half of the value, in 64-bit code. */
+export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, value: number, high = 0): void {
   const { state } = ctx;
+  if (high !== 0 && index !== 2 && index !== 3) raise(state, VECTOR.GP, 0);
   switch (index) {
     case 0:
       writeCr0(ctx, value);
       return;
     case 2:
-      state.cr2 = value;
+      state.setParts(FIELDS.cr2, value, high);
       return;
     case 3:
-      state.cr3 = value;
+      if (high >>> 0 >= 2 ** Math.max(0, Math.min(52, cpu.physBits) - 32)) raise(state, VECTOR.GP, 0);
+      state.setParts(FIELDS.cr3, value, high);
       ctx.flushTlb(true);
       return;
     case 4:
@@ -70,7 +73,10 @@ function writeCr0(ctx: CpuContext, value: number): void {
     const isLongCode = (state.segments[CS]!.flags & DESC.long) !== 0;
     if (!(state.cr4 & CR4.PAE) || isLongCode) raise(state, VECTOR.GP, 0);
     state.efer |= EFER.LMA;
-  } else if (next < CR0.PG) state.efer &= ~EFER.LMA;
+  } else if (next < CR0.PG) {
+    if (state.code64) raise(state, VECTOR.GP, 0);
+    state.efer &= ~EFER.LMA;
+  }
   const changed = (state.cr0 ^ next) >>> 0;
   state.cr0 = next;
   // Without paging a linear address means the same in every mode: firmware changes PE thousands of times.

@@ -1,7 +1,7 @@
 /** DR0-7: access rules, breakpoint matching, single step. Intel SDM volume 3B chapter 18.
  *  Not modelled: branch trapping (BTF) and RTM debugging. */
 import { raise, VECTOR } from './fault.ts';
-import { type CpuState, CR4, FIELDS } from './state.ts';
+import { type CpuState, CR4, FIELDS, linearAddress } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
 /** Bits of DR6 that a debug exception sets. */
@@ -38,20 +38,26 @@ export function readDr(ctx: CpuContext, index: number): number {
   return ctx.state.low(FIELDS.dr, real);
 }
 
-export function writeDr(ctx: CpuContext, index: number, value: number): void {
+/** `high`: upper half of the value, in 64-bit code. */
+export function writeDr(ctx: CpuContext, index: number, value: number, high = 0): void {
   const { state } = ctx;
   const real = resolve(state, index);
   checkGeneralDetect(state);
+  if (high !== 0 && real >= 6) raise(state, VECTOR.GP, 0);
   let stored = value;
   if (real === 6) stored = (value & DR6_WRITABLE) | DR6_ONES;
   else if (real === 7) stored = (value & ~DR7_ZEROS) | DR7_ONE;
-  state.set(FIELDS.dr, stored >>> 0, real);
+  state.setParts(FIELDS.dr, stored, high, real);
   if (real !== 6) ctx.flushTlb(); // watched pages bypass the TLB
 }
 
 /** What a breakpoint waits for: R/W field of DR7. */
 const WATCH = { execute: 0, write: 1, io: 2, access: 3 } as const;
 const LENGTHS = [1, 2, 8, 4];
+
+function breakAddress(state: CpuState, index: number): number {
+  return linearAddress(state.low(FIELDS.dr, index), state.high(FIELDS.dr, index));
+}
 
 /** Whether any breakpoint is switched on: only then the engine needs to ask. */
 export function hasBreakpoints(state: CpuState): boolean {
@@ -77,7 +83,8 @@ export function matchBreakpoints(
       (kind === 'write' && (watch === WATCH.write || watch === WATCH.access)) ||
       (kind === 'read' && watch === WATCH.access);
     if (!fits) continue;
-    const at = state.low(FIELDS.dr, i) - (state.low(FIELDS.dr, i) % length);
+    const low = state.low(FIELDS.dr, i);
+    const at = linearAddress(low - (low % length), state.high(FIELDS.dr, i));
     if (linear < at + length && at < linear + bytes) met |= 1 << i;
   }
   return met;
@@ -89,7 +96,8 @@ export function watchesPage(state: CpuState, page: number): boolean {
   for (let i = 0; i < 4; i++) {
     const watch = (dr7 >>> (16 + i * 4)) & 3;
     const isData = watch === WATCH.write || watch === WATCH.access;
-    if (isData && (dr7 >>> (i * 2)) & 3 && state.low(FIELDS.dr, i) >>> 12 === page >>> 12) return true;
+    if (isData && (dr7 >>> (i * 2)) & 3 && Math.floor(breakAddress(state, i) / 4096) === Math.floor(page / 4096))
+      return true;
   }
   return false;
 }

@@ -1,6 +1,6 @@
 /** Interrupt and exception delivery: real mode, protected mode with interrupt, trap and task gates, VM86, software interrupts,
  *  double and triple faults. Intel SDM volume 3A chapter 6 and section 20.2 (VM86), INT in volume 2.
- *  Not modelled: long mode's 16-byte gates. */
+ *  Long mode's 16-byte gates are in long-mode.ts. */
 import {
   type Descriptor,
   descriptorDpl,
@@ -21,6 +21,7 @@ import {
   setVm86Segment,
 } from './context.ts';
 import { GUEST_FAULT, raise, VECTOR } from './fault.ts';
+import { deliverLong } from './long-mode.ts';
 import { deliverQuickly } from './quick-transfer.ts';
 import { logRegisters } from './registers-text.ts';
 import { checkStackSegment, setCodeSegment } from './segmentation.ts';
@@ -146,6 +147,14 @@ function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, '0');
 }
 
+function wide(state: CpuState, field: (typeof FIELDS)[keyof typeof FIELDS], index = 0): string {
+  return hex(state.high(field, index), 8) + hex(state.low(field, index), 8);
+}
+/** A linear address as 64 bits. */
+function hexAddress(linear: number): string {
+  return hex(Math.floor(linear / 2 ** 32) >>> 0, 8) + hex(linear >>> 0, 8);
+}
+
 function describeCheck(oldVector: number, newVector: number): string {
   return `check_exception old: 0x${hex(oldVector, 1)} new 0x${hex(newVector, 1)}`;
 }
@@ -162,14 +171,16 @@ function describe(ctx: CpuContext, event: Event, instructionBytes = 0): string {
   if (!state.protectedMode) return servicing;
   const count = String(eventCount++).padStart(6);
   const cs = state.segments[CS]!;
-  const eip = (state.eip - instructionBytes) >>> 0;
+  const rip = state.rip - instructionBytes;
+  const eip = state.code64 ? rip : rip >>> 0;
+  const pc = state.code64 ? rip : (cs.base + rip) >>> 0;
   const last =
-    event.vector === VECTOR.PF ? ` CR2=${hex(state.cr2, 16)}` : ` env->regs[R_EAX]=${hex(state.reg32(0), 16)}`;
+    event.vector === VECTOR.PF ? ` CR2=${wide(state, FIELDS.cr2)}` : ` env->regs[R_EAX]=${wide(state, FIELDS.gpr)}`;
   return (
     (servicing ? `${servicing}\n` : '') +
     `${count}: v=${hex(event.vector, 2)} e=${hex(event.errorCode ?? 0, 4)} i=${event.kind === 'software' ? 1 : 0} cpl=${state.cpl} ` +
-    `IP=${hex(cs.selector, 4)}:${hex(eip, 16)} pc=${hex((cs.base + eip) >>> 0, 16)} ` +
-    `SP=${hex(state.segments[SS]!.selector, 4)}:${hex(state.reg32(ESP), 16)}${last}\n${logRegisters(state, eip)}`
+    `IP=${hex(cs.selector, 4)}:${hexAddress(eip)} pc=${hexAddress(pc)} ` +
+    `SP=${hex(state.segments[SS]!.selector, 4)}:${wide(state, FIELDS.gpr, ESP)}${last}\n${logRegisters(state, eip)}`
   );
 }
 
@@ -230,7 +241,10 @@ function deliverInVm86(ctx: CpuContext, vector: number): void {
 }
 
 function deliver(ctx: CpuContext, event: Event): void {
-  if (ctx.state.cr0 & CR0.PE) deliverProtected(ctx, event);
+  const { vector, kind, errorCode } = event;
+  if (ctx.state.longMode)
+    deliverLong(ctx, vector, kind === 'software', extOf(event), errorCode, flagsImage(ctx, event));
+  else if (ctx.state.cr0 & CR0.PE) deliverProtected(ctx, event);
   else deliverReal(ctx, event);
   ctx.state.interruptShadow = false;
 }
@@ -275,7 +289,7 @@ function deliverProtected(ctx: CpuContext, event: Event): void {
   const { vector } = event;
   const ext = extOf(event);
   if (vector * 8 + 7 > state.idtLimit) raise(state, VECTOR.GP, gateError(event));
-  const gate = readDescriptor(ctx, (state.idtBase + vector * 8) >>> 0);
+  const gate = readDescriptor(ctx, state.idtBase + vector * 8);
   const type = descriptorType(gate);
   const isGate = isSystem(gate) && (type === SYSTEM_TYPE.taskGate || (type & 7) === 6 || (type & 7) === 7); // 16- and 32-bit
   if (!isGate) raise(state, VECTOR.GP, gateError(event));

@@ -1,6 +1,6 @@
 /** Far JMP, CALL and RET, call gates, IRET in all its forms, SYSENTER/SYSEXIT and legacy-mode SYSCALL/SYSRET.
  *  Intel SDM volume 3A sections 5.8 and 20.3 and the instructions' pages; AMD APM volume 3 for SYSCALL.
- *  Not modelled: long mode (64-bit call gates, IRETQ). */
+ *  Long mode has its own ways (long-mode.ts). */
 import {
   changeableFlags,
   type Descriptor,
@@ -25,6 +25,16 @@ import {
 import { hasBreakpoints } from './debug-registers.ts';
 import { innerStack, switchTaskNow } from './exceptions.ts';
 import { raise, VECTOR } from './fault.ts';
+import {
+  currentStack,
+  farReturnLong,
+  farTransferLong,
+  iretLong,
+  syscallLong,
+  sysenterLong,
+  sysexitLong,
+  sysretLong,
+} from './long-mode.ts';
 import { iretQuickly } from './quick-transfer.ts';
 import { checkStackSegment, dropInnerSegments, setCodeSegment } from './segmentation.ts';
 import { CR4, CS, DESC, DS, EFER, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from './state.ts';
@@ -32,10 +42,16 @@ import type { CpuContext } from './system-ops.ts';
 import { requireTss, setStackPointer } from './task-switch.ts';
 
 type OperandBytes = 2 | 4;
+/** Of 64-bit code. */
+type LongBytes = OperandBytes | 8;
 
 /** Far JMP. */
-export function farJump(ctx: CpuContext, selector: number, offset: number, size: OperandBytes): void {
+export function farJump(ctx: CpuContext, selector: number, offset: number, size: LongBytes, high = 0): void {
   const { state } = ctx;
+  if (state.longMode || size === 8) {
+    farTransferLong(ctx, selector, longTarget(offset, high, size), size, false, () => 0);
+    return;
+  }
   const target = size === 2 ? offset & 0xffff : offset;
   if (!usesDescriptors(state)) {
     jumpReal(ctx, selector, target);
@@ -48,6 +64,10 @@ export function farJump(ctx: CpuContext, selector: number, offset: number, size:
   }
   checkDirectCode(ctx, selector, d);
   enterCode(ctx, selector, d, target);
+}
+
+function longTarget(offset: number, high: number, size: LongBytes) {
+  return { low: size === 2 ? offset & 0xffff : offset >>> 0, high: size === 8 ? high : 0 };
 }
 
 function jumpReal(ctx: CpuContext, selector: number, offset: number): void {
@@ -145,8 +165,13 @@ function gateTarget(ctx: CpuContext, gate: Gate): Descriptor {
 }
 
 /** Far CALL. */
-export function farCall(ctx: CpuContext, selector: number, offset: number, size: OperandBytes): void {
+export function farCall(ctx: CpuContext, selector: number, offset: number, size: LongBytes, high = 0): void {
   const { state } = ctx;
+  if (state.longMode || size === 8) {
+    const target = longTarget(offset, high, size);
+    farTransferLong(ctx, selector, target, size, true, (bytes) => pushReturn(ctx, bytes).sp);
+    return;
+  }
   const target = size === 2 ? offset & 0xffff : offset;
   const cs = state.segments[CS]!;
   if (!usesDescriptors(state)) {
@@ -203,8 +228,17 @@ function callThroughGate(ctx: CpuContext, gate: Gate): void {
 }
 
 /** RETF and RETF imm16. */
-export function farReturn(ctx: CpuContext, size: OperandBytes, popBytes: number): void {
+export function farReturn(ctx: CpuContext, size: LongBytes, popBytes: number): void {
   const { state } = ctx;
+  if (state.longMode || size === 8) {
+    farReturnLong(
+      ctx,
+      size,
+      popBytes,
+      currentStack(ctx, () => StackAccess.current(ctx)),
+    );
+    return;
+  }
   const stack = StackAccess.current(ctx);
   const eip = stack.pop(size);
   const selector = stack.pop(size) & 0xffff;
@@ -266,8 +300,16 @@ function mergeFlags(ctx: CpuContext, image: number, mask: number): void {
 }
 
 /** IRET: real mode, VM86, same and outer level, to VM86, nested task. */
-export function iret(ctx: CpuContext, size: OperandBytes): void {
+export function iret(ctx: CpuContext, size: LongBytes): void {
   const { state } = ctx;
+  if (state.longMode || size === 8) {
+    iretLong(
+      ctx,
+      size,
+      currentStack(ctx, () => StackAccess.current(ctx)),
+    );
+    return;
+  }
   if (size === 4 && iretQuickly(ctx)) return;
   if (usesDescriptors(state)) iretProtected(ctx, size);
   else iretReal(ctx, size);
@@ -363,16 +405,25 @@ export function sysenter(ctx: CpuContext): void {
   const { state } = ctx;
   const selector = state.low(FIELDS.sysenterCs) & 0xfffc;
   if (!state.protectedMode || selector === 0) raise(state, VECTOR.GP, 0);
+  if (state.longMode) {
+    state.set(FIELDS.eflagsSystem, (state.eflagsSystem & ~(EFLAGS.IF | EFLAGS.RF)) >>> 0);
+    sysenterLong(ctx, selector);
+    return;
+  }
   state.set(FIELDS.eflagsSystem, (state.eflagsSystem & ~(EFLAGS.VM | EFLAGS.IF | EFLAGS.RF)) >>> 0);
   setFlatSegments(ctx, selector, selector + 8, 0);
   state.setReg32(ESP, state.low(FIELDS.sysenterEsp));
   state.eip = state.low(FIELDS.sysenterEip);
 }
 
-export function sysexit(ctx: CpuContext): void {
+export function sysexit(ctx: CpuContext, size: LongBytes): void {
   const { state } = ctx;
   const selector = state.low(FIELDS.sysenterCs) & 0xfffc;
   if (!state.protectedMode || selector === 0 || state.cpl !== 0) raise(state, VECTOR.GP, 0);
+  if (state.longMode) {
+    sysexitLong(ctx, selector, size);
+    return;
+  }
   setFlatSegments(ctx, (selector + 16) | 3, (selector + 24) | 3, 3);
   state.setReg32(ESP, state.reg32(1));
   state.eip = state.reg32(2);
@@ -381,6 +432,10 @@ export function sysexit(ctx: CpuContext): void {
 export function syscall(ctx: CpuContext): void {
   const { state } = ctx;
   if (!(state.efer & EFER.SCE) || !state.protectedMode) raise(state, VECTOR.UD);
+  if (state.longMode) {
+    syscallLong(ctx);
+    return;
+  }
   const selector = state.high(FIELDS.star) & 0xfffc;
   state.setReg32(1, state.eip);
   state.setEflags(state.getEflags() & ~(EFLAGS.VM | EFLAGS.IF | EFLAGS.RF));
@@ -388,10 +443,14 @@ export function syscall(ctx: CpuContext): void {
   state.eip = state.low(FIELDS.star);
 }
 
-export function sysret(ctx: CpuContext): void {
+export function sysret(ctx: CpuContext, size: LongBytes): void {
   const { state } = ctx;
   if (!(state.efer & EFER.SCE)) raise(state, VECTOR.UD);
   if (!state.protectedMode || state.cpl !== 0) raise(state, VECTOR.GP, 0);
+  if (state.longMode) {
+    sysretLong(ctx, size);
+    return;
+  }
   const selector = state.high(FIELDS.star) >>> 16;
   setFlatSegments(ctx, selector | 3, (selector + 8) | 3, 3);
   state.setEflags(state.getEflags() | EFLAGS.IF);

@@ -12,9 +12,9 @@ export function checkIo(ctx: CpuContext, port: number, bytes: number): void {
   const tr = state.segments[TR]!;
   const is32 = ((tr.flags >>> 8) & 15 & ~2) === SYSTEM_TYPE.tss32;
   if (!is32 || !(tr.flags & DESC.present) || tr.limit < IO_MAP_BASE + 1) raise(state, VECTOR.GP, 0);
-  const at = memory.read((tr.base + IO_MAP_BASE) >>> 0, 2, true) + (port >>> 3);
+  const at = memory.read(tr.base + IO_MAP_BASE, 2, true) + (port >>> 3);
   // Two bytes are always read, so the map needs a byte of ones behind it.
   if (at + 1 > tr.limit) raise(state, VECTOR.GP, 0);
-  const bits = memory.read((tr.base + at) >>> 0, 2, true) >>> (port & 7);
+  const bits = memory.read(tr.base + at, 2, true) >>> (port & 7);
   if (bits & ((1 << bytes) - 1)) raise(state, VECTOR.GP, 0);
 }

@@ -2,7 +2,7 @@
  *  reads as zero and ignores writes, where a real CPU raises #GP. */
 import type { CpuDefinition } from './cpu-definition.ts';
 import { raise, VECTOR } from './fault.ts';
-import { EAX, ECX, EDX, EFER, FIELDS, type StateField } from './state.ts';
+import { EAX, ECX, EDX, EFER, FIELDS, FS, isCanonical, type StateField } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
 /** Numbers of the registers that are treated specially. */
@@ -23,6 +23,8 @@ export const MSR = {
   PKRS: 0x6e1,
   VM_HSAVE_PA: 0xc001_0117,
   EFER: 0xc000_0080,
+  FS_BASE: 0xc000_0100,
+  GS_BASE: 0xc000_0101,
 } as const;
 
 /** Machine-check banks; what MCG_CAP says of them: control register present, software error recovery. */
@@ -79,6 +81,13 @@ function requirePrivilege(ctx: CpuContext): void {
   if (ctx.state.cpl !== 0) raise(ctx.state, VECTOR.GP, 0);
 }
 
+/** Registers whose linear addresses must be canonical; SYSENTER's are as TCG has them. */
+const ADDRESSES = new Set([0xc000_0082, 0xc000_0083, 0xc000_0102, MSR.FS_BASE, MSR.GS_BASE]);
+/** The segment whose base a register is, or null. */
+function segmentOf(ctx: CpuContext, number: number) {
+  return number === MSR.FS_BASE || number === MSR.GS_BASE ? ctx.state.segments[FS + number - MSR.FS_BASE]! : null;
+}
+
 /** RDMSR: ECX names, EDX:EAX receives. */
 export function rdmsr(ctx: CpuContext, cpu: CpuDefinition): void {
   requirePrivilege(ctx);
@@ -92,6 +101,11 @@ export function rdmsr(ctx: CpuContext, cpu: CpuDefinition): void {
   const plain = PLAIN.get(number);
   if (plain) {
     putField(plain[0], plain[1]);
+    return;
+  }
+  const segment = segmentOf(ctx, number);
+  if (segment) {
+    put(segment.base >>> 0, Math.floor(segment.base / TWO32) >>> 0);
     return;
   }
   if (number >= MSR.MTRR_PHYS && number < MSR.MTRR_PHYS + 16) {
@@ -155,6 +169,9 @@ export function wrmsr(ctx: CpuContext, cpu: CpuDefinition): void {
   const high = state.reg32(EDX);
   const number = state.reg32(ECX);
   checkValue(ctx, number, low, high);
+  if (cpu.features.has('lm') && ADDRESSES.has(number) && !isCanonical(high)) raise(state, VECTOR.GP, 0);
+  segmentOf(ctx, number)?.setBase(low, high);
+  if (number === MSR.FS_BASE || number === MSR.GS_BASE) return;
   if (number === MSR.SYSENTER_CS) {
     state.set(FIELDS.sysenterCs, low & 0xffff);
     return;
@@ -216,6 +233,7 @@ function writeEfer(ctx: CpuContext, cpu: CpuDefinition, value: number): void {
   if (cpu.features.has('fxsr-opt')) writable |= EFER.FFXSR;
   const next = ((state.efer & ~writable) | (value & writable)) >>> 0;
   const changed = state.efer ^ next;
+  if (changed & EFER.LME && state.paging) raise(state, VECTOR.GP, 0);
   state.efer = next;
   if (changed & EFER.NXE) ctx.flushTlb();
 }

@@ -44,7 +44,7 @@ function descriptorAt(ctx: CpuContext, selector: number): number {
   const { u32 } = ctx.state;
   const index = selector & 0xfff8;
   if (index === 0 || selector & 4 || index + 7 > u32[word(FIELDS.gdtLimit)]!) return -1;
-  return quad(ctx.memory, (u32[word(FIELDS.gdtBase)]! + index) >>> 0);
+  return quad(ctx.memory, ctx.state.gdtBase + index);
 }
 /** Limit 0xffffffff. */
 function isUnlimited(low: number, high: number): boolean {

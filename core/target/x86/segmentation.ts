@@ -1,6 +1,6 @@
 /** Segment register loads and the instructions that look at descriptors: MOV/POP Sreg, LLDT, LTR, LAR, LSL, VERR, VERW.
  *  Intel SDM volume 3A chapter 5 and the instructions' pages in volume 2. Null selectors leave hidden parts as QEMU shows
- *  them: all zero. Not here: long mode's 16-byte system descriptors. */
+ *  them: all zero. Long mode's descriptors of LDT and TSS have 16 bytes. */
 import {
   type Descriptor,
   descriptorBase,
@@ -23,7 +23,7 @@ import {
 } from './context.ts';
 import { raise, VECTOR } from './fault.ts';
 import { loadSegmentQuickly } from './quick-transfer.ts';
-import { CS, DESC, ES, FIELDS, GS, LDTR, SS, TR } from './state.ts';
+import { CS, DESC, ES, FIELDS, FS, GS, isCanonical, LDTR, linearAddress, SS, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
 /** Busy bit of a TSS descriptor's second word. */
@@ -37,6 +37,10 @@ export function loadSegment(ctx: CpuContext, index: number, selector: number): v
   if (loadSegmentQuickly(ctx, index, selector)) return;
   if (!usesDescriptors(state)) {
     setRealSegment(register, selector);
+    return;
+  }
+  if (index === SS && (selector & 0xfffc) === 0 && state.code64 && state.cpl !== 3 && (selector & 3) === state.cpl) {
+    register.set(selector, 0, 0, 0);
     return;
   }
   if (index === SS) {
@@ -86,6 +90,8 @@ export function dropInnerSegments(ctx: CpuContext, cpl: number): void {
   for (let index = ES; index <= GS; index++) {
     if (index === CS || index === SS) continue;
     const register = ctx.state.segments[index]!;
+    // In long mode the base of a null FS or GS is the MSR's.
+    if (index >= FS && (register.selector & 0xfffc) === 0 && ctx.state.longMode) continue;
     const isConformingCode = (register.flags & (DESC.s | DESC.code | DESC.expandDown)) >>> 10 === 7;
     if (!isConformingCode && register.dpl < cpl) register.set(0, 0, 0, 0);
   }
@@ -102,7 +108,16 @@ export function lldt(ctx: CpuContext, selector: number): void {
   const d = requireDescriptor(ctx, selector, VECTOR.GP);
   if (!isSystem(d) || descriptorType(d) !== SYSTEM_TYPE.ldt) raise(state, VECTOR.GP, selectorError(selector));
   if (!isPresent(d)) raise(state, VECTOR.NP, selectorError(selector));
-  setSegment(register, selector, d);
+  register.set(selector, systemBase(ctx, selector, d), descriptorLimit(d), d.high);
+}
+
+/** Base of an LDT or TSS; in long mode the descriptor has an upper half. */
+function systemBase(ctx: CpuContext, selector: number, d: Descriptor): number {
+  if (!ctx.state.longMode) return descriptorBase(d);
+  const high = ctx.memory.read(d.address + 8, 4, true);
+  const isBad = !isCanonical(high) || (ctx.memory.read(d.address + 12, 4, true) & 0x1f00) !== 0;
+  if (isBad) raise(ctx.state, VECTOR.GP, selectorError(selector));
+  return linearAddress(descriptorBase(d), high);
 }
 
 export function ltr(ctx: CpuContext, selector: number): void {
@@ -111,28 +126,32 @@ export function ltr(ctx: CpuContext, selector: number): void {
   if (selector & 4) raise(state, VECTOR.GP, selectorError(selector));
   const d = requireDescriptor(ctx, selector, VECTOR.GP);
   const type = descriptorType(d);
-  if (!isSystem(d) || (type !== SYSTEM_TYPE.tss16 && type !== SYSTEM_TYPE.tss32))
+  if (!isSystem(d) || ((type !== SYSTEM_TYPE.tss16 || state.longMode) && type !== SYSTEM_TYPE.tss32))
     raise(state, VECTOR.GP, selectorError(selector));
   if (!isPresent(d)) raise(state, VECTOR.NP, selectorError(selector));
-  ctx.memory.write((d.address + 4) >>> 0, 4, (d.high | TSS_BUSY) >>> 0, true);
-  setTaskRegister(ctx, selector, d);
+  const base = systemBase(ctx, selector, d);
+  ctx.memory.write(d.address + 4, 4, (d.high | TSS_BUSY) >>> 0, true);
+  setTaskRegister(ctx, selector, d, base);
 }
 
 /** TR's hidden part never shows the busy bit, as in QEMU. */
-export function setTaskRegister(ctx: CpuContext, selector: number, d: Descriptor): void {
-  ctx.state.segments[TR]!.set(selector, descriptorBase(d), descriptorLimit(d), d.high & ~TSS_BUSY);
+export function setTaskRegister(ctx: CpuContext, selector: number, d: Descriptor, base = descriptorBase(d)): void {
+  ctx.state.segments[TR]!.set(selector, base, descriptorLimit(d), d.high & ~TSS_BUSY);
 }
 
 /** Types that LAR accepts, one bit each; LSL takes those that have a limit. */
 const LAR_TYPES = 0b0001_1010_0011_1110;
 const LSL_TYPES = 0b0000_1010_0000_1110;
+/** The same in long mode: no 16-bit TSS, no task gate; call gates are of 64 bits. */
+const LONG_TYPES = 0b0001_1010_0000_0100;
 
 /** The descriptor, if it may be looked at from here. */
 function visibleDescriptor(ctx: CpuContext, selector: number, systemTypes: number): Descriptor | null {
   if ((selector & 0xfffc) === 0) return null;
   const d = findDescriptor(ctx, selector);
   if (!d) return null;
-  if (isSystem(d) && !((systemTypes >>> descriptorType(d)) & 1)) return null;
+  const types = ctx.state.longMode ? systemTypes & LONG_TYPES : systemTypes;
+  if (isSystem(d) && !((types >>> descriptorType(d)) & 1)) return null;
   return isCode(d) && isConforming(d) ? d : privileged(ctx, selector, d);
 }
 

@@ -73,8 +73,13 @@ export const FIELDS = {
   stackMask: field('u32'),
   /** 1 when a system instruction left something for the engine to look at before the next block. */
   attend: field('u32'),
-  /** What a decoded block depends on besides its address (see decode/mode.ts). */
+  /** What a decoded block depends on besides its address (see accel/tcg/blocks.ts). */
   mode: field('u32'),
+  /** 1: 64-bit code runs. Then `flagResult` counts with both halves. */
+  long: field('u32'),
+  /** Upper halves of a helper's arguments and of its result, in 64-bit code. */
+  argumentHigh: field('u32', 3),
+  resultHigh: field('u32'),
   scratch: field('bytes', 64, 64),
   segments: { kind: 'bytes', offset: 0, count: 8, stride: SEGMENT_BYTES } as StateField,
   segmentBytes: field('bytes', 8 * SEGMENT_BYTES, 64),
@@ -239,6 +244,7 @@ export const CR4 = {
   OSXMMEXCPT: 1 << 10,
   UMIP: 1 << 11,
   OSXSAVE: 1 << 18,
+  FSGSBASE: 1 << 16,
   PCIDE: 1 << 17,
   SMEP: 1 << 20,
   SMAP: 1 << 21,
@@ -246,6 +252,16 @@ export const CR4 = {
 export const EFER = { SCE: 1 << 0, LME: 1 << 8, LMA: 1 << 10, NXE: 1 << 11, SVME: 1 << 12, FFXSR: 1 << 14 } as const;
 
 const TWO32 = 0x1_0000_0000;
+/** A linear address from its halves. Linear addresses are numbers: unsigned below 4 GiB, and in long mode the canonical addresses of
+ *  48 bits as signed integers, so that sums and comparisons are exact. */
+export function linearAddress(low: number, high: number): number {
+  return (high | 0) * TWO32 + (low >>> 0);
+}
+/** Bits 63:47 are all the same (Intel SDM volume 1 section 3.3.7.1). */
+export function isCanonical(high: number): boolean {
+  const top = high >> 15;
+  return top === 0 || top === -1;
+}
 const PARITY_EVEN = (byte: number) => (0x9669 >>> ((byte ^ (byte >>> 4)) & 15)) & 1;
 
 /** One segment register (or LDTR, TR) in place. After changing base, limit or flags call `refresh`. */
@@ -256,8 +272,10 @@ export class SegmentRegister {
     this.u32 = u32;
     this.at = byteOffset >>> 2;
   }
+  /** A linear address: above 4 GiB only in long mode, negative in the upper half of its address space. */
   get base(): number {
-    return this.u32[this.at]!;
+    const high = this.u32[this.at + 1]!;
+    return high === 0 ? this.u32[this.at]! : linearAddress(this.u32[this.at]!, high);
   }
   get limit(): number {
     return this.u32[this.at + 2]!;
@@ -277,11 +295,16 @@ export class SegmentRegister {
   /** Sets everything at once; the only way to change the hidden part. `limit` is in bytes (granularity applied). */
   set(selector: number, base: number, limit: number, flags: number): void {
     this.u32[this.at] = base;
-    this.u32[this.at + 1] = 0;
+    this.u32[this.at + 1] = Math.floor(base / TWO32);
     this.u32[this.at + 2] = limit;
     this.u32[this.at + 3] = flags;
     this.u32[this.at + 4] = selector & 0xffff;
     this.refresh();
+  }
+  /** Changes the base alone, as the MSRs of FS and GS do. */
+  setBase(low: number, high: number): void {
+    this.u32[this.at] = low;
+    this.u32[this.at + 1] = high;
   }
   /** Recomputes what the fast limit check reads: room for a 16-byte access below the limit, none if in doubt. */
   private refresh(): void {
@@ -378,18 +401,46 @@ export class CpuState {
   set eip(value: number) {
     this.setParts(FIELDS.rip, value, 0);
   }
+  /** RIP as a linear address; only of use while it is canonical. */
+  get rip(): number {
+    return linearAddress(this.low(FIELDS.rip), this.high(FIELDS.rip));
+  }
+  set rip(value: number) {
+    this.setParts(FIELDS.rip, value, Math.floor(value / TWO32));
+  }
+  /** A general register of 64 bits as a linear address: exact while it is canonical. */
+  reg64(index: number): number {
+    return linearAddress(this.low(FIELDS.gpr, index), this.high(FIELDS.gpr, index));
+  }
+  setReg64(index: number, value: number): void {
+    this.setParts(FIELDS.gpr, value, Math.floor(value / TWO32), index);
+  }
+  /** IA-32e mode is active: 64-bit or compatibility code. */
+  get longMode(): boolean {
+    return (this.low(FIELDS.efer) & EFER.LMA) !== 0;
+  }
+  /** 64-bit code runs. */
+  get code64(): boolean {
+    return this.longMode && (this.segments[CS]!.flags & DESC.long) !== 0;
+  }
 
   /** The whole EFLAGS register, bit 1 set. */
   getEflags(): number {
-    const result = this.i32[FIELDS.flagResult.offset >>> 2]!;
+    let result = this.i32[FIELDS.flagResult.offset >>> 2]!;
     const aux = this.i32[FIELDS.flagAux.offset >>> 2]!;
+    // Of 64 bits the upper half has the sign, the lowest byte the parity.
+    const byte = (result ^ (aux >>> 8)) & 0xff;
+    if (this.u32[FIELDS.long.offset >>> 2]!) {
+      const high = this.i32[(FIELDS.flagResult.offset >>> 2) + 1]!;
+      result = high | (result !== 0 ? 1 : 0);
+    }
     let flags = this.low(FIELDS.eflagsSystem) | 2;
     if (aux < 0) flags |= EFLAGS.CF;
     if ((aux ^ (aux << 1)) < 0) flags |= EFLAGS.OF;
     if (aux & 8) flags |= EFLAGS.AF;
     if (result === 0) flags |= EFLAGS.ZF;
     if ((result ^ (aux << 31)) < 0) flags |= EFLAGS.SF;
-    if (PARITY_EVEN((result ^ (aux >>> 8)) & 0xff)) flags |= EFLAGS.PF;
+    if (PARITY_EVEN(byte)) flags |= EFLAGS.PF;
     return flags;
   }
   /** Sets every bit of EFLAGS; the caller decides what may change. */
@@ -484,7 +535,7 @@ export class CpuState {
     this.set(FIELDS.efer, value);
   }
   get gdtBase(): number {
-    return this.low(FIELDS.gdtBase);
+    return linearAddress(this.low(FIELDS.gdtBase), this.high(FIELDS.gdtBase));
   }
   get gdtLimit(): number {
     return this.low(FIELDS.gdtLimit);
@@ -494,7 +545,7 @@ export class CpuState {
     this.set(FIELDS.gdtLimit, limit);
   }
   get idtBase(): number {
-    return this.low(FIELDS.idtBase);
+    return linearAddress(this.low(FIELDS.idtBase), this.high(FIELDS.idtBase));
   }
   get idtLimit(): number {
     return this.low(FIELDS.idtLimit);

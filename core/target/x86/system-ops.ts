@@ -4,7 +4,8 @@
  *  - While it runs `state.eip` is the EIP of the NEXT instruction; a fault (`raise`) restores the faulting one's EIP by itself.
  *    A member that transfers control sets `state.eip` (and CS, CPL, EFLAGS ...) itself.
  *  - Everything that may fault precedes the first change of state.
- *  - Selectors, offsets and values are unsigned numbers; `size` of an operand is in bytes (2 or 4; 8 later).
+ *  - Selectors, offsets and values are unsigned numbers; `size` of an operand is in bytes (2, 4 or 8).
+ *  - Linear addresses are numbers as state.ts has them (`linearAddress`).
  *  - After a change of CR0/CR4/EFER/segments/CPL/VM/TF nothing has to be announced: the engine recomputes the mode after every
  *    member returns (or faults). TLB contents are the exception: call `flushTlb`/`flushPage`. */
 import type { CpuState } from './state.ts';
@@ -137,14 +138,15 @@ export interface SystemOps {
   deliverNmi(): void;
   /** INT n (with VME and IOPL checks), INT3 (0xCC), INTO when OF is set, INT1 (0xF1). May fault. */
   softwareInterrupt(vector: number, kind: 'int' | 'int3' | 'into' | 'int1'): void;
-  iret(size: 2 | 4): void;
+  iret(size: 2 | 4 | 8): void;
 
   /** MOV/POP Sreg, LDS and friends. `index`: ES CS SS DS FS GS (never CS). */
   loadSegment(index: number, selector: number): void;
-  farJump(selector: number, offset: number, size: 2 | 4): void;
-  farCall(selector: number, offset: number, size: 2 | 4): void;
+  /** `high`: upper half of the offset when `size` is 8. */
+  farJump(selector: number, offset: number, size: 2 | 4 | 8, high?: number): void;
+  farCall(selector: number, offset: number, size: 2 | 4 | 8, high?: number): void;
   /** RETF and RETF imm16. */
-  farReturn(size: 2 | 4, popBytes: number): void;
+  farReturn(size: 2 | 4 | 8, popBytes: number): void;
 
   lldt(selector: number): void;
   ltr(selector: number): void;
@@ -156,18 +158,21 @@ export interface SystemOps {
   verw(selector: number): boolean;
 
   /** MOV to CR0/2/3/4/8 and LMSW; privilege already checked. */
-  writeCr(index: number, value: number): void;
+  writeCr(index: number, value: number, high?: number): void;
   readCr(index: number): number;
-  writeDr(index: number, value: number): void;
+  writeDr(index: number, value: number, high?: number): void;
   readDr(index: number): number;
   /** Act on EAX/ECX/EDX/EBX; privilege is checked by them (#GP). */
   cpuid(): void;
   rdmsr(): void;
   wrmsr(): void;
   sysenter(): void;
-  sysexit(size: 4 | 8): void;
+  sysexit(size: 2 | 4 | 8): void;
   syscall(): void;
-  sysret(size: 4 | 8): void;
+  sysret(size: 2 | 4 | 8): void;
+  /** Of 64-bit code. */
+  swapgs(): void;
+  divide128(divisorLow: number, divisorHigh: number, isSigned: boolean): void;
   /** Enters system management mode between instructions; RSM (raises #UD outside of SMM). */
   enterSmm(): void;
   rsm(): void;

@@ -8,6 +8,7 @@ import { readDr, writeDr } from './debug-registers.ts';
 import { deliverException, deliverInterrupt, deliverNmi, softwareInterrupt } from './exceptions.ts';
 import { farCall, farJump, farReturn, iret, syscall, sysenter, sysexit, sysret } from './far-transfer.ts';
 import { checkIo } from './io-permission.ts';
+import { divide128, swapgs } from './long-mode.ts';
 import { PageWalker } from './mmu/page-walk.ts';
 import { rdmsr, wrmsr } from './msr.ts';
 import { initCpu, resetCpu } from './reset.ts';
@@ -39,8 +40,8 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
     softwareInterrupt: (vector, kind) => softwareInterrupt(ctx, vector, kind),
     iret: (size) => iret(ctx, size),
     loadSegment: (index, selector) => loadSegment(ctx, index, selector),
-    farJump: (selector, offset, size) => farJump(ctx, selector, offset, size),
-    farCall: (selector, offset, size) => farCall(ctx, selector, offset, size),
+    farJump: (selector, offset, size, high) => farJump(ctx, selector, offset, size, high),
+    farCall: (selector, offset, size, high) => farCall(ctx, selector, offset, size, high),
     farReturn: (size, popBytes) => farReturn(ctx, size, popBytes),
     lldt: (selector) => lldt(ctx, selector),
     ltr: (selector) => ltr(ctx, selector),
@@ -48,9 +49,9 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
     lsl: (selector) => lsl(ctx, selector),
     verr: (selector) => verr(ctx, selector),
     verw: (selector) => verw(ctx, selector),
-    writeCr: (index, value) => writeCr(ctx, cpu, index, value),
+    writeCr: (index, value, high) => writeCr(ctx, cpu, index, value, high),
     readCr: (index) => readCr(state, index),
-    writeDr: (index, value) => writeDr(ctx, index, value),
+    writeDr: (index, value, high) => writeDr(ctx, index, value, high),
     readDr: (index) => readDr(ctx, index),
     cpuid: () => {
       // A board without a local APIC must not promise one.
@@ -68,9 +69,11 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
     rdmsr: () => rdmsr(ctx, cpu),
     wrmsr: () => wrmsr(ctx, cpu),
     sysenter: () => sysenter(ctx),
-    sysexit: () => sysexit(ctx),
+    sysexit: (size) => sysexit(ctx, size),
     syscall: () => syscall(ctx),
-    sysret: () => sysret(ctx),
+    sysret: (size) => sysret(ctx, size),
+    swapgs: () => swapgs(ctx),
+    divide128: (low, high, isSigned) => divide128(ctx, low, high, isSigned),
     enterSmm: () => enterSmm(ctx),
     rsm: () => rsm(ctx),
     checkIo: (port, bytes) => checkIo(ctx, port, bytes),

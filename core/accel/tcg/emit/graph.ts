@@ -169,7 +169,7 @@ export class Graph {
     return typeof bits === 'number' ? this.const(bits) : bits;
   }
   add(a: Node, b: Node): Node {
-    if (a.op === CONST && b.op === CONST) return this.const(a.imm + b.imm);
+    if (a.op === CONST && b.op === CONST && a.type === I32 && b.type === I32) return this.const(a.imm + b.imm);
     return b.op === CONST && b.imm === 0 ? a : this.bin(OP.i32Add, a, b);
   }
   sub(a: Node, b: Node): Node {
@@ -246,7 +246,11 @@ export class Graph {
     return this.bin(OP.i32GtU, a, b);
   }
   select(condition: Node, a: Node, b: Node): Node {
-    return this.node(OP.select, a.type, a, b, condition);
+    return this.node(OP.select, a.type, a, b, this.truth(condition));
+  }
+  /** A condition of 64 bits as 32. */
+  private truth(condition: Node): Node {
+    return condition.type === I64 ? this.ne(condition, this.const64(0)) : condition;
   }
   signExtend(a: Node, width: Width): Node {
     if (a.type === I64) {
@@ -264,16 +268,23 @@ export class Graph {
     return this.node(width === 8 ? OP.i32Extend8S : OP.i32Extend16S, I32, a, null, null);
   }
   zeroExtend(a: Node, width: Width): Node {
+    if (width === 32 && a.type === I64) return this.wideU(this.narrow(a));
     if (width >= 32) return a;
     return this.and(a, this.const(width === 8 ? 0xff : 0xffff));
   }
   wideU(a: Node): Node {
+    if (a.type === I64) return a;
+    if (a.op === CONST) return this.const64(a.imm >>> 0);
     return this.node(OP.i64ExtendI32U, I64, a, null, null);
   }
   wideS(a: Node): Node {
+    if (a.type === I64) return a;
+    if (a.op === CONST) return this.const64(a.imm);
     return this.node(OP.i64ExtendI32S, I64, a, null, null);
   }
   narrow(a: Node): Node {
+    if (a.type === I32) return a;
+    if (a.op === CONST) return this.const(a.imm);
     return this.node(OP.i32WrapI64, I32, a, null, null);
   }
 
@@ -351,7 +362,8 @@ export class Graph {
   }
   /** A load from the record, the state or guest memory. */
   load(op: number, address: Node, offset: number, alias: number): Node {
-    return this.node(op, op === OP.i64Load ? I64 : op === LOAD_U[128] ? V128 : I32, address, null, null, offset, alias);
+    const isWide = op === OP.i64Load || (op >= OP.i64Load8S && op <= OP.i64Load32U);
+    return this.node(op, isWide ? I64 : op === LOAD_U[128] ? V128 : I32, address, null, null, offset, alias);
   }
   // -- statements ----------------------------------------------------------------------------------------------------
 
@@ -445,7 +457,8 @@ export class Graph {
     if (node.uses === 0) this.release(node);
   }
 
-  when(condition: Node, then: () => void, otherwise?: () => void, isLikely?: boolean): void {
+  when(given: Node, then: () => void, otherwise?: () => void, isLikely?: boolean): void {
+    const condition = this.truth(given);
     this.use(condition);
     this.settle(ALIAS.all, true);
     const outer = this.statements;

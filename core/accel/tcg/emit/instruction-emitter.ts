@@ -1,7 +1,7 @@
 /** The part of the instruction vocabulary that means the same wherever operands live: segments, the stack, reading flags. */
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import type { FlagName, FlagSource, Form, Operand, Ops, Width } from '../../../target/x86/semantics/ops.ts';
-import { FIELDS, SEGMENT, SS, type StateField } from '../../../target/x86/state.ts';
+import { FIELDS, FS, SEGMENT, SS, type StateField } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, Graph, LOAD_U, type Node, type ScratchLocals, STORE } from './graph.ts';
@@ -27,16 +27,26 @@ export interface EngineLayout {
 }
 
 export abstract class InstructionEmitter extends Graph implements Ops<Node> {
-  form: Form = { opSize: 32, addrSize: 32, rep: 0, flatStack: true };
+  form: Form = { opSize: 32, addrSize: 32, rep: 0, flatStack: true, long: false };
   /** True while the definition is of an instruction that ends its block as `system`. */
   isSystem = false;
   protected readonly imports: EngineImports;
   protected readonly layout: EngineLayout;
 
-  constructor(writer: FunctionWriter, scratch: ScratchLocals, imports: EngineImports, layout: EngineLayout) {
+  /** Of 64-bit code. */
+  protected readonly isLong: boolean;
+
+  constructor(
+    writer: FunctionWriter,
+    scratch: ScratchLocals,
+    imports: EngineImports,
+    layout: EngineLayout,
+    isLong = false,
+  ) {
     super(writer, scratch);
     this.imports = imports;
     this.layout = layout;
+    this.isLong = isLong;
   }
 
   abstract call(helper: string, ...args: Node[]): Node;
@@ -63,7 +73,10 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   abstract nativeState(name: string, ...args: Node[]): Node;
   abstract jumpState(): void;
 
-  native(name: string, ...args: Node[]): Node {
+  native(name: string, ...given: Node[]): Node {
+    // They know addresses of 32 bits only.
+    const { params } = NATIVES[name]!;
+    const args = this.isLong ? given.map((arg, i) => (params[i] === I32 ? this.narrow(arg) : arg)) : given;
     this.use(...args);
     this.settle(ALIAS.field | ALIAS.guest);
     const result = this.resultNode(NATIVES[name]!.result);
@@ -104,8 +117,27 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     const at = this.mul(segment, this.const(FIELDS.segments.stride));
     return this.load(OP.i32Load, at, this.layout.state + FIELDS.segments.offset + word, ALIAS.field);
   }
+  callWide(helper: string, ...args: Node[]): Node {
+    const low = this.call(helper, ...args);
+    return this.isLong ? this.or(this.wideU(low), this.shl(this.wideU(this.field('resultHigh')), 32)) : low;
+  }
+  segmentBase(index: number): Node {
+    const at = this.layout.state + FIELDS.segments.offset + index * FIELDS.segments.stride + SEGMENT.base;
+    return this.load(OP.i64Load, this.base, at, ALIAS.field);
+  }
+  /** In 64-bit code only FS and GS have a base, and none has a limit. */
+  private linearLong(segment: number | Node, given: Node): Node {
+    const offset = this.wideU(given);
+    const index = typeof segment === 'number' ? segment : this.known(segment);
+    if (index !== null) return index < FS ? offset : this.add(offset, this.segmentBase(index));
+    const chosen = this.narrow(segment as Node);
+    const at = this.mul(chosen, this.const(FIELDS.segments.stride));
+    const base = this.load(OP.i64Load, at, this.layout.state + FIELDS.segments.offset + SEGMENT.base, ALIAS.field);
+    return this.add(offset, this.select(this.ltU(chosen, this.const(FS)), this.const64(0), base));
+  }
   /** Linear address of an offset in a segment, limit and rights checked. */
   protected linear(segment: number | Node, offset: Node, bytes: number, isWrite: boolean): Node {
+    if (this.isLong) return this.linearLong(segment, offset);
     const end = this.segmentField(segment, isWrite ? SEGMENT.writeEnd : SEGMENT.readEnd);
     const base = this.segmentField(segment, SEGMENT.base);
     const index = typeof segment === 'number' ? this.const(segment) : segment;
@@ -175,7 +207,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
       case 'C':
         return this.shrU(this.aux, 31);
       case 'Z':
-        return this.eqz(this.result);
+        return this.isZero();
       case 'S':
         return this.shrU(this.signWord(), 31);
       case 'O':
@@ -189,14 +221,26 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     }
   }
   protected signWord(): Node {
-    return this.xor(this.result, this.shl(this.aux, 31));
+    return this.xor(this.topResult(), this.shl(this.aux, 31));
+  }
+  /** The word with the sign: of 64-bit code the upper half. */
+  private topResult(): Node {
+    if (!this.isLong) return this.result;
+    return this.load(OP.i32Load, this.base, this.layout.state + FIELDS.flagResult.offset + 4, ALIAS.field);
+  }
+  private wholeResult(): Node {
+    if (!this.isLong) return this.result;
+    return this.load(OP.i64Load, this.base, this.layout.state + FIELDS.flagResult.offset, ALIAS.field);
+  }
+  private isZero(): Node {
+    return this.eqz(this.wholeResult());
   }
   protected overflowWord(aux: Node): Node {
     return this.xor(aux, this.shl(aux, 1));
   }
   protected lessWord(): Node {
     const { aux } = this;
-    return this.xor(this.xor(this.result, this.shl(aux, 31)), this.overflowWord(aux));
+    return this.xor(this.xor(this.topResult(), this.shl(aux, 31)), this.overflowWord(aux));
   }
   condition(code: number): Node {
     const negative = (word: Node) => this.ltS(word, this.const(0));
@@ -209,9 +253,9 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
         holds = negative(this.aux);
         break;
       case 2:
-        return code & 1 ? this.ne(this.result, this.const(0)) : this.eqz(this.result);
+        return code & 1 ? this.ne(this.wholeResult(), this.const(0)) : this.isZero();
       case 3:
-        holds = this.or(negative(this.aux), this.eqz(this.result));
+        holds = this.or(negative(this.aux), this.isZero());
         break;
       case 4:
         holds = negative(this.signWord());
@@ -223,7 +267,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
         holds = negative(this.lessWord());
         break;
       default:
-        holds = this.or(negative(this.lessWord()), this.eqz(this.result));
+        holds = this.or(negative(this.lessWord()), this.isZero());
     }
     return code & 1 ? this.eqz(holds) : holds;
   }
@@ -236,8 +280,10 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     if (width === 32) return this.and(carries, this.const(0xc000_0008));
     return this.or(this.and(this.shl(carries, 32 - width), this.const(0xc000_0000)), this.and(carries, this.const(8)));
   }
+  /** Sign-extended to 32 bits, or to 64 in 64-bit code. */
   protected commitResult(result: Node, width: Width): void {
-    const extended = this.signExtend(result, width);
+    const signed = this.signExtend(result, width);
+    const extended = this.isLong ? this.wideS(signed) : signed;
     this.storeTo(
       extended.type === I64 ? OP.i64Store : OP.i32Store,
       this.base,
@@ -262,7 +308,9 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     this.commitResult(result, width);
     this.setField('flagAux', aux);
   }
-  protected carryOverflow(carry: Node, overflow: Node): Node {
+  protected carryOverflow(wideCarry: Node, wideOverflow: Node): Node {
+    const carry = this.narrow(wideCarry);
+    const overflow = this.narrow(wideOverflow);
     return this.or(this.shl(carry, 31), this.shl(this.xor(carry, overflow), 30));
   }
   commitResultFlags(result: Node, width: Width, carry: Node, overflow: Node): void {
@@ -286,7 +334,8 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   commitCarryOverflow(carry: Node, overflow: Node): void {
     this.setField('flagAux', this.or(this.and(this.aux, this.const(0x3fff_ffff)), this.carryOverflow(carry, overflow)));
   }
-  setFlag(name: 'C' | 'Z', value: Node): void {
+  setFlag(name: 'C' | 'Z', wide: Node): void {
+    const value = this.narrow(wide);
     if (name === 'Z') {
       this.setZero(value);
       return;
@@ -299,11 +348,16 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   /** Z as given, everything else as it is: a result that says so, corrected for sign and parity. */
   private setZero(value: Node): void {
     const { result, aux } = this;
-    const isSigned = this.shrU(this.xor(result, this.shl(aux, 31)), 31);
+    const isSigned = this.shrU(this.signWord(), 31);
     const parity = this.and(this.xor(this.shl(result, 8), aux), this.const(0xff00));
     const corrected = this.or(this.or(this.and(aux, this.const(~0xff01)), parity), isSigned);
-    const nonzero = this.select(result, result, this.const(0x100));
-    this.storeResult(this.select(value, this.const(0), nonzero), this.select(value, corrected, aux));
+    const whole = this.wholeResult();
+    const constant = (n: number) => (this.isLong ? this.const64(n) : this.const(n));
+    const nonzero = this.select(whole, whole, constant(0x100));
+    const fresh = this.select(value, constant(0), nonzero);
+    const chosen = this.select(value, corrected, aux);
+    this.commitResult(fresh, this.isLong ? 64 : 32);
+    this.setField('flagAux', chosen);
   }
   setFlags(image: Node): void {
     const bit = (n: number) => this.and(this.shrU(image, n), this.const(1));
@@ -324,8 +378,11 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   protected stackOffset(offset: Node): Node {
     return this.form.flatStack ? offset : this.and(offset, this.field('stackMask'));
   }
+  private get stackPointer(): Operand<Node> {
+    return this.reg(4, this.isLong ? 64 : 32);
+  }
   protected setStackPointer(value: Node): void {
-    const esp = this.reg(4, 32);
+    const esp = this.stackPointer;
     if (this.form.flatStack) {
       esp.store(value);
       return;
@@ -334,20 +391,20 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     esp.store(this.or(this.and(esp.load(), this.not(mask)), this.and(value, mask)));
   }
   push(value: Node, width: Width): void {
-    const top = this.stackOffset(this.sub(this.reg(4, 32).load(), this.const(width / 8)));
+    const top = this.stackOffset(this.sub(this.stackPointer.load(), this.const(width / 8)));
     if (this.form.flatStack) this.guestStore(top, value, width);
     else this.memory(SS, top, width).store(value);
     this.setStackPointer(top);
   }
   stackTop(width: Width, skip = 0): Node {
-    const top = this.stackOffset(this.add(this.reg(4, 32).load(), this.const(skip)));
+    const top = this.stackOffset(this.add(this.stackPointer.load(), this.const(skip)));
     return this.form.flatStack ? this.guestLoad(top, width) : this.memory(SS, top, width).load();
   }
   dropStack(bytes: number | Node): void {
-    this.setStackPointer(this.add(this.reg(4, 32).load(), this.operand(bytes)));
+    this.setStackPointer(this.add(this.stackPointer.load(), this.operand(bytes)));
   }
 
   protected truncated(eip: Node): Node {
-    return this.form.opSize === 16 ? this.and(eip, this.const(0xffff)) : eip;
+    return this.form.opSize === 16 && !this.isLong ? this.and(eip, this.const(0xffff)) : eip;
   }
 }

@@ -15,10 +15,16 @@ export function emitJumpLookup(
   entry: number,
   translation: number,
   miss: () => void,
+  isLong = false,
 ): void {
   const both = () => w.op(OP.i32And);
-  w.get(linear);
-  w.get(linear);
+  // Of a 64-bit address the entry has the lower half; the TLB compares all of it.
+  const low = () => {
+    w.get(linear);
+    if (isLong) w.op(OP.i32WrapI64);
+  };
+  low();
+  low();
   w.i32(TLB.jumpHashShift);
   w.op(OP.i32ShrU);
   w.op(OP.i32Xor);
@@ -28,7 +34,7 @@ export function emitJumpLookup(
   w.op(OP.i32Shl);
   w.tee(entry);
   w.memory(OP.i32Load, layout.jumpCache);
-  w.get(linear);
+  low();
   w.op(OP.i32Eq);
   w.get(entry);
   w.memory(OP.i32Load, layout.jumpCache + 4);
@@ -36,7 +42,7 @@ export function emitJumpLookup(
   w.memory(OP.i32Load, layout.state + FIELDS.mode.offset);
   w.op(OP.i32Eq);
   both();
-  w.get(linear);
+  low();
   w.i32(TLB.indexShift);
   w.op(OP.i32ShrU);
   w.i32(TLB.indexMask);
@@ -45,15 +51,16 @@ export function emitJumpLookup(
   w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
   w.op(OP.i32Add);
   w.tee(translation);
-  w.memory(OP.i32Load, TLB.execute);
+  w.memory(isLong ? OP.i64Load : OP.i32Load, TLB.execute);
   w.get(linear);
-  w.i32(-4096);
-  w.op(OP.i32And);
-  w.op(OP.i32Eq);
+  if (isLong) w.i64(-4096);
+  else w.i32(-4096);
+  w.op(isLong ? OP.i64And : OP.i32And);
+  w.op(isLong ? OP.i64Eq : OP.i32Eq);
   both();
   w.get(translation);
   w.memory(OP.i32Load, TLB.addend);
-  w.get(linear);
+  low();
   w.op(OP.i32Add);
   w.get(entry);
   w.memory(OP.i32Load, layout.jumpCache + 12);

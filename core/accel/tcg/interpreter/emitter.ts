@@ -1,7 +1,7 @@
 /** Instructions as handlers of the interpreter: operands come from the predecoded record, registers live in memory. */
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
 import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
-import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
+import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, LOAD_U, type Node, type ScratchLocals, STORE } from '../emit/graph.ts';
 import { type EngineImports, type EngineLayout, InstructionEmitter } from '../emit/instruction-emitter.ts';
@@ -12,6 +12,7 @@ import { RECORD, TLB } from './layout.ts';
 export interface Frame {
   readonly writer: FunctionWriter;
   readonly ip: number;
+  /** Of 64 bits in 64-bit code. */
   readonly ea: number;
   /** Local that holds the TLB bank, or -1: read the field. */
   readonly tlb: number;
@@ -26,11 +27,11 @@ export class Emitter extends InstructionEmitter {
   readonly ip: Node;
   readonly ea: Node;
 
-  constructor(frame: Frame, imports: EngineImports, layout: EngineLayout) {
-    super(frame.writer, frame.scratch, imports, layout);
+  constructor(frame: Frame, imports: EngineImports, layout: EngineLayout, isLong = false) {
+    super(frame.writer, frame.scratch, imports, layout, isLong);
     this.frame = frame;
     this.ip = this.localNode(frame.ip, I32);
-    this.ea = this.localNode(frame.ea, I32);
+    this.ea = this.localNode(frame.ea, isLong ? I64 : I32);
   }
 
   recordField(op: number, offset: number): Node {
@@ -73,8 +74,7 @@ export class Emitter extends InstructionEmitter {
   }
   /** After a quick form: as after a system instruction that left nothing to look at. */
   settleQuick(): void {
-    if (!this.hasJumped)
-      this.setField('rip', this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.bytes + RECORD.pc)));
+    if (!this.hasJumped) this.setRip(this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.bytes + RECORD.pc)));
     this.setField('attend', this.const(0));
   }
   /** Goes on with the record at `ip`. */
@@ -104,7 +104,13 @@ export class Emitter extends InstructionEmitter {
       this.w.set(this.frame.ea);
     });
   }
-  call(helper: string, ...args: Node[]): Node {
+  call(helper: string, ...given: Node[]): Node {
+    const args = given.map((arg, i) => {
+      if (arg.type !== I64) return arg;
+      const at = this.layout.state + FIELDS.argumentHigh.offset + 4 * i;
+      this.storeTo(OP.i32Store, this.base, at, this.narrow(this.shrU(arg, 32)), ALIAS.field);
+      return this.narrow(arg);
+    });
     const id = this.const(Emitter.helperIndex(helper));
     const zero = this.const(0);
     const index = this.isSystem ? this.imports.system : this.imports.helper;
@@ -127,6 +133,7 @@ export class Emitter extends InstructionEmitter {
   /** Address in linear memory of `bytes` guest bytes, through the TLB; slow path on a miss. */
   private translate(ea: Node, bytes: number, right: number, slow: number): Node {
     this.use(ea, ea, ea, ea);
+    if (this.isLong) this.use(ea);
     this.settle(ALIAS.guest);
     const pointer = this.resultNode(I32);
     this.statements.push(() => {
@@ -134,12 +141,12 @@ export class Emitter extends InstructionEmitter {
       const entry = this.frame.scratch.take(I32);
       this.tlbCheck(ea, bytes, right, entry);
       w.block(OP.if, I32, false);
-      this.value(ea);
+      this.address(ea);
       w.get(this.frame.ip);
       w.i32(bytes);
       w.call(slow);
       w.op(OP.else);
-      this.value(ea);
+      this.lowAddress(ea);
       w.get(entry);
       w.memory(OP.i32Load, TLB.addend);
       w.op(OP.i32Add);
@@ -149,10 +156,24 @@ export class Emitter extends InstructionEmitter {
     });
     return pointer;
   }
+  /** Leaves an address as imports take it: in 64-bit code as its halves, two uses of `ea`. */
+  private address(ea: Node): void {
+    const { w } = this;
+    this.lowAddress(ea);
+    if (!this.isLong) return;
+    this.value(ea);
+    w.i64(32);
+    w.op(OP.i64ShrU);
+    w.op(OP.i32WrapI64);
+  }
+  private lowAddress(ea: Node): void {
+    this.value(ea);
+    if (this.isLong) this.w.op(OP.i32WrapI64);
+  }
   /** Leaves 1 on the stack when the TLB does not allow the access; two uses of `ea`. */
   private tlbCheck(ea: Node, bytes: number, right: number, entry: number): void {
     const { w } = this;
-    this.value(ea);
+    this.lowAddress(ea);
     w.i32(TLB.indexShift);
     w.op(OP.i32ShrU);
     w.i32(TLB.indexMask);
@@ -164,6 +185,18 @@ export class Emitter extends InstructionEmitter {
     }
     w.op(OP.i32Add);
     w.tee(entry);
+    if (this.isLong) {
+      w.memory(OP.i64Load, right);
+      this.value(ea);
+      if (bytes > 1) {
+        w.i64(bytes - 1);
+        w.op(OP.i64Add);
+      }
+      w.i64(-4096);
+      w.op(OP.i64And);
+      w.op(OP.i64Ne);
+      return;
+    }
     w.memory(OP.i32Load, right);
     this.value(ea);
     if (bytes > 1) {
@@ -178,8 +211,15 @@ export class Emitter extends InstructionEmitter {
     const pointer = this.translate(ea, width / 8, TLB.read, this.imports.slowRead);
     return this.load(LOAD_U[width], pointer, 0, ALIAS.guest);
   }
-  protected guestStore(ea: Node, value: Node, width: Width): void {
+  /** A value as a store of this width takes it. */
+  private fit(value: Node, width: Width): Node {
+    if (!this.isLong || width === 128) return value;
+    return width === 64 ? this.wideU(value) : this.narrow(value);
+  }
+  protected guestStore(ea: Node, given: Node, width: Width): void {
+    const value = this.fit(given, width);
     this.use(ea, ea, ea, ea, value, value);
+    if (this.isLong) this.use(ea);
     this.settle(ALIAS.guest);
     this.statements.push(() => {
       const { w } = this;
@@ -191,22 +231,22 @@ export class Emitter extends InstructionEmitter {
         w.i32(0);
         this.value(value);
         w.memory(STORE[width], this.layout.state + FIELDS.scratch.offset);
-        w.i32(Emitter.helperIndex('storeScratch'));
+        w.i32(Emitter.helperIndex(this.isLong ? 'storeScratchLong' : 'storeScratch'));
         w.get(this.frame.ip);
-        this.value(ea);
+        this.address(ea);
         w.i32(width / 8);
-        w.i32(0);
+        if (!this.isLong) w.i32(0);
         w.call(this.imports.helper);
         w.op(OP.drop);
       } else {
-        this.value(ea);
+        this.address(ea);
         this.value(value);
         w.i32(width / 8);
         w.get(this.frame.ip);
         w.call(this.imports.slowWrite);
       }
       w.op(OP.else);
-      this.value(ea);
+      this.lowAddress(ea);
       w.get(entry);
       w.memory(OP.i32Load, TLB.addend);
       w.op(OP.i32Add);
@@ -235,7 +275,7 @@ export class Emitter extends InstructionEmitter {
       },
       store: (value) => {
         if (!pointer) return this.guestStore(at(), value, width);
-        this.storeTo(STORE[width], pointer, 0, value, ALIAS.guest);
+        this.storeTo(STORE[width], pointer, 0, this.fit(value, width), ALIAS.guest);
         this.commitScratch(pointer);
       },
       address: at,
@@ -255,27 +295,33 @@ export class Emitter extends InstructionEmitter {
       w.end();
     });
   }
-  /** A register through a pointer (relative to the state block) or at a constant offset. */
-  registerOperand(width: Width, pointer: Node | number): Operand<Node> {
+  /** A register through a pointer (relative to the state block) or at a constant offset. `isGeneral`: in 64-bit code a write of 32 bits
+   *  clears the upper half. */
+  registerOperand(width: Width, pointer: Node | number, isGeneral = true): Operand<Node> {
     const address = typeof pointer === 'number' ? this.base : pointer;
     const offset = this.layout.state + (typeof pointer === 'number' ? pointer : 0);
     const load = () => this.load(LOAD_U[width], address, offset, ALIAS.register);
+    const clears = this.isLong && isGeneral && width === 32;
     return {
       kind: 'r',
       width,
       load,
       modify: load,
-      store: (value) => this.storeTo(STORE[width], address, offset, value, ALIAS.register),
+      store: (value) => {
+        if (clears) this.storeTo(OP.i64Store, address, offset, this.wideU(this.narrow(value)), ALIAS.register);
+        else this.storeTo(STORE[width], address, offset, this.fit(value, width), ALIAS.register);
+      },
       address: () => {
         throw new Error('a register has no address');
       },
     };
   }
-  immediateOperand(width: Width, offset: number): Operand<Node> {
+  immediateOperand(width: Width, offset: number, isWhole = false): Operand<Node> {
     const refuse = () => {
       throw new Error('an immediate cannot be written');
     };
-    const load = () => this.recordField(OP.i32Load, offset);
+    const op = width !== 64 ? OP.i32Load : isWhole ? OP.i64Load : OP.i64Load32S;
+    const load = () => this.recordField(op, offset);
     return { kind: 'i', width, load, modify: refuse, store: refuse, address: refuse };
   }
 
@@ -290,6 +336,27 @@ export class Emitter extends InstructionEmitter {
   guardedAddress(width: Width, isWrite: boolean): Node {
     const segment = this.load(OP.i32Load, this.sub(this.ip, this.const(RECORD.bytes)), RECORD.imm2, ALIAS.none);
     return this.linear(segment, this.ea, width / 8, isWrite);
+  }
+  /** 64-bit code: a register or RIP, a displacement, perhaps the base of FS or GS. */
+  longEa(scale: number | null, addrSize: 32 | 64, hasBase: boolean): Node {
+    const register = (field: number) => this.registerOperand(addrSize, this.recordField(OP.i32Load16U, field)).load();
+    const displacement = this.recordField(addrSize === 64 ? OP.i64Load32S : OP.i32Load, RECORD.imm);
+    let offset = this.add(register(RECORD.a), displacement);
+    if (scale !== null) offset = this.add(offset, this.shl(register(RECORD.b), scale));
+    const wide = this.wideU(offset);
+    if (!hasBase) return wide;
+    const at = this.recordField(OP.i32Load16U, RECORD.imm2);
+    return this.add(wide, this.load(OP.i64Load, at, this.layout.state + SEGMENT.base, ALIAS.field));
+  }
+  /** The base of a segment that the record names. */
+  addBase(address: Node): Node {
+    const at = this.recordField(OP.i32Load16U, RECORD.a);
+    return this.add(address, this.load(OP.i64Load, at, this.layout.state + SEGMENT.base, ALIAS.field));
+  }
+  /** 64-bit code: an absolute address of 64 bits, or one relative to RIP whose distance takes more than 32 bits. */
+  wholeEa(isRelative: boolean): Node {
+    const address = this.recordField(OP.i64Load, RECORD.imm);
+    return isRelative ? this.add(this.rip, address) : address;
   }
   /** Effective-address record in a segment that needs a check: pointers come from the record. */
   checkedEa(offset: Node): Node {
@@ -320,7 +387,20 @@ export class Emitter extends InstructionEmitter {
     return result;
   }
   private get rip(): Node {
-    return this.field('rip');
+    if (!this.isLong) return this.field('rip');
+    return this.load(OP.i64Load, this.base, this.layout.state + FIELDS.rip.offset, ALIAS.field);
+  }
+  private setRip(value: Node): void {
+    if (!this.isLong) this.setField('rip', value);
+    else this.storeTo(OP.i64Store, this.base, this.layout.state + FIELDS.rip.offset, this.wideU(value), ALIAS.field);
+  }
+  /** A distance, as long as RIP. */
+  private distance(node: Node): Node {
+    return this.isLong ? this.wideS(node) : node;
+  }
+  /** Linear address of the block. */
+  private linearRip(): Node {
+    return this.isLong ? this.rip : this.add(this.rip, this.segmentField(CS, SEGMENT.base));
   }
   eip(): Node {
     return this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.pc));
@@ -346,8 +426,9 @@ export class Emitter extends InstructionEmitter {
     });
   }
   private goRelative(offset: number): void {
-    const target = this.add(this.rip, this.recordField(OP.i32Load, offset + RECORD.imm));
-    this.setField('rip', this.truncated(target));
+    const distance = this.distance(this.recordField(OP.i32Load, offset + RECORD.imm));
+    const target = this.add(this.rip, distance);
+    this.setRip(this.truncated(target));
     this.pay();
     if (this.form.opSize === 16) this.findWrapped(this.shrU(target, 16));
     this.continueAt(this.recordField(OP.i32Load, offset + RECORD.imm2));
@@ -374,19 +455,20 @@ export class Emitter extends InstructionEmitter {
       w.op(OP.select);
       this.bindResult(record);
     });
-    const target = this.add(this.rip, this.load(OP.i32Load, record, RECORD.imm, ALIAS.none));
+    const distance = this.distance(this.load(OP.i32Load, record, RECORD.imm, ALIAS.none));
+    const target = this.add(this.rip, distance);
     let lost: Node | null = null;
     if (this.form.opSize === 16) {
       const kept = this.select(this.eq(record, this.ip), this.const(0xffff), this.const(-1));
       lost = this.and(target, this.not(kept));
-      this.setField('rip', this.and(target, kept));
-    } else this.setField('rip', target);
+      this.setRip(this.and(target, kept));
+    } else this.setRip(target);
     this.pay();
     if (lost) this.findWrapped(lost);
     this.continueAt(this.load(OP.i32Load, record, RECORD.imm2, ALIAS.none));
   }
   jump(target: Node): void {
-    this.setField('rip', this.truncated(target));
+    this.setRip(this.truncated(target));
     this.pay();
     this.findBlock();
   }
@@ -394,13 +476,14 @@ export class Emitter extends InstructionEmitter {
   findBlock(): void {
     this.isEnded = true;
     const { w, layout } = this;
-    const linear = this.add(this.rip, this.segmentField(CS, SEGMENT.base));
+    const linear = this.linearRip();
     this.use(linear, linear);
     this.statements.push(() => {
       const entry = this.frame.scratch.take(I32);
       const translation = this.frame.scratch.take(I32);
       this.prepare(linear);
-      emitJumpLookup(w, layout, this.offsetLocal(linear), entry, translation, () => w.call(this.imports.lookup));
+      const miss = () => w.call(this.imports.lookup);
+      emitJumpLookup(w, layout, this.offsetLocal(linear), entry, translation, miss, this.isLong);
       if (this.frame.loopDepth < 0) w.op(OP.return);
       else {
         w.tee(this.frame.ip);
@@ -460,7 +543,7 @@ export class Emitter extends InstructionEmitter {
   /** The instruction's block was dropped: RIP moves to this instruction and the engine finds its block afresh (the jump
    *  cache may still lead here). */
   resync(): void {
-    this.setField('rip', this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.pc)));
+    this.setRip(this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.pc)));
     const count = this.recordField(OP.i32Load8U, RECORD.index);
     this.setField('budget', this.sub(this.field('budget'), count));
     this.askEngine();
@@ -473,12 +556,12 @@ export class Emitter extends InstructionEmitter {
   }
   /** In front of an instruction that lies in two pages: goes on if the second is where it was when it was decoded. */
   split(): void {
-    const linear = this.add(this.rip, this.segmentField(CS, SEGMENT.base));
-    const next = this.add(this.and(linear, this.const(-4096)), this.const(4096));
-    const entry = this.add(this.and(this.shrU(next, TLB.indexShift), this.const(TLB.indexMask)), this.field('tlbBase'));
-    const at = this.add(this.load(OP.i32Load, entry, TLB.addend, ALIAS.field), next);
+    const next = this.add(this.and(this.linearRip(), this.const(-4096)), this.const(4096));
+    const low = this.narrow(next);
+    const entry = this.add(this.and(this.shrU(low, TLB.indexShift), this.const(TLB.indexMask)), this.field('tlbBase'));
+    const at = this.add(this.load(OP.i32Load, entry, TLB.addend, ALIAS.field), low);
     const isThere = this.and(
-      this.eq(this.load(OP.i32Load, entry, TLB.execute, ALIAS.field), next),
+      this.eq(this.load(this.isLong ? OP.i64Load : OP.i32Load, entry, TLB.execute, ALIAS.field), next),
       this.eq(at, this.recordField(OP.i32Load, RECORD.imm)),
     );
     this.when(this.eqz(isThere), () => {

@@ -1,8 +1,9 @@
 /** Handler forms: an instruction with the kinds and widths of its operands and what else its definition looks at. Every
  *  distinct form is one handler. */
-import type { Decoded } from '../../../target/x86/decode/decoder.ts';
-import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
+import type { DecodedOperand, Executable } from '../../../target/x86/decode/decoder.ts';
+import { EXECUTABLE } from '../../../target/x86/semantics/index.ts';
 import type { Form, Instruction, OperandKind, Width } from '../../../target/x86/semantics/ops.ts';
+import { FIELDS } from '../../../target/x86/state.ts';
 
 export interface HandlerForm {
   readonly key: string;
@@ -11,10 +12,11 @@ export interface HandlerForm {
   readonly form: Form;
 }
 
-const BY_NAME = new Map(INSTRUCTIONS.map((i) => [i.name, i]));
+const BY_NAME = new Map(EXECUTABLE.map((i) => [i.name, i]));
 
-/** `name:r32,m32;o16;a16;rf3;s` -- only what the instruction declares; defaults (o32, a32, no rep, flat stack) are left out. */
-export function parseForm(key: string): HandlerForm {
+/** `name:r32,m32;o16;a16;rf3;s` -- only what the instruction declares; defaults (o32, a32, no rep, flat stack) are left out.
+ *  64-bit code has handlers of its own and there o64 and a32; its default is a64. */
+export function parseForm(key: string, isLong = false): HandlerForm {
   const [head, ...tags] = key.split(';');
   const [name, list] = head!.split(':');
   const instruction = BY_NAME.get(name!);
@@ -24,48 +26,58 @@ export function parseForm(key: string): HandlerForm {
     .filter((o) => o !== '')
     .map((o) => ({ kind: o[0] as OperandKind, width: Number(o.slice(1)) as Width }));
   const form: Form = {
-    opSize: tags.includes('o16') ? 16 : 32,
-    addrSize: tags.includes('a16') ? 16 : 32,
+    opSize: tags.includes('o16') ? 16 : tags.includes('o64') ? 64 : 32,
+    addrSize: tags.includes('a16') ? 16 : isLong && !tags.includes('a32') ? 64 : 32,
     rep: tags.includes('rf3') ? 0xf3 : tags.includes('rf2') ? 0xf2 : 0,
     flatStack: !tags.includes('s'),
+    long: isLong,
   };
   return { key, instruction, operands, form };
 }
 
-const NUMBER = new Map(INSTRUCTIONS.map((instruction, i) => [instruction, i]));
-const KIND_CODE: Record<OperandKind, number> = { r: 1, m: 2, f: 3, g: 4, i: 5, s: 6 };
+const NUMBER = new Map(EXECUTABLE.map((instruction, i) => [instruction, i]));
+/** Three bits: `q` is of 64-bit code only, `s` never. */
+const KIND_CODE: Record<OperandKind, number> = { r: 1, m: 2, f: 3, g: 4, i: 5, q: 6, v: 7, s: 6 };
+const AFTER_GENERAL = FIELDS.gpr.offset + 16 * FIELDS.gpr.stride;
+/** How an operand of 64-bit code is reached. */
+function longKind(d: Executable, o: DecodedOperand, memoryKind: OperandKind): OperandKind {
+  if (o.kind === 'm') return memoryKind;
+  if (o.kind === 'r') return o.width === 32 && o.value >= AFTER_GENERAL ? 'v' : 'r';
+  return o.width === 64 && d.high !== o.value >> 31 ? 'q' : 'i';
+}
 /** The same as a number: instruction, six bits for each operand, variants. Distinct where keys are distinct. */
-export function formCode(d: Decoded, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean): number {
+export function formCode(d: Executable, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean, isLong = false): number {
   let code = NUMBER.get(d.instruction)!;
   for (let i = 0; i < 3; i++) {
     const o = d.operands[i];
     code <<= 6;
     if (o)
       code |=
-        KIND_CODE[o.kind === 'm' ? memoryKind : o.kind] * 8 +
+        KIND_CODE[isLong ? longKind(d, o, memoryKind) : o.kind === 'm' ? memoryKind : o.kind] * 8 +
         (o.width === 8 ? 0 : o.width === 16 ? 1 : o.width === 32 ? 2 : o.width === 64 ? 3 : 4);
   }
   let variants = 0;
   for (const variant of d.instruction.variants ?? []) {
-    if (variant === 'opSize' && d.opSize === 16) variants |= 1;
-    if (variant === 'addrSize' && d.addrSize === 16) variants |= 2;
+    if (variant === 'opSize' && d.opSize !== 32) variants |= d.opSize === 16 ? 1 : 32;
+    if (variant === 'addrSize' && d.addrSize === (isLong ? 32 : 16)) variants |= 2;
     if (variant === 'rep' && d.rep) variants |= d.rep === 0xf2 ? 4 : 8;
     if (variant === 'stack' && !flatStack) variants |= 16;
   }
-  return code * 32 + variants;
+  return code * 64 + variants;
 }
 
 /** The key of a decoded instruction's handler. `memoryKind`: how its memory operand is reached. */
-export function formKey(d: Decoded, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean): string {
+export function formKey(d: Executable, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean, isLong = false): string {
   const { instruction } = d;
   let key = instruction.name;
   for (let i = 0; i < d.operands.length; i++) {
     const o = d.operands[i]!;
-    key += `${i === 0 ? ':' : ','}${o.kind === 'm' ? memoryKind : o.kind}${o.width}`;
+    const kind = isLong ? longKind(d, o, memoryKind) : o.kind === 'm' ? memoryKind : o.kind;
+    key += `${i === 0 ? ':' : ','}${kind}${o.width}`;
   }
   for (const variant of instruction.variants ?? []) {
-    if (variant === 'opSize' && d.opSize === 16) key += ';o16';
-    if (variant === 'addrSize' && d.addrSize === 16) key += ';a16';
+    if (variant === 'opSize' && d.opSize !== 32) key += `;o${d.opSize}`;
+    if (variant === 'addrSize' && d.addrSize === (isLong ? 32 : 16)) key += `;a${d.addrSize}`;
     if (variant === 'rep' && d.rep) key += d.rep === 0xf2 ? ';rf2' : ';rf3';
     if (variant === 'stack' && !flatStack) key += ';s';
   }
@@ -168,3 +180,40 @@ export const WARM_FORMS: readonly string[] = (
   'shl:m32,i8 stos:i8 shl:m8,i8 xchg:m32,r32 pop:m32 shr:m32,i8 stos:i8;rf3 rdtsc bt:r32,r32 div:m32 movs:i8 mul:m32 ' +
   'shld:r32,r32,r8 sbb:m32,r32 adc:m32,i32 bt:m32,i8 setz:m8 seto:r8 add:r16,m16 popf;s'
 ).split(' ');
+
+/** The same for 64-bit code. A scaled index and an immediate do not fit into one record. */
+export function longHotForms(): string[] {
+  const keys: string[] = [];
+  const add = (...list: string[]) => keys.push(...list);
+  for (const name of [...ALU, 'mov', 'test'])
+    for (const w of [64, 32, 8]) {
+      add(`${name}:r${w},r${w}`, `${name}:r${w},i${w}`);
+      if (name === 'adc' || name === 'sbb') continue;
+      for (const kind of ['m', 'f']) {
+        add(`${name}:${kind}${w},r${w}`, `${name}:${kind}${w},i${w}`);
+        if (name !== 'test') add(`${name}:r${w},${kind}${w}`);
+      }
+    }
+  add('mov:r64,q64', 'mov:r16,r16', 'mov:r16,i16', 'cmp:r16,i16', 'cmp:r16,r16', 'test:r16,i16', 'and:r16,i16');
+  for (const kind of ['m', 'f']) {
+    add(`mov:${kind}16,r16`, `mov:${kind}16,i16`, `mov:r16,${kind}16`, `cmp:${kind}16,i16`, `cmp:${kind}16,r16`);
+    for (const w of [32, 64]) add(`push:${kind}64`, `inc:${kind}${w}`, `dec:${kind}${w}`, `movsxd:r64,${kind}32`);
+    add(`callE:${kind}64;o64`, `jmpE:${kind}64;o64`, `imul:r64,${kind}64`, `imul:r32,${kind}32`);
+  }
+  for (const kind of ['f', 'g', 'm'])
+    for (const from of [8, 16]) for (const name of ['movzx', 'movsx']) add(`${name}:r32,${kind}${from}`);
+  for (const w of [64, 32, 8]) add(`mov:r${w},g${w}`, `mov:g${w},r${w}`, `cmp:r${w},g${w}`);
+  for (const w of [64, 32]) {
+    add(`add:r${w},g${w}`, `xor:r${w},g${w}`, `lea:r${w},m${w}`, `cwd${w === 64 ? ';o64' : ''}`);
+    for (const name of ['inc', 'dec', 'neg', 'not']) add(`${name}:r${w}`);
+    for (const name of ['shl', 'shr', 'sar', 'rol', 'ror']) add(`${name}:r${w},i8`, `${name}:r${w},r8`);
+    for (const from of [8, 16]) add(`movzx:r${w},r${from}`, `movsx:r${w},r${from}`);
+    add(`imul:r${w},r${w}`, `imul3:r${w},r${w},i${w}`, `mul:r${w}`, `div:r${w}`, `xchg:r${w},r${w}`, `bswap:r${w}`);
+    add(`bt:r${w},r${w}`, `bt:r${w},i8`, `cbw${w === 64 ? ';o64' : ''}`, `bsf:r${w},r${w}`, `bsr:r${w},r${w}`);
+    for (const c of CONDITIONS) add(`cmov${c}:r${w},r${w}`);
+  }
+  add('movsxd:r64,r32', 'push:r64', 'push:i64', 'pop:r64', 'leave;o64', 'nop', 'nopE:m32', 'nopE:m16', 'nopE:m64');
+  add('jmp;o64', 'jmpE:r64;o64', 'call;o64', 'callE:r64;o64', 'ret;o64', 'retI:i16;o64', 'loop;o64');
+  for (const c of CONDITIONS) add(`j${c};o64`, `set${c}:r8`);
+  return [...new Set(keys)];
+}

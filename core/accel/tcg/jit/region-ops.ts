@@ -67,6 +67,7 @@ export abstract class RegionOps extends InstructionEmitter {
       addrSize: d.addrSize,
       rep: d.instruction.variants?.includes('rep') ? d.rep : 0,
       flatStack: (this.mode & MODE.flatStack) !== 0,
+      long: false,
     };
     const [a, b, c] = d.operands.map((operand) => this.operandOf(d, operand));
     if (d.instruction.quick) d.instruction.quick(this, a!, b!, c!);

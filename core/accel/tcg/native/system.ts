@@ -221,7 +221,7 @@ export function defineSystem(module: ModuleWriter, state: number, tlb: number): 
   define('loadSegment', (b, index, given) => {
     giveUpIf(b, index!.eq(SS).or(index!.eq(CS)));
     giveUpIf(b, field(b, FIELDS.cr0).and(CR0.PE).eqz());
-    giveUpIf(b, field(b, FIELDS.eflagsSystem).and(EFLAGS.VM));
+    giveUpIf(b, field(b, FIELDS.eflagsSystem).and(EFLAGS.VM).or(field(b, FIELDS.efer).and(EFER.LMA)));
     const selector = b.let(given!.and(0xffff));
     const [base, limit, flags, readEnd, writeEnd] = [none, none, none, none, none].map((v) => b.let(v)) as [
       Local,

@@ -10,7 +10,7 @@ export const DATA = 0x10_0000;
 export const CODE = 0x20_0000;
 const INPUT = 200;
 const OUTPUT = 172;
-const SIGNAL_OF: Record<number, number> = { 0: 8, 3: 5, 12: 7, 4: 11, 5: 11, 6: 4, 13: 11, 14: 11 };
+export const SIGNAL_OF: Record<number, number> = { 0: 8, 3: 5, 12: 7, 4: 11, 5: 11, 6: 4, 13: 11, 14: 11 };
 
 export interface Snippet {
   readonly what: string;

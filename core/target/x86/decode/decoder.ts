@@ -9,7 +9,7 @@ import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
 import { type Decodable, type Encoding, SELECTOR } from './encoding.ts';
 import { KIND, longModeMaps, MAPS, type OpcodeMaps, SIZE, WIDTHS } from './maps.ts';
 
-export { mapsFor, type OpcodeMaps } from './maps.ts';
+export { longMapsFor, mapsFor, type OpcodeMaps } from './maps.ts';
 
 /** `base` of an address relative to the next instruction (64-bit code). */
 export const RIP_BASE = 16;
@@ -46,6 +46,8 @@ export interface Decoded<Size extends 16 | 32 | 64 = 16 | 32, I extends Decodabl
   /** How the instruction was written; null for bytes that are no instruction. */
   readonly encoding: Encoding<I> | null;
 }
+/** An instruction that is defined, in code of any size. */
+export type Executable = Decoded<16 | 32 | 64>;
 /** An instruction of 64-bit code. */
 export type LongDecoded = Decoded<16 | 32 | 64, Decodable>;
 
@@ -87,6 +89,15 @@ for (const [kind, bytes] of [
  *  `maps`: what the CPU knows; without it, everything. */
 export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boolean, maps = MAPS): Decoded | null {
   return decodeWith(maps, bytes, at, end, isCode32 ? 32 : 16) as Decoded | null;
+}
+/** 64-bit code, by the maps of a CPU (`longMapsFor`), or everything that is defined. */
+export function decodeLong(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  maps: OpcodeMaps = longModeMaps(),
+): Executable | null {
+  return decodeWith(maps, bytes, at, end, 64) as Executable | null;
 }
 /** The same for code of any size. What 64-bit code may hold is not all defined: some instructions are only known by name. */
 export function decodeCode(bytes: Uint8Array, at: number, end: number, bits: 16 | 32 | 64): LongDecoded | null {
@@ -269,7 +280,9 @@ function decodeWith(
         }
         case KIND.signed:
           if (p >= limit) return outOfBytes(isComplete);
-          list.push({ kind: 'i', width: WIDTHS[size]!, value: (bytes[p++]! << 24) >> 24 });
+          list.push({ kind: 'i', width: WIDTHS[size]!, value: (bytes[p]! << 24) >> 24 });
+          if (size === 3) high = ((bytes[p]! << 24) >> 31) | 0;
+          p++;
           break;
         case KIND.wholeImmediate:
         case KIND.immediate: {

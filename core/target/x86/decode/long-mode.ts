@@ -1,5 +1,7 @@
 /** What 64-bit code decodes differently: instructions that are gone, that are new, and whose operand size is 64 bits without
- *  being asked. Instructions of this file are known to the decoder and the disassembler; executing 64-bit code is not defined. */
+ *  being asked. */
+import { LONG, LONG_WIDE } from '../semantics/long.ts';
+import type { Instruction } from '../semantics/ops.ts';
 import { type Decodable, type Encoding, parseEncoding } from './encoding.ts';
 
 /** One-byte opcodes that are undefined, prefixes, or something else in 64-bit code. */
@@ -18,18 +20,12 @@ export function isInLongMode(e: Encoding<Decodable>): boolean {
 }
 
 /** New instructions. */
-export const IN_LONG_MODE_ONLY: readonly Decodable[] = [
-  { name: 'movsxd', encodings: ['63 Gv,Ed'] },
-  { name: 'swapgs', encodings: ['0f 01 f8'] },
-  { name: 'rdfsbase', encodings: ['f3 0f ae /0 Ry'] },
-  { name: 'rdgsbase', encodings: ['f3 0f ae /1 Ry'] },
-  { name: 'wrfsbase', encodings: ['f3 0f ae /2 Ry'] },
-  { name: 'wrgsbase', encodings: ['f3 0f ae /3 Ry'] },
-];
+export const IN_LONG_MODE_ONLY: readonly Instruction[] = LONG;
 /** Other instructions with REX.W, by the encoding without it. */
-export const WIDE_FORMS = [{ text: '0f c7 /1 Mq', name: 'cmpxchg16b', wide: '0f c7 /1 Mx' }].map(
-  ({ text, name, wide }) => ({ text, encoding: parseEncoding({ name, encodings: [wide], lockable: true }, wide) }),
-);
+export const WIDE_FORMS = LONG_WIDE.map(({ text, instruction }) => ({
+  text,
+  encoding: parseEncoding(instruction, instruction.encodings[0]!),
+}));
 
 const NEAR = /^(jmp|jmpE|call|callE|ret|retI|loop|loope|loopne|jcxz|jn?[obzsplbe]+)$/;
 const STACK = new Set(['push', 'pop', 'pushf', 'popf', 'enter', 'leave', 'pushSeg4', 'pushSeg5', 'popSeg4', 'popSeg5']);

@@ -119,6 +119,20 @@ export function mapsFor(hasFeature: (name: string) => boolean): OpcodeMaps {
   });
 }
 
+/** The same for 64-bit code. */
+export function longMapsFor(hasFeature: (name: string) => boolean): OpcodeMaps {
+  const isThere = (e: Encoding<Decodable>) => {
+    const feature = featureOf(e as Encoding);
+    return feature === null || hasFeature(feature);
+  };
+  const wide = wideForms();
+  return buildMaps<Decodable, Compiled>([...ENCODINGS.filter(isInLongMode), ...encodingsOf(IN_LONG_MODE_ONLY)], (e) => {
+    const known = wide.get(e.text) ?? null;
+    return isThere(e) ? compile(e, known && isThere(known.encoding) ? known : null) : null;
+  });
+}
+const wideForms = () => new Map(WIDE_FORMS.map(({ text, encoding }) => [text, compile(encoding)]));
+
 let longMaps: OpcodeMaps | null = null;
 /** Opcode maps of 64-bit code, made when they are first needed. */
 export function longModeMaps(): OpcodeMaps {
@@ -133,7 +147,7 @@ export function buildMapsOf(more: readonly Decodable[], bits: 16 | 32 | 64): Opc
   const added = more.filter((i) => !names.has(i.name));
   const kept = bits === 64 ? ENCODINGS.filter(isInLongMode) : ENCODINGS;
   const encodings = [...kept, ...encodingsOf(bits === 64 ? [...IN_LONG_MODE_ONLY, ...added] : added)];
-  const wide = new Map(WIDE_FORMS.map(({ text, encoding }) => [text, compile(encoding)]));
+  const wide = wideForms();
   return buildMaps<Decodable, Compiled>(encodings, (e) => compile(e, wide.get(e.text) ?? null));
 }
 /** Maps for what stands behind a VEX prefix: some encodings of the list, and more. */

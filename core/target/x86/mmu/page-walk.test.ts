@@ -183,7 +183,7 @@ describe('four levels', () => {
     m.state.cr4 = CR4.PAE;
     m.state.efer = EFER.LMA | EFER.LME;
     m.state.cr0 = (m.state.cr0 | CR0.PG) >>> 0;
-    const linear = 511 * 2 ** 39 + 510 * 2 ** 30 + 4096 + 0x42;
+    const linear = 511 * 2 ** 39 + 510 * 2 ** 30 + 4096 + 0x42 - 2 ** 48;
     expect(walk(m, linear, ACCESS.read, false)).toMatchObject({ phys: 0x7042 });
     expect(walk(m, linear, ACCESS.read, true)).toBe(5);
     expect(m.ram.getUint32(0x10_0000 + 511 * 8, true)).toBe(0x10_1027);

@@ -28,6 +28,12 @@ export interface PagingFeatures {
   readonly physBits: number;
 }
 
+/** Whether a linear address of long mode has 48 bits. */
+function isCanonicalAddress(linear: number): boolean {
+  return linear >= -CANONICAL_HALF && linear < CANONICAL_HALF;
+}
+const CANONICAL_HALF = 2 ** 47;
+
 /** Why a walk found no page, as error code bits without W, U and I. */
 const NOT_PRESENT = 0;
 const RESERVED = PF_ERROR.present | PF_ERROR.reserved;
@@ -66,6 +72,7 @@ export class PageWalker {
       result.pageBytes = 4096;
       return result;
     }
+    if (state.longMode && !isCanonicalAddress(linear)) raise(state, VECTOR.GP, 0);
     const failure = this.walk(linear, true);
     if (failure >= 0) this.fault(linear, access, user, failure);
     const { cr0, cr4 } = state;
@@ -87,7 +94,7 @@ export class PageWalker {
     if (!allowed) this.fault(linear, access, user, PF_ERROR.present);
     this.updateAccessed(access === ACCESS.write);
 
-    result.phys = this.a20(this.page + (linear % this.pageBytes));
+    result.phys = this.a20(this.page + this.inPage(linear));
     result.writable = writable && (this.leafLow & PTE.D) !== 0;
     result.executable = executable;
     result.global = (this.leafLow & PTE.G) !== 0 && (cr4 & CR4.PGE) !== 0;
@@ -98,9 +105,13 @@ export class PageWalker {
   /** Physical address or null; sets no bits and raises nothing. */
   translateDebug(linear: number): number | null {
     if (!this.state.paging) return this.a20(linear);
-    return this.walk(linear, false) >= 0 ? null : this.a20(this.page + (linear % this.pageBytes));
+    if (this.state.longMode && !isCanonicalAddress(linear)) return null;
+    return this.walk(linear, false) >= 0 ? null : this.a20(this.page + this.inPage(linear));
   }
 
+  private inPage(linear: number): number {
+    return linear - Math.floor(linear / this.pageBytes) * this.pageBytes;
+  }
   /** A20 acts on bit 20 of every address that leaves the CPU. */
   private a20(addr: number): number {
     const mask = this.state.a20Mask;

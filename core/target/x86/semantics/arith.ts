@@ -56,14 +56,22 @@ export const ARITH = [
       encodings: [`${name === 'adcx' ? '66' : 'f3'} 0f 38 f6 Gy,Ey`],
       readsFlags: name === 'adcx' ? 'C' : 'O',
       writesFlags: name === 'adcx' ? 'C' : 'O',
-      semantics: (o, dst, src) => {
-        const sum = o.add(
-          o.add(o.wideU(dst.load()), o.wideU(src.load())),
-          o.wideU(o.flag(name === 'adcx' ? 'C' : 'O')),
-        );
-        const carry = o.narrow(o.shrU(sum, 32));
+      semantics: <V>(o: Ops<V>, dst: Operand<V>, src: Operand<V>) => {
+        const carryIn = o.flag(name === 'adcx' ? 'C' : 'O');
+        const a = dst.load();
+        const b = src.load();
+        let sum: V;
+        let carry: V;
+        if (dst.width === 64) {
+          sum = o.add(o.add(a, b), o.wideU(carryIn));
+          carry = o.shrU(carryVector(o, a, b, sum), 63);
+        } else {
+          const wide = o.add(o.add(o.wideU(a), o.wideU(b)), o.wideU(carryIn));
+          carry = o.narrow(o.shrU(wide, 32));
+          sum = o.narrow(wide);
+        }
         const [c, v] = name === 'adcx' ? [carry, o.flag('O')] : [o.flag('C'), carry];
-        dst.store(o.narrow(sum));
+        dst.store(sum);
         o.commitCarryOverflow(c, v);
       },
     }),
@@ -157,8 +165,13 @@ export const ARITH = [
       const isEqual = o.eq(old, expected);
       const fresh = src.load();
       // Memory is always written; the accumulator takes the old value only when they differ.
-      dst.store(o.select(isEqual, fresh, old));
-      o.when(o.eqz(isEqual), () => accumulator.store(old));
+      const exchange = () => dst.store(fresh);
+      const refuse = () => accumulator.store(old);
+      if (o.form.long && dst.kind === 'r' && dst.width === 32) o.when(isEqual, exchange, refuse);
+      else {
+        dst.store(o.select(isEqual, fresh, old));
+        o.when(o.eqz(isEqual), refuse);
+      }
       compare(o, expected, old, dst.width);
     },
   }),
@@ -256,8 +269,9 @@ export const ARITH = [
     encodings: ['98'],
     variants: ['opSize'],
     semantics: (o) => {
-      const from = o.form.opSize === 16 ? 8 : 16;
-      o.reg(EAX, o.form.opSize).store(o.signExtend(o.reg(EAX, from).load(), from));
+      const from = o.form.opSize === 16 ? 8 : o.form.opSize === 32 ? 16 : 32;
+      const value = o.signExtend(o.reg(EAX, from).load(), from);
+      o.reg(EAX, o.form.opSize).store(from === 32 ? o.wideS(value) : value);
     },
   }),
   instruction({
@@ -266,17 +280,39 @@ export const ARITH = [
     variants: ['opSize'],
     semantics: (o) => {
       const width = o.form.opSize;
-      o.reg(EDX, width).store(o.shrS(o.signExtend(o.reg(EAX, width).load(), width), 31));
+      o.reg(EDX, width).store(o.shrS(o.signExtend(o.reg(EAX, width).load(), width), width === 64 ? 63 : 31));
     },
   }),
 ];
 
-/** AX, DX:AX or EDX:EAX = accumulator * source. */
+/** Upper 64 bits of an unsigned product, from the products of halves. */
+function highProduct<V>(o: Ops<V>, a: V, b: V): V {
+  const low = (v: V) => o.zeroExtend(v, 32);
+  const high = (v: V) => o.shrU(v, 32);
+  const middle = o.add(o.mul(high(a), low(b)), high(o.mul(low(a), low(b))));
+  const other = o.add(o.mul(low(a), high(b)), low(middle));
+  return o.add(o.add(o.mul(high(a), high(b)), high(middle)), high(other));
+}
+function highSigned<V>(o: Ops<V>, a: V, b: V): V {
+  const correction = o.add(o.and(o.shrS(a, 63), b), o.and(o.shrS(b, 63), a));
+  return o.sub(highProduct(o, a, b), correction);
+}
+
+/** AX, DX:AX, EDX:EAX or RDX:RAX = accumulator * source. */
 function multiplyAccumulator<V>(o: Ops<V>, src: Operand<V>, isSigned: boolean): void {
   const { width } = src;
   const extend = (v: V) => (isSigned ? o.signExtend(v, width) : v);
   const a = extend(o.reg(EAX, width).load());
   const b = extend(src.load());
+  if (width === 64) {
+    const low = o.mul(a, b);
+    const high = isSigned ? highSigned(o, a, b) : highProduct(o, a, b);
+    const lost = o.ne(high, isSigned ? o.shrS(low, 63) : o.wideU(o.const(0)));
+    o.reg(EAX, 64).store(low);
+    o.reg(EDX, 64).store(high);
+    o.commitResultFlags(low, 64, lost, lost);
+    return;
+  }
   if (width === 32) {
     const product = isSigned ? o.mul(o.wideS(a), o.wideS(b)) : o.mul(o.wideU(a), o.wideU(b));
     const low = o.narrow(product);
@@ -303,6 +339,13 @@ function multiplySigned<V>(o: Ops<V>, dst: Operand<V>, left: V, right: V): void 
   const { width } = dst;
   const a = o.signExtend(left, width);
   const b = o.signExtend(right, width);
+  if (width === 64) {
+    const low = o.mul(a, b);
+    const lost = o.ne(highSigned(o, a, b), o.shrS(low, 63));
+    dst.store(low);
+    o.commitResultFlags(low, 64, lost, lost);
+    return;
+  }
   if (width === 32) {
     const product = o.mul(o.wideS(a), o.wideS(b));
     const low = o.narrow(product);
@@ -322,6 +365,10 @@ function divide<V>(o: Ops<V>, src: Operand<V>, isSigned: boolean): void {
   const { width } = src;
   const divisor = isSigned ? o.signExtend(src.load(), width) : src.load();
   o.when(o.eqz(divisor), () => o.raise(VECTOR.DE));
+  if (width === 64) {
+    divideLong(o, divisor, isSigned);
+    return;
+  }
   // Everything is done in 64 bits; 32-bit operands need them, smaller ones do not mind.
   const low = o.reg(EAX, width === 8 ? 16 : width).load();
   let dividend: V;
@@ -351,4 +398,21 @@ function divide<V>(o: Ops<V>, src: Operand<V>, isSigned: boolean): void {
     o.reg(EAX, width).store(q);
     o.reg(EDX, width).store(r);
   }
+}
+/** RDX:RAX by 64 bits: mostly RDX only extends RAX; the rest is a helper's. */
+function divideLong<V>(o: Ops<V>, divisor: V, isSigned: boolean): void {
+  const low = o.reg(EAX, 64).load();
+  const high = o.reg(EDX, 64).load();
+  const isShort = o.eq(high, isSigned ? o.shrS(low, 63) : o.wideU(o.const(0)));
+  // The most negative number by -1 would trap here; the helper raises #DE.
+  const isPlain = isSigned ? o.and(isShort, o.ne(divisor, o.wideS(o.const(-1)))) : isShort;
+  o.when(
+    isPlain,
+    () => {
+      const remainder = isSigned ? o.remS(low, divisor) : o.remU(low, divisor);
+      o.reg(EAX, 64).store(isSigned ? o.divS(low, divisor) : o.divU(low, divisor));
+      o.reg(EDX, 64).store(remainder);
+    },
+    () => void o.call(isSigned ? 'divideSigned128' : 'divide128', divisor),
+  );
 }

@@ -12,7 +12,7 @@ function counter<V>(o: Ops<V>) {
 function loop<V>(o: Ops<V>, extra: V | null): void {
   const count = counter(o);
   const left = o.sub(count.load(), o.const(1));
-  const isLeft = o.ne(o.zeroExtend(left, count.width), o.const(0));
+  const isLeft = o.ne(count.width === 64 ? left : o.zeroExtend(left, count.width), o.const(0));
   count.store(left);
   o.branchRelative(extra === null ? isLeft : o.and(isLeft, extra));
 }
@@ -209,7 +209,8 @@ export const CONTROL = [
       name,
       encodings: [code],
       ends: 'system',
-      semantics: (o) => void o.call(name),
+      variants: ['opSize'],
+      semantics: (o) => void o.call(name, o.const(o.form.opSize / 8)),
       transfers: true,
       natives: [name],
       quick: (o) => {
@@ -220,6 +221,12 @@ export const CONTROL = [
   }),
   ...['syscall:0f 05', 'sysret:0f 07'].map((text) => {
     const [name, code] = text.split(':') as [string, string];
-    return instruction({ name, encodings: [code], ends: 'system', semantics: (o) => void o.call(name) });
+    return instruction({
+      name,
+      encodings: [code],
+      ends: 'system',
+      variants: ['opSize'],
+      semantics: (o) => void o.call(name, o.const(o.form.opSize / 8)),
+    });
   }),
 ];

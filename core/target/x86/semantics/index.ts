@@ -2,6 +2,7 @@
 import { ARITH } from './arith.ts';
 import { CONTROL } from './control.ts';
 import { LOGIC } from './logic.ts';
+import { LONG, LONG_WIDE } from './long.ts';
 import { MOVE } from './move.ts';
 import type { Instruction } from './ops.ts';
 import { SHA } from './sha.ts';
@@ -19,6 +20,7 @@ import { X87 } from './x87.ts';
 const guarded = (family: readonly Instruction[]): readonly Instruction[] =>
   family.map((i) => ({ ...i, guarded: true }));
 
+/** Those of 16- and 32-bit code; most of them are of 64-bit code too. */
 export const INSTRUCTIONS: readonly Instruction[] = [
   ...MOVE,
   ...ARITH,
@@ -34,3 +36,5 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...guarded(SHA),
   ...guarded(X87),
 ];
+/** All of them. */
+export const EXECUTABLE: readonly Instruction[] = [...INSTRUCTIONS, ...LONG, ...LONG_WIDE.map((i) => i.instruction)];

@@ -26,11 +26,17 @@ const SHIFT_FORMS = (digit: number) => [
   `d3 /${digit} Ev,CL`,
 ];
 
-/** Runs `body` with the count (1-31) unless it is 0, in which case a memory operand is still accessed and nothing changes. */
+/** Shift counts have five bits, of 64-bit operands six. */
+const countMask = (width: number) => (width === 64 ? 63 : 31);
+/** In 64-bit code a register of 32 bits is written, and its upper half cleared, even by what leaves its value alone. */
+function rewritten<V>(o: Ops<V>, dst: Operand<V>, value: V): (() => void) | undefined {
+  return o.form.long && dst.kind === 'r' && dst.width === 32 ? () => dst.store(value) : undefined;
+}
+/** Runs `body` with the count unless it is 0, in which case a memory operand is still accessed and nothing changes. */
 function counted<V>(o: Ops<V>, dst: Operand<V>, count: Operand<V>, body: (a: V, n: V) => void): void {
   const a = dst.modify();
-  const n = o.and(count.load(), o.const(31));
-  o.when(n, () => body(a, n));
+  const n = o.and(count.load(), o.const(countMask(dst.width)));
+  o.when(n, () => body(a, n), rewritten(o, dst, a));
 }
 
 type Semantics = <V>(o: Ops<V>, dst: Operand<V>, count: Operand<V>) => void;
@@ -39,7 +45,7 @@ const shl: Semantics = (o, dst, count) =>
     const { width } = dst;
     const result = o.shl(a, n);
     // The last bit shifted out stands at bit `width` of the unlimited result.
-    const last = width === 32 ? o.shrU(a, o.sub(o.const(32), n)) : o.shrU(result, width);
+    const last = width >= 32 ? o.shrU(a, o.sub(o.const(width), n)) : o.shrU(result, width);
     dst.store(result);
     o.commitShiftFlags(result, width, 'shl', last);
   });
@@ -83,9 +89,13 @@ const rotateThroughCarry =
   (o, dst, count) => {
     const { width } = dst;
     const a = dst.modify();
+    if (width === 64) {
+      rotateLongThroughCarry(o, dst, a, o.and(count.load(), o.const(63)), isLeft);
+      return;
+    }
     const masked = o.and(count.load(), o.const(31));
     const n = width === 32 ? masked : o.remU(masked, o.const(width + 1));
-    o.when(n, () => {
+    const turn = () => {
       // carry:value as one number of width + 1 bits
       const joined = o.or(o.wideU(a), o.shl(o.wideU(o.flag('C')), width));
       const by = o.wideU(n);
@@ -100,8 +110,25 @@ const rotateThroughCarry =
       const top = o.and(o.shrU(result, width - 1), o.const(1));
       const next = o.and(o.shrU(result, width - 2), o.const(1));
       o.commitCarryOverflow(carry, isLeft ? o.xor(carry, top) : o.xor(top, next));
-    });
+    };
+    o.when(n, turn, rewritten(o, dst, a));
   };
+/** 65 bits: the part that comes round is shifted twice, for a count of one moves it by 64. */
+function rotateLongThroughCarry<V>(o: Ops<V>, dst: Operand<V>, a: V, n: V, isLeft: boolean): void {
+  o.when(n, () => {
+    const before = o.sub(n, o.const(1));
+    const back = o.sub(o.const(64), n);
+    const carryIn = o.wideU(o.flag('C'));
+    const around = isLeft ? o.shrU(o.shrU(a, 1), back) : o.shl(o.shl(a, 1), back);
+    const kept = isLeft ? o.shl(a, n) : o.shrU(a, n);
+    const result = o.or(o.or(kept, around), o.shl(carryIn, isLeft ? before : back));
+    const carry = o.and(o.shrU(a, isLeft ? back : before), o.wideU(o.const(1)));
+    dst.store(result);
+    const top = o.shrU(result, 63);
+    const next = o.and(o.shrU(result, 62), o.wideU(o.const(1)));
+    o.commitCarryOverflow(carry, isLeft ? o.xor(carry, top) : o.xor(top, next));
+  });
+}
 const shiftInstruction = (name: string, digits: number[], semantics: Semantics, undefinedFlags: string) =>
   instruction({
     name,
@@ -116,8 +143,18 @@ function doubleShift<V>(o: Ops<V>, dst: Operand<V>, src: Operand<V>, count: Oper
   const { width } = dst;
   const a = dst.modify();
   const b = src.load();
-  const n = o.and(count.load(), o.const(31));
-  o.when(n, () => {
+  const n = o.and(count.load(), o.const(countMask(width)));
+  if (width === 64) {
+    o.when(n, () => {
+      const back = o.sub(o.const(64), n);
+      const result = isLeft ? o.or(o.shl(a, n), o.shrU(b, back)) : o.or(o.shrU(a, n), o.shl(b, back));
+      const last = o.shrU(a, isLeft ? back : o.sub(n, o.const(1)));
+      dst.store(result);
+      o.commitResultFlags(result, 64, o.and(last, o.wideU(o.const(1))), o.shrU(o.xor(result, a), 63));
+    });
+    return;
+  }
+  const shift = () => {
     let result: V;
     let carry: V;
     const wideN = o.wideU(n);
@@ -144,7 +181,8 @@ function doubleShift<V>(o: Ops<V>, dst: Operand<V>, src: Operand<V>, count: Oper
     dst.store(result);
     const changed = o.and(o.shrU(o.xor(result, a), width - 1), o.const(1));
     o.commitResultFlags(result, width, carry, changed);
-  });
+  };
+  o.when(n, shift, rewritten(o, dst, a));
 }
 
 /** BT, BTS, BTR, BTC. With a register as bit index the memory operand reaches beyond the operand: the decoder gives `btm`. */
@@ -152,11 +190,12 @@ type BitChange = 'none' | 'set' | 'reset' | 'complement';
 function bitTest<V>(o: Ops<V>, dst: Operand<V>, index: Operand<V>, change: BitChange): void {
   const a = change === 'none' ? dst.load() : dst.modify();
   const bit = o.and(index.load(), o.const(dst.width - 1));
-  const mask = o.shl(o.const(1), bit);
+  const one = o.const(1);
+  const mask = o.shl(dst.width === 64 ? o.wideU(one) : one, bit);
   if (change === 'set') dst.store(o.or(a, mask));
   if (change === 'reset') dst.store(o.and(a, o.not(mask)));
   if (change === 'complement') dst.store(o.xor(a, mask));
-  o.setFlag('C', o.and(o.shrU(a, bit), o.const(1)));
+  o.setFlag('C', o.and(o.shrU(a, bit), one));
 }
 const bitTestInstruction = (name: string, opcode: string, digit: number, change: BitChange) =>
   instruction({
@@ -171,7 +210,8 @@ const bitTestInstruction = (name: string, opcode: string, digit: number, change:
 
 function bitScan<V>(o: Ops<V>, dst: Operand<V>, src: Operand<V>, isForward: boolean): void {
   const a = src.load();
-  o.when(a, () => dst.store(isForward ? o.ctz(a) : o.sub(o.const(31), o.clz(a))));
+  // Zero leaves the destination as it is, all 64 bits of it, as AMD's manual says.
+  o.when(a, () => dst.store(isForward ? o.ctz(a) : o.sub(o.const(src.width === 64 ? 63 : 31), o.clz(a))));
   o.setFlag('Z', o.eqz(a));
 }
 
@@ -252,7 +292,7 @@ export const LOGIC = [
     undefinedFlags: 'OSAP',
     semantics: (o, dst, src) => {
       const a = src.load();
-      const count = o.sub(o.clz(a), o.const(32 - dst.width));
+      const count = dst.width === 64 ? o.clz(a) : o.sub(o.clz(a), o.const(32 - dst.width));
       dst.store(count);
       o.commitResultFlags(count, dst.width, o.eqz(a), o.const(0));
     },

@@ -40,6 +40,8 @@ function seesVirtualFlags<V>(o: Ops<V>): V {
 /** Bytes in the opposite order. */
 function reversed<V>(o: Ops<V>, a: V, width: Width): V {
   if (width === 16) return o.or(o.shl(a, 8), o.shrU(o.zeroExtend(a, 16), 8));
+  if (width === 64)
+    return o.or(o.shl(o.wideU(reversed(o, o.narrow(a), 32)), 32), o.wideU(reversed(o, o.narrow(o.shrU(a, 32)), 32)));
   const even = o.and(o.rotr(a, 8), o.const(0xff00ff00));
   const odd = o.and(o.rotl(a, 8), o.const(0x00ff00ff));
   return o.or(even, odd);
@@ -82,7 +84,10 @@ export const MOVE = [
     name: 'movsx',
     encodings: ['0f be Gv,Eb', '0f bf Gv,Ew'],
     dst: 'w',
-    semantics: (o, dst, src) => dst.store(o.signExtend(src.load(), src.width)),
+    semantics: (o, dst, src) => {
+      const value = o.signExtend(src.load(), src.width);
+      dst.store(dst.width === 64 ? o.wideS(value) : value);
+    },
   }),
   instruction({
     name: 'xchg',
@@ -119,7 +124,7 @@ export const MOVE = [
     semantics: (o, dst) => {
       const a = dst.modify();
       if (dst.width === 16) return dst.store(o.const(0)); // undefined by the manual, zero on hardware
-      dst.store(reversed(o, a, 32));
+      dst.store(reversed(o, a, dst.width));
     },
   }),
   instruction({
@@ -140,7 +145,8 @@ export const MOVE = [
     dst: 'r',
     variants: ['addrSize'],
     semantics: (o, segment) => {
-      const offset = o.add(o.reg(EBX, o.form.addrSize).load(), o.reg(EAX, 8).load());
+      const index = o.reg(EAX, 8).load();
+      const offset = o.add(o.reg(EBX, o.form.addrSize).load(), o.form.addrSize === 64 ? o.wideU(index) : index);
       o.reg(EAX, 8).store(o.memory(segment.load(), o.zeroExtend(offset, o.form.addrSize), 8).load());
     },
   }),
@@ -244,7 +250,8 @@ export const MOVE = [
     encodings: ['c8 Iw,Ib'],
     variants: ['opSize', 'stack'],
     dst: 'r',
-    semantics: (o, size, level) => void o.call('enter', size.load(), level.load(), o.const(o.form.opSize / 8)),
+    semantics: (o, size, level) =>
+      void o.call(o.form.long ? 'enterLong' : 'enter', size.load(), level.load(), o.const(o.form.opSize / 8)),
   }),
   instruction({
     name: 'leave',
@@ -253,9 +260,10 @@ export const MOVE = [
     semantics: (o) => {
       const width: Width = o.form.opSize;
       if (o.form.flatStack) {
-        const frame = o.reg(EBP, 32).load();
+        const pointer = o.form.long ? 64 : 32;
+        const frame = o.reg(EBP, pointer).load();
         const saved = o.memoryFlat(frame, width).load();
-        o.reg(ESP, 32).store(o.add(frame, o.const(width / 8)));
+        o.reg(ESP, pointer).store(o.add(frame, o.const(width / 8)));
         o.reg(EBP, width).store(saved);
       } else o.call('leave', o.const(width / 8));
     },
@@ -309,7 +317,8 @@ export const MOVE = [
       encodings: [code],
       variants: ['opSize', 'stack'],
       ends: 'system',
-      semantics: (o) => void o.call('popSegment', o.const(index), o.const(o.form.opSize / 8)),
+      semantics: (o) =>
+        void o.call(o.form.long ? 'popSegmentLong' : 'popSegment', o.const(index), o.const(o.form.opSize / 8)),
       natives: ['loadSegment'],
       quick: (o) => {
         o.giveUp(o.native('loadSegment', o.const(index), o.stackTop(o.form.opSize)));

@@ -10,8 +10,9 @@ export type Width = 8 | 16 | 32 | 64 | 128;
 export type FlagName = 'C' | 'P' | 'A' | 'Z' | 'S' | 'O';
 
 /** r: register, m: memory behind an effective-address record, s: the same, but the segment is looked at when the definition says so,
- *  f: memory at base + displacement in a flat segment, g: the same with a scaled index, i: immediate. */
-export type OperandKind = 'r' | 'm' | 's' | 'f' | 'g' | 'i';
+ *  f: memory at base + displacement in a flat segment, g: the same with a scaled index, i: immediate (of 64 bits: 32 with their
+ *  sign). In the keys of 64-bit code also q: 64 bits of immediate, v: a register that is no general one. */
+export type OperandKind = 'r' | 'm' | 's' | 'f' | 'g' | 'i' | 'q' | 'v';
 
 /** An addition or subtraction of zero-extended values, without carry in. */
 export interface FlagSource<V> {
@@ -38,6 +39,9 @@ export interface Form {
   readonly rep: 0 | 0xf2 | 0xf3;
   /** Stack accesses need no limit check and use the whole of ESP. */
   readonly flatStack: boolean;
+  /** 64-bit code: addresses and instruction pointers are values of 64 bits, and a write to a general register of 32 bits clears its
+   *  upper half. */
+  readonly long: boolean;
 }
 
 export interface Ops<V> {
@@ -133,6 +137,8 @@ export interface Ops<V> {
   stackTop(width: Width, skip?: number): V;
   dropStack(bytes: number | V): void;
 
+  /** Base of FS or GS (64 bits). */
+  segmentBase(index: number): V;
   /** EIP of the instruction itself. */
   eip(): V;
   /** EIP of the next instruction, truncated to the operand size. */
@@ -144,6 +150,8 @@ export interface Ops<V> {
 
   /** A helper of the engine (core/accel/tcg/helpers.ts). May fault; may read and write any state. */
   call(helper: string, ...args: V[]): V;
+  /** The same with a result as wide as general registers are. */
+  callWide(helper: string, ...args: V[]): V;
   /** A function in WebAssembly (natives.ts), listed in the definition's `natives`. Never faults and changes x87 and vector state and
    *  guest memory only. */
   native(name: string, ...args: V[]): V;

@@ -4,7 +4,8 @@ import { instruction, type Operand, type Ops, type Width } from './ops.ts';
 
 function advance<V>(o: Ops<V>, index: number, width: Width): void {
   const register = o.reg(index, o.form.addrSize);
-  register.store(o.add(register.load(), o.mul(o.field('direction'), o.const(width / 8))));
+  const step = o.mul(o.field('direction'), o.const(width / 8));
+  register.store(o.add(register.load(), o.form.addrSize === 64 ? o.wideS(step) : step));
 }
 const source = <V>(o: Ops<V>, segment: V, width: Width): Operand<V> =>
   o.memory(segment, o.reg(ESI, o.form.addrSize).load(), width);
@@ -31,9 +32,12 @@ function stringInstruction(
     semantics: (o, segment) => {
       const { width } = segment;
       if (o.form.rep) {
-        const shape = (width / 8) | (o.form.addrSize === 16 ? 0x100 : 0) | (o.form.rep === 0xf2 ? 0x200 : 0);
+        const shape =
+          (width / 8) |
+          (o.form.addrSize === 16 ? 0x100 : o.form.addrSize === 64 ? 0x400 : 0) |
+          (o.form.rep === 0xf2 ? 0x200 : 0);
         const rest = () => o.repeat(helper, segment.load(), o.const(shape));
-        if (begin && o.form.addrSize === 32) {
+        if (begin && o.form.addrSize === 32 && !o.form.long) {
           begin(o, width, segment.load());
           o.when(o.reg(ECX, 32).load(), rest);
         } else rest();

@@ -226,7 +226,7 @@ export const SYSTEM = [
       guarded: true,
       semantics: (o, dst, src) => {
         requireProtected(o);
-        dst.store(o.call(name, src.load(), dst.load()));
+        dst.store(o.call(name, src.load(), o.narrow(dst.load())));
       },
     });
   }),
@@ -249,7 +249,7 @@ export const SYSTEM = [
     name: 'movFromCr',
     encodings: ['0f 20 Nd,Cd'],
     dst: 'w',
-    semantics: (o, dst, index) => dst.store(o.call('readCr', index.load())),
+    semantics: (o, dst, index) => dst.store(o.callWide('readCr', index.load())),
   }),
   instruction({
     name: 'movToCr',
@@ -262,7 +262,7 @@ export const SYSTEM = [
     name: 'movFromDr',
     encodings: ['0f 21 Nd,Dd'],
     dst: 'w',
-    semantics: (o, dst, index) => dst.store(o.call('readDr', index.load())),
+    semantics: (o, dst, index) => dst.store(o.callWide('readDr', index.load())),
   }),
   instruction({
     name: 'movToDr',
@@ -304,7 +304,8 @@ export const SYSTEM = [
       dst: 'w',
       writesFlags: 'OSZAPC',
       semantics: (o, dst) => {
-        dst.store(o.call('random'));
+        const low = o.call('random');
+        dst.store(dst.width === 64 ? o.or(o.wideU(low), o.shl(o.wideU(o.call('random')), 32)) : low);
         o.call('setFlags', o.const(1)); // C: there was a number
       },
     }),

@@ -211,7 +211,7 @@ export const VECTOR_MOVE = [
       semantics: (o, src, mask, segment) => {
         if (isMmx) enterMmx(o);
         else enterSse(o);
-        const at = o.reg(7, o.form.addrSize === 16 ? 16 : 32).load();
+        const at = o.reg(7, o.form.addrSize).load();
         const linear = o.memory(segment.load(), at, isMmx ? 64 : 128).address();
         const zero = o.vector(Array(16).fill(0));
         const bits = isMmx ? joinLow(o, mask.load(), zero) : mask.load();

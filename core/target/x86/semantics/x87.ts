@@ -338,7 +338,7 @@ function define(op: X87Op, number: number): Instruction {
       addressOnly: true,
       ...(WITH_SIZE.has(op.name) ? { variants: ['opSize'] as const } : {}),
       semantics: (o, at, place) => {
-        const isWide = WITH_SIZE.has(op.name) && o.form.opSize === 32;
+        const isWide = WITH_SIZE.has(op.name) && o.form.opSize !== 16;
         const code = o.or(o.const(number | (isWide ? 0x8000 : 0)), place.load());
         o.repeat('x87', code, at.address());
       },
@@ -382,7 +382,8 @@ export const X87 = [
       encodings: [`0f ae /${digit} Mb,Lb`],
       dst: 'rw',
       addressOnly: true,
-      semantics: (o, at, place) => void o.call(name, place.load(), at.address()),
+      variants: ['opSize'],
+      semantics: (o, at, place) => void o.call(name, place.load(), at.address(), o.const(o.form.opSize / 8)),
     }),
   ),
 ];

@@ -99,7 +99,9 @@ export class FakeMachine implements LinearMemory {
   }
   private map(linear: number, access: 'read' | 'write', supervisor: boolean): number {
     const isUser = !supervisor && this.state.cpl === 3;
-    return this.ops.translate(linear >>> 0, ACCESS[access], isUser).phys % this.ram.byteLength;
+    return (
+      this.ops.translate(this.state.longMode ? linear : linear >>> 0, ACCESS[access], isUser).phys % this.ram.byteLength
+    );
   }
 
   /** Runs something that may raise; null when it did not. */

@@ -1,12 +1,15 @@
 /** Images of the x87 unit in memory: the environment in its four layouts, FSAVE's, and FXSAVE's (Intel SDM volume 1, 8.1.10 and
  *  10.5). Not modelled: FFXSR, which leaves the XMM registers out at CPL 0 in long mode. */
 import { raise, VECTOR } from '../fault.ts';
-import { CR0, CR4, FIELDS, type StateField } from '../state.ts';
+import { type CpuState, CR0, CR4, FIELDS, type StateField } from '../state.ts';
 import type { FloatUnit, UnitContext } from './unit.ts';
 
 const FPR = FIELDS.fpr.offset >>> 2;
 /** Bits of MXCSR that exist. */
 export const MXCSR_MASK = 0xffff;
+
+/** Vector registers that FXSAVE knows. */
+const vectorCount = (state: CpuState) => (state.code64 ? 16 : 8);
 
 export class FloatEnvironment {
   private readonly ctx: UnitContext;
@@ -79,12 +82,12 @@ export class FloatEnvironment {
   private store(at: number, isWide: boolean): void {
     const size = isWide ? 4 : 2;
     this.image(isWide).forEach((w, i) => {
-      this.ctx.memory.write((at + i * size) >>> 0, size, isWide ? w : w & 0xffff);
+      this.ctx.memory.write(at + i * size, size, isWide ? w : w & 0xffff);
     });
   }
   private fetch(at: number, isWide: boolean): number[] {
     const size = isWide ? 4 : 2;
-    return Array.from({ length: 7 }, (_, i) => this.ctx.memory.read((at + i * size) >>> 0, size));
+    return Array.from({ length: 7 }, (_, i) => this.ctx.memory.read(at + i * size, size));
   }
   private load(image: readonly number[], isWide: boolean): void {
     const { state } = this.ctx;
@@ -144,9 +147,9 @@ export class FloatEnvironment {
     for (let i = 0; i < 8; i++) {
       const from = FPR + ((top + i) & 7) * 4;
       const to = at + head + i * 10;
-      memory.write(to >>> 0, 4, state.u32[from]!);
-      memory.write((to + 4) >>> 0, 4, state.u32[from + 1]!);
-      memory.write((to + 8) >>> 0, 2, state.u32[from + 2]! & 0xffff);
+      memory.write(to, 4, state.u32[from]!);
+      memory.write(to + 4, 4, state.u32[from + 1]!);
+      memory.write(to + 8, 2, state.u32[from + 2]! & 0xffff);
     }
     this.unit.initialize();
   }
@@ -157,7 +160,7 @@ export class FloatEnvironment {
     const image = this.fetch(at, isWide);
     const registers = Array.from({ length: 8 }, (_, i) => {
       const from = at + head + i * 10;
-      return [memory.read(from >>> 0, 4), memory.read((from + 4) >>> 0, 4), memory.read((from + 8) >>> 0, 2)] as const;
+      return [memory.read(from, 4), memory.read(from + 4, 4), memory.read(from + 8, 2)] as const;
     });
     this.load(image, isWide);
     const top = this.word(FIELDS.fpuTop);
@@ -179,17 +182,17 @@ export class FloatEnvironment {
     return at;
   }
   /** FXSAVE. */
-  save(segment: number, offset: number): void {
+  save(segment: number, offset: number, isWide = false): void {
     const { state, memory } = this.ctx;
     const at = this.extended(segment, offset, true);
     memory.probeWrite(at, 512);
-    const write = (place: number, value: number) => memory.write((at + place) >>> 0, 4, value >>> 0);
+    const write = (place: number, value: number) => memory.write(at + place, 4, value >>> 0);
     write(0, this.word(FIELDS.fpuControl) | (this.unit.status << 16));
     write(4, (~this.word(FIELDS.fpuEmpty) & 0xff) | (this.word(FIELDS.fpuOpcode) << 16));
     write(8, this.word(FIELDS.fpuIp));
-    write(12, this.word(FIELDS.fpuIpSelector));
+    write(12, isWide ? this.ctx.state.high(FIELDS.fpuIp) : this.word(FIELDS.fpuIpSelector));
     write(16, this.word(FIELDS.fpuDp));
-    write(20, this.word(FIELDS.fpuDpSelector));
+    write(20, isWide ? this.ctx.state.high(FIELDS.fpuDp) : this.word(FIELDS.fpuDpSelector));
     write(24, this.word(FIELDS.mxcsr));
     write(28, MXCSR_MASK);
     const top = this.word(FIELDS.fpuTop);
@@ -200,24 +203,24 @@ export class FloatEnvironment {
       write(44 + i * 16, 0);
     }
     if (!(state.cr4 & CR4.OSFXSR)) return;
-    for (let i = 0; i < 8; i++)
+    for (let i = 0; i < vectorCount(state); i++)
       for (let k = 0; k < 4; k++) write(160 + i * 16 + k * 4, state.u32[(FIELDS.xmm.offset >>> 2) + i * 16 + k]!);
   }
   /** FXRSTOR. */
-  restore(segment: number, offset: number): void {
+  restore(segment: number, offset: number, isWide = false): void {
     const { state, memory } = this.ctx;
     const at = this.extended(segment, offset, false);
-    const image = Array.from({ length: 72 }, (_, i) => memory.read((at + i * 4) >>> 0, 4));
+    const image = Array.from({ length: 104 }, (_, i) => memory.read(at + i * 4, 4));
     const hasSse = (state.cr4 & CR4.OSFXSR) !== 0;
     if (hasSse && image[6]! & ~MXCSR_MASK) raise(state, VECTOR.GP, 0);
     state.set(FIELDS.fpuEmpty, ~image[1]! & 0xff);
     this.setStatus(image[0]! >>> 16);
     this.unit.setControl(image[0]! & 0xffff);
     state.set(FIELDS.fpuOpcode, (image[1]! >>> 16) & 0x7ff);
-    state.set(FIELDS.fpuIp, image[2]!);
-    state.set(FIELDS.fpuIpSelector, image[3]! & 0xffff);
-    state.set(FIELDS.fpuDp, image[4]!);
-    state.set(FIELDS.fpuDpSelector, image[5]! & 0xffff);
+    state.setParts(FIELDS.fpuIp, image[2]!, isWide ? image[3]! : 0);
+    state.set(FIELDS.fpuIpSelector, isWide ? 0 : image[3]! & 0xffff);
+    state.setParts(FIELDS.fpuDp, image[4]!, isWide ? image[5]! : 0);
+    state.set(FIELDS.fpuDpSelector, isWide ? 0 : image[5]! & 0xffff);
     const top = this.word(FIELDS.fpuTop);
     for (let i = 0; i < 8; i++) {
       const to = FPR + ((top + i) & 7) * 4;
@@ -227,7 +230,7 @@ export class FloatEnvironment {
     }
     if (!hasSse) return;
     state.mxcsr = image[6]!;
-    for (let i = 0; i < 8; i++)
+    for (let i = 0; i < vectorCount(state); i++)
       for (let k = 0; k < 4; k++) state.u32[(FIELDS.xmm.offset >>> 2) + i * 16 + k] = image[40 + i * 4 + k]!;
   }
 }

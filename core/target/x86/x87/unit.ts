@@ -290,8 +290,8 @@ export class FloatUnit {
     const { memory } = this.ctx;
     if (bytes === 2) memory.write(at, 2, words[0]! & 0xffff);
     else memory.write(at, 4, words[0]!);
-    if (bytes >= 8) memory.write((at + 4) >>> 0, 4, words[1]!);
-    if (bytes === 10) memory.write((at + 8) >>> 0, 2, words[2]! & 0xffff);
+    if (bytes >= 8) memory.write(at + 4, 4, words[1]!);
+    if (bytes === 10) memory.write(at + 8, 2, words[2]! & 0xffff);
   }
 
   // -- families ------------------------------------------------------------------------------------------------------
@@ -520,7 +520,7 @@ export class FloatUnit {
     const load64 = (segment: number, offset: number) => {
       const at = this.reading(segment, offset, 8);
       const low = memory.read(at, 4);
-      return fromDouble(b, memory.read((at + 4) >>> 0, 4), low);
+      return fromDouble(b, memory.read(at + 4, 4), low);
     };
     const loadInt16 = (segment: number, offset: number) => {
       fromInteger(b, (this.read16(segment, offset) << 16) >> 16);
@@ -597,8 +597,8 @@ export class FloatUnit {
       fld80: (seg, _m, offset) => {
         const at = this.reading(seg, offset, 10);
         const low = memory.read(at, 4);
-        const high = memory.read((at + 4) >>> 0, 4);
-        const top = memory.read((at + 8) >>> 0, 2);
+        const high = memory.read(at + 4, 4);
+        const top = memory.read(at + 8, 2);
         this.push(r.set(top >>> 15, top & 0x7fff, high, low), 0);
       },
       fld: (_s, i) => {
@@ -620,13 +620,13 @@ export class FloatUnit {
       fild64: (seg, _m, offset) => {
         const at = this.reading(seg, offset, 8);
         const low = memory.read(at, 4);
-        fromInteger64(b, memory.read((at + 4) >>> 0, 4), low);
+        fromInteger64(b, memory.read(at + 4, 4), low);
         this.push(b, 0);
       },
       fbld: (seg, _m, offset) => {
         const at = this.reading(seg, offset, 10);
         const low = memory.read(at, 4);
-        fromDecimal(b, low, memory.read((at + 4) >>> 0, 4), memory.read((at + 8) >>> 0, 2));
+        fromDecimal(b, low, memory.read(at + 4, 4), memory.read(at + 8, 2));
         this.push(b, 0);
       },
       fistp64: (seg, _m, at) => this.store(seg, at, 8, true, (x, control) => toInteger(x, 64, (control >>> 10) & 3)),

@@ -1,0 +1,116 @@
+/** Snippets of 64-bit code on the host CPU and in the interpreter, in the same format. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FIELDS } from '../../../target/x86/state.ts';
+import { type BareMachine, bareMachine, enterLong, LONG_TABLES } from '../testing.ts';
+import { CODE, DATA, SIGNAL_OF } from './native.ts';
+
+/** The data once more, above 4 GiB. */
+export const HIGH = 0x1234_0010_0000n;
+const INPUT = 296;
+const OUTPUT = 280;
+
+export interface LongSnippet {
+  readonly what: string;
+  /** In encoding order. */
+  readonly regs: readonly bigint[];
+  readonly eflags: number;
+  readonly code: Uint8Array;
+  readonly data: Uint8Array;
+}
+export interface LongOutcome {
+  /** 5: ran to its end; 8 divide error, 4 invalid opcode, 11 another fault. */
+  readonly signal: number;
+  readonly rip: bigint;
+  readonly regs: readonly bigint[];
+  readonly eflags: number;
+  readonly data: Uint8Array;
+}
+
+/** The host's answers, or null where it cannot build or run such programs. */
+export function runNative64(snippets: readonly LongSnippet[]): LongOutcome[] | null {
+  if (process.arch !== 'x64') return null;
+  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
+  try {
+    const program = join(folder, 'native');
+    const source = join(import.meta.dirname, 'native64.c');
+    if (spawnSync('gcc', ['-m64', '-O1', '-w', '-o', program, source]).status !== 0) return null;
+    const input = new Uint8Array(snippets.length * INPUT);
+    const view = new DataView(input.buffer);
+    snippets.forEach((s, i) => {
+      const at = i * INPUT;
+      s.regs.forEach((r, k) => {
+        view.setBigUint64(at + k * 8, r, true);
+      });
+      view.setUint32(at + 128, s.eflags, true);
+      view.setUint32(at + 132, s.code.length, true);
+      input.set(s.code, at + 136);
+      input.set(s.data, at + 168);
+    });
+    const ran = spawnSync(program, { input, maxBuffer: 1 << 28 });
+    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
+    const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
+    return snippets.map((_, i) => {
+      const at = i * OUTPUT;
+      return {
+        signal: out.getUint32(at, true),
+        rip: out.getBigUint64(at + 8, true),
+        regs: Array.from({ length: 16 }, (_x, k) => out.getBigUint64(at + 16 + k * 8, true)),
+        eflags: out.getUint32(at + 144, true),
+        data: new Uint8Array(ran.stdout.subarray(at + 152, at + OUTPUT)),
+      };
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Runs snippets on one emulated CPU. */
+export class LongSubject {
+  readonly machine: BareMachine = bareMachine(4 << 20);
+  private fault = -1;
+  constructor() {
+    const { cpu } = this.machine;
+    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
+      this.fault = vector;
+      cpu.state.halted = true;
+    };
+    enterLong(this.machine, CODE);
+    // HIGH: page tables of its own, to the same pages.
+    const { view } = this.machine;
+    const tables = LONG_TABLES + 0x3000;
+    const entry = (level: number) => Number((HIGH >> BigInt(12 + 9 * level)) & 0x1ffn);
+    view.setUint32(LONG_TABLES + entry(3) * 8, tables | 7, true);
+    view.setUint32(tables + entry(2) * 8, (tables + 0x1000) | 7, true);
+    view.setUint32(tables + 0x1000 + entry(1) * 8, 0x87, true);
+  }
+  run(s: LongSnippet): LongOutcome {
+    const { cpu, ram } = this.machine;
+    const { state } = cpu;
+    const code = new Uint8Array(0x40).fill(0xf4);
+    code.set(s.code);
+    this.machine.dma(CODE, code);
+    this.machine.dma(DATA, s.data);
+    s.regs.forEach((r, i) => {
+      state.setParts(FIELDS.gpr, Number(r & 0xffff_ffffn), Number(r >> 32n), i);
+    });
+    state.rip = CODE;
+    state.setEflags((s.eflags & 0xcd5) | 0x202);
+    state.halted = false;
+    this.fault = -1;
+    const result = cpu.run(1000);
+    if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${state.rip.toString(16)}`);
+    const word = (field: { readonly offset: number }, index = 0) =>
+      (BigInt(state.u32[(field.offset >>> 2) + 2 * index + 1]!) << 32n) |
+      BigInt(state.u32[(field.offset >>> 2) + 2 * index]!);
+    return {
+      signal: this.fault < 0 ? 5 : (SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      rip: word(FIELDS.rip),
+      regs: Array.from({ length: 16 }, (_, i) => word(FIELDS.gpr, i)),
+      eflags: state.getEflags(),
+      data: ram.slice(DATA, DATA + 128),
+    };
+  }
+}
