@@ -16,7 +16,7 @@ import { RECORD } from './interpreter/layout.ts';
 
 /** What decoded code depends on besides its bytes. */
 export const MODE = { code32: 1, flatStack: 2, flatData: 4, user: 8, single: 16, code64: 32 } as const;
-const MODE_SHIFT = 64;
+export const MODE_SHIFT = 64;
 
 const RECENT_BITS = 13;
 const RECENT_MASK = (1 << RECENT_BITS) - 1;
@@ -79,7 +79,8 @@ function partsOf(offset: number, length: number): number {
 const segmentPointer = (index: number) => FIELDS.segments.offset + index * FIELDS.segments.stride;
 
 /** MOV with an offset of 64 bits that does not fit into 32. */
-const isAbsolute = (d: Executable) => d.high !== 0 && d.memory !== null && d.operands.every((o) => o.kind !== 'i');
+export const isAbsolute = (d: Executable) =>
+  d.high !== 0 && d.memory !== null && d.operands.every((o) => o.kind !== 'i');
 
 interface DroppedBlock {
   readonly block: Block;
@@ -223,7 +224,7 @@ export class BlockCache {
     const pageEnd = start - (start % 4096) + 4096;
     const most = mode & MODE.single ? 1 : MAX_INSTRUCTIONS;
     const record = this.next;
-    const counts = this.threshold > 0 && isCode32 && !isLong && most > 1;
+    const counts = this.threshold > 0 && (isCode32 || isLong) && most > 1;
     if (counts) this.put(special.enter, 0, 0, 0, 0, this.threshold, 0);
     let p = start;
     let count = 0;

@@ -40,6 +40,8 @@ export type RunResult = 'budget' | 'halted' | 'exit' | 'breakpoint';
 interface Interpreter {
   readonly run: (record: number) => void;
   readonly handlers: HandlerSource;
+  /** Handlers below live in its loop. */
+  readonly hotCount: number;
 }
 
 const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
@@ -151,7 +153,10 @@ export class X86Cpu {
     this.memory.refuseAddress = () => this.refuseAddress();
     this.blocks = new BlockCache(arena, machine.handlers, () => this.long().handlers);
     const counters = arena.allocate('cpu-jit', 64).offset;
-    const host = { arena, blocks: this.blocks, layout: { ...this.layout, hotCount: machine.hotCount, counters } };
+    const nowhere = arena.allocate('cpu-nowhere', 4096).offset;
+    const layout = { ...this.layout, counters, nowhere };
+    const hotCount = (isLong: boolean) => (isLong ? this.long() : machine).hotCount;
+    const host = { arena, blocks: this.blocks, layout, hotCount };
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, this.now);
     const { definition } = options;
     if (definition) {
@@ -593,7 +598,6 @@ export class X86Cpu {
   }
   private assemble(): Interpreter & {
     makeLong: () => Interpreter;
-    hotCount: number;
     table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate'>;
   } {
     const { memory } = this;

@@ -57,6 +57,8 @@ export const FIELDS = {
   flagAux: field('u32'),
   /** Not 0 only between two compiled regions: `flagAux` holds the word that goes with this kind (accel/tcg/jit/flags.ts). */
   flagKind: field('u32'),
+  /** The same word of 64-bit code, where `flagAux` has no room for it. */
+  flagOperand: field('u64'),
   /** EFLAGS without O S Z A C P: TF IF DF IOPL NT RF VM AC VIF VIP ID. */
   eflagsSystem: field('u32'),
   /** 1 or -1 (as u32): the direction of string instructions. */

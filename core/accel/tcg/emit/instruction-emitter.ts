@@ -224,11 +224,11 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     return this.xor(this.topResult(), this.shl(this.aux, 31));
   }
   /** The word with the sign: of 64-bit code the upper half. */
-  private topResult(): Node {
+  protected topResult(): Node {
     if (!this.isLong) return this.result;
     return this.load(OP.i32Load, this.base, this.layout.state + FIELDS.flagResult.offset + 4, ALIAS.field);
   }
-  private wholeResult(): Node {
+  protected wholeResult(): Node {
     if (!this.isLong) return this.result;
     return this.load(OP.i64Load, this.base, this.layout.state + FIELDS.flagResult.offset, ALIAS.field);
   }
@@ -354,10 +354,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     const whole = this.wholeResult();
     const constant = (n: number) => (this.isLong ? this.const64(n) : this.const(n));
     const nonzero = this.select(whole, whole, constant(0x100));
-    const fresh = this.select(value, constant(0), nonzero);
-    const chosen = this.select(value, corrected, aux);
-    this.commitResult(fresh, this.isLong ? 64 : 32);
-    this.setField('flagAux', chosen);
+    this.storeResult(this.select(value, constant(0), nonzero), this.select(value, corrected, aux));
   }
   setFlags(image: Node): void {
     const bit = (n: number) => this.and(this.shrU(image, n), this.const(1));
@@ -369,7 +366,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     this.storeResult(nonzero, this.or(rest, this.carryOverflow(carry, bit(11))));
   }
   protected storeResult(result: Node, aux: Node): void {
-    this.commitResult(result, 32);
+    this.commitResult(result, result.type === I64 ? 64 : 32);
     this.setField('flagAux', aux);
   }
 

@@ -2,15 +2,15 @@
  *  (0: leave), as handlers of the interpreter are. */
 import type { Instruction } from '../../../target/x86/semantics/ops.ts';
 import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
-import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
+import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
-import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
+import type { EngineImports } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { declareImports, PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
 import { emitFlagAux } from './flags.ts';
 import type { Plan } from './plan.ts';
-import { EXIT, type PageCaches, RegionEmitter } from './region-emitter.ts';
+import { EXIT, type PageCaches, RegionEmitter, type RegionLayout } from './region-emitter.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
 
@@ -19,7 +19,7 @@ export interface CompileRequest {
   /** Handler number by which the interpreter and other regions reach the function. */
   readonly handler: number;
 }
-export interface CompileLayout extends EngineLayout {
+export interface CompileLayout extends RegionLayout {
   /** Handlers below live in the interpreter; the others are in the table, from its start. */
   readonly hotCount: number;
   /** Four 32-bit counters of exits by cause, or 0. */
@@ -27,9 +27,10 @@ export interface CompileLayout extends EngineLayout {
 }
 
 /** (linear, bytes) -> addend, or 1. */
-function emitFind(w: FunctionWriter, layout: EngineLayout, right: number): void {
+function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, isLong: boolean): void {
   const entry = w.local(I32);
   w.get(0);
+  if (isLong) w.op(OP.i32WrapI64);
   w.i32(TLB.indexShift);
   w.op(OP.i32ShrU);
   w.i32(TLB.indexMask);
@@ -38,15 +39,25 @@ function emitFind(w: FunctionWriter, layout: EngineLayout, right: number): void 
   w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
   w.op(OP.i32Add);
   w.tee(entry);
-  w.memory(OP.i32Load, right);
+  w.memory(isLong ? OP.i64Load : OP.i32Load, right);
   w.get(0);
   w.get(1);
-  w.op(OP.i32Add);
-  w.i32(1);
-  w.op(OP.i32Sub);
-  w.i32(-4096);
-  w.op(OP.i32And);
-  w.op(OP.i32Eq);
+  if (isLong) {
+    w.op(OP.i64ExtendI32U);
+    w.op(OP.i64Add);
+    w.i64(1);
+    w.op(OP.i64Sub);
+    w.i64(-4096);
+    w.op(OP.i64And);
+    w.op(OP.i64Eq);
+  } else {
+    w.op(OP.i32Add);
+    w.i32(1);
+    w.op(OP.i32Sub);
+    w.i32(-4096);
+    w.op(OP.i32And);
+    w.op(OP.i32Eq);
+  }
   w.block(OP.if, I32, true);
   w.get(entry);
   w.memory(OP.i32Load, TLB.addend);
@@ -86,6 +97,7 @@ function emitRegion(
   layout: CompileLayout,
   functions: RegionFunctions,
   chainType: number,
+  isLong: boolean,
 ): void {
   const { plan } = request;
   const registers = { gprs: 0, gprsWritten: 0, xmms: 0, xmmsWritten: 0 };
@@ -97,10 +109,10 @@ function emitRegion(
       registers.xmmsWritten |= traits.xmmsWritten;
     }
   const head = { record: plan.blocks[0]!.block.record + RECORD.handler, handler: request.handler };
-  const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, pageCaches(plan));
+  const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, pageCaches(plan), isLong);
   emitter.emitEntry();
   w.i32(0);
-  w.memory(OP.i32Load, layout.state + FIELDS.rip.offset);
+  w.memory(isLong ? OP.i64Load : OP.i32Load, layout.state + FIELDS.rip.offset);
   w.set(emitter.eip0);
   w.block(OP.block, VOID);
   const { structure } = plan;
@@ -116,7 +128,7 @@ function emitRegion(
     },
   });
   w.end();
-  emitEnd(w, emitter, layout, imports, chainType);
+  emitEnd(w, emitter, layout, imports, chainType, isLong);
 }
 
 /** For each block its only predecessor, or -1. */
@@ -140,11 +152,12 @@ function emitEnd(
   layout: CompileLayout,
   imports: EngineImports,
   chainType: number,
+  isLong: boolean,
 ): void {
   emitter.emitRawSpill();
   w.i32(0);
   w.get(emitter.exitEip);
-  w.memory(OP.i32Store, layout.state + FIELDS.rip.offset);
+  w.memory(isLong ? OP.i64Store : OP.i32Store, layout.state + FIELDS.rip.offset);
   const count = (cause: number) => {
     if (layout.counters === 0) return;
     w.i32(0);
@@ -177,16 +190,20 @@ function emitEnd(
   w.op(OP.i32Eq);
   w.block(OP.if, VOID);
   const entry = emitter.exitKind;
-  const linear = w.local(I32);
-  w.get(emitter.exitEip);
-  w.i32(0);
-  w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.base);
-  w.op(OP.i32Add);
-  w.set(linear);
-  emitJumpLookup(w, layout, linear, entry, w.local(I32), () => {
+  let linear = emitter.exitEip;
+  if (!isLong) {
+    linear = w.local(I32);
+    w.get(emitter.exitEip);
+    w.i32(0);
+    w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.base);
+    w.op(OP.i32Add);
+    w.set(linear);
+  }
+  const miss = () => {
     emitter.emitCanonicalFlags();
     w.call(imports.lookup);
-  });
+  };
+  emitJumpLookup(w, layout, linear, entry, w.local(I32), miss, isLong);
   w.tee(emitter.exitRecord);
   w.op(OP.i32Eqz);
   w.block(OP.if, VOID, false);
@@ -207,7 +224,8 @@ function emitEnd(
   w.get(emitter.flagKind);
   w.memory(OP.i32Store, layout.state + FIELDS.flagKind.offset);
   w.get(emitter.exitRecord);
-  w.i32(0);
+  if (isLong) w.i64(0);
+  else w.i32(0);
   w.get(emitter.exitKind);
   w.callIndirect(chainType, 0, OP.returnCallIndirect);
   w.end();
@@ -216,28 +234,33 @@ function emitEnd(
   w.get(emitter.exitRecord);
 }
 
-/** One module with a function for each request, exported by position. */
-export function compileModule(requests: readonly CompileRequest[], layout: CompileLayout): Uint8Array<ArrayBuffer> {
+/** One module with a function for each request, exported by position. All are of 64-bit code, or none. */
+export function compileModule(
+  requests: readonly CompileRequest[],
+  layout: CompileLayout,
+  isLong: boolean,
+): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   const used = new Set<Instruction>();
   for (const { plan } of requests) for (const b of plan.blocks) for (const { d } of b.insns) used.add(d.instruction);
-  const imports = declareImports(module, true, used);
+  const imports = declareImports(module, true, used, isLong);
   module.importMemory('e', 'memory', 1, PAGES, true);
-  const chainType = module.type([I32, I32], [I32]);
-  const make = (params: number, emit: (w: FunctionWriter) => void): number => {
-    const w = module.function(Array(params).fill(I32) as number[], [I32]);
+  const address = isLong ? I64 : I32;
+  const chainType = module.type([I32, address], [I32]);
+  const make = (params: readonly number[], emit: (w: FunctionWriter) => void): number => {
+    const w = module.function(params, [I32]);
     emit(w);
     return module.indexOf(w);
   };
   const functions: RegionFunctions = {
-    findRead: make(2, (w) => emitFind(w, layout, TLB.read)),
-    findWrite: make(2, (w) => emitFind(w, layout, TLB.write)),
-    flagAux: make(3, emitFlagAux),
+    findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, isLong)),
+    findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, isLong)),
+    flagAux: make([I32, address, address], (w) => emitFlagAux(w, isLong)),
   };
   requests.forEach((request, i) => {
-    const w = module.function([I32, I32], [I32]);
+    const w = module.function([I32, address], [I32]);
     module.export(String(i), w);
-    emitRegion(w, request, imports, layout, functions, chainType);
+    emitRegion(w, request, imports, layout, functions, chainType, isLong);
   });
   return module.finish();
 }

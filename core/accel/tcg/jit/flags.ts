@@ -1,5 +1,5 @@
 /** Flags as a region keeps them between operations: which kind of operation, its result (sign-extended), one more word. */
-import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
+import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 
 /** Low four bits of the kind; 32 - width stands above. The word is: canonical: flagAux; add, sub: the second operand; inc,
@@ -7,163 +7,178 @@ import type { FunctionWriter } from '../../../wasm/writer.ts';
 export const FLAG_KIND = { canonical: 0, add: 1, sub: 2, inc: 3, dec: 4, shl: 5, shr: 6, sar: 7 } as const;
 export type FlagKind = keyof typeof FLAG_KIND;
 
-/** Leaves flagAux of a shift: C in bit 31, C^O in bit 30. The result is sign-extended, so bit 31 is its sign at any width. */
-function emitShiftAux(w: FunctionWriter): void {
+const WIDE = {
+  i32Add: OP.i64Add,
+  i32Sub: OP.i64Sub,
+  i32And: OP.i64And,
+  i32Or: OP.i64Or,
+  i32Xor: OP.i64Xor,
+  i32Shl: OP.i64Shl,
+} as const;
+
+/** (kind, result, word) -> flagAux. In 64-bit code result and word have 64 bits, and 64 - width stands in the kind. */
+export function emitFlagAux(w: FunctionWriter, isLong: boolean): void {
   const [kind, result, word] = [0, 1, 2];
-  const topOf = (value: number) => {
-    w.get(value);
-    w.i32(31);
-    w.op(OP.i32Shl);
+  const type = isLong ? I64 : I32;
+  const carries = w.local(type);
+  const other = w.local(type);
+  const aux = w.local(I32);
+  const low = (op: keyof typeof WIDE) => w.op(isLong ? WIDE[op] : OP[op]);
+  const number = (n: number) => (isLong ? w.i64(n) : w.i32(n));
+  /** The upper 32 bits of what is on the stack, where the sign is. */
+  const top = () => {
+    if (!isLong) return;
+    w.i64(32);
+    w.op(OP.i64ShrU);
+    w.op(OP.i32WrapI64);
   };
-  const isKind = (k: number) => {
+  const narrow = () => {
+    if (isLong) w.op(OP.i32WrapI64);
+  };
+  const compareKind = (k: number) => {
     w.get(kind);
     w.i32(15);
     w.op(OP.i32And);
     w.i32(k);
-    w.op(OP.i32Eq);
   };
-  // C^O, still in bit 31: SHL: the sign; SHR: C, and the upper two bits of the result differ; SAR: C.
+  const isKind = (k: number) => {
+    compareKind(k);
+    w.op(OP.i32Eq);
+    w.block(OP.if, VOID);
+  };
+  const distance = () => {
+    w.get(kind);
+    w.i32(4);
+    w.op(OP.i32ShrU);
+    if (isLong) w.op(OP.i64ExtendI32U);
+  };
+  const carryTop = () => {
+    w.get(word);
+    narrow();
+    w.i32(31);
+    w.op(OP.i32Shl);
+  };
+
+  w.get(kind);
+  w.op(OP.i32Eqz);
+  w.block(OP.if, VOID);
+  w.get(word);
+  narrow();
+  w.op(OP.return);
+  w.end();
+
+  // Shifts: C^O, still in bit 31. SHL: the sign; SHR: C, and the upper two bits of the result differ; SAR: C.
+  compareKind(FLAG_KIND.shl);
+  w.op(OP.i32GeU);
+  w.block(OP.if, VOID);
   w.get(result);
-  topOf(word);
+  top();
+  carryTop();
+  w.get(result);
   w.get(result);
   // The bit below the sign stands at width - 2.
-  w.get(result);
-  w.get(kind);
-  w.i32(4);
-  w.op(OP.i32ShrU);
-  w.i32(1);
-  w.op(OP.i32Add);
-  w.op(OP.i32Shl);
-  w.op(OP.i32Xor);
+  distance();
+  number(1);
+  low('i32Add');
+  low('i32Shl');
+  low('i32Xor');
+  top();
   w.i32(0);
-  isKind(FLAG_KIND.shr);
+  compareKind(FLAG_KIND.shr);
+  w.op(OP.i32Eq);
   w.op(OP.select);
   w.op(OP.i32Xor);
-  isKind(FLAG_KIND.shl);
+  compareKind(FLAG_KIND.shl);
+  w.op(OP.i32Eq);
   w.op(OP.select);
   w.i32(1);
   w.op(OP.i32ShrU);
   w.i32(0x4000_0000);
   w.op(OP.i32And);
-  topOf(word);
+  carryTop();
   w.op(OP.i32Or);
-}
+  w.op(OP.return);
+  w.end();
 
-/** (kind, result, word) -> flagAux. */
-export function emitFlagAux(w: FunctionWriter): void {
-  const [kind, result, word] = [0, 1, 2];
-  const carries = w.local(I32);
-  const other = w.local(I32);
-  const aux = w.local(I32);
-  const isKind = (k: number) => {
-    w.get(kind);
-    w.i32(15);
-    w.op(OP.i32And);
-    w.i32(k);
-    w.op(OP.i32Eq);
-    w.block(OP.if, VOID);
+  const inverted = () => {
+    number(-1);
+    low('i32Xor');
   };
   // (x & y) | ((x | y) & z) with x in `other`
   const majority = (isResultInverted: boolean) => {
     w.get(other);
     w.get(word);
-    w.op(OP.i32And);
+    low('i32And');
     w.get(other);
     w.get(word);
-    w.op(OP.i32Or);
+    low('i32Or');
     w.get(result);
-    if (isResultInverted) {
-      w.i32(-1);
-      w.op(OP.i32Xor);
-    }
-    w.op(OP.i32And);
-    w.op(OP.i32Or);
+    if (isResultInverted) inverted();
+    low('i32And');
+    low('i32Or');
     w.set(carries);
   };
-  w.get(kind);
-  w.op(OP.i32Eqz);
-  w.block(OP.if, VOID);
-  w.get(word);
-  w.op(OP.return);
-  w.end();
-  w.get(kind);
-  w.i32(15);
-  w.op(OP.i32And);
-  w.i32(FLAG_KIND.shl);
-  w.op(OP.i32GeU);
-  w.block(OP.if, VOID);
-  emitShiftAux(w);
-  w.op(OP.return);
-  w.end();
   isKind(FLAG_KIND.add);
   w.get(result);
   w.get(word);
-  w.op(OP.i32Sub);
+  low('i32Sub');
   w.set(other);
   majority(true);
   w.end();
   isKind(FLAG_KIND.sub);
   w.get(result);
   w.get(word);
-  w.op(OP.i32Add);
-  w.i32(-1);
-  w.op(OP.i32Xor);
+  low('i32Add');
+  inverted();
   w.set(other);
   majority(false);
   w.end();
   isKind(FLAG_KIND.inc);
   // The operand was result - 1.
   w.get(result);
-  w.i32(1);
-  w.op(OP.i32Sub);
+  number(1);
+  low('i32Sub');
   w.get(result);
-  w.i32(-1);
-  w.op(OP.i32Xor);
-  w.op(OP.i32And);
+  inverted();
+  low('i32And');
   w.set(carries);
   w.end();
   isKind(FLAG_KIND.dec);
   w.get(result);
-  w.i32(1);
-  w.op(OP.i32Add);
-  w.i32(-1);
-  w.op(OP.i32Xor);
+  number(1);
+  low('i32Add');
+  inverted();
   w.get(result);
-  w.op(OP.i32And);
+  low('i32And');
   w.set(carries);
   w.end();
   w.get(carries);
-  w.get(kind);
-  w.i32(4);
-  w.op(OP.i32ShrU);
-  w.op(OP.i32Shl);
+  distance();
+  low('i32Shl');
+  top();
   w.i32(0xc000_0000);
   w.op(OP.i32And);
   w.get(carries);
+  narrow();
   w.i32(8);
   w.op(OP.i32And);
   w.op(OP.i32Or);
   w.set(aux);
   // INC and DEC keep C: CF and CF^OF change together.
-  w.get(kind);
-  w.i32(15);
-  w.op(OP.i32And);
-  w.i32(FLAG_KIND.inc);
+  compareKind(FLAG_KIND.inc);
   w.op(OP.i32GeU);
   w.block(OP.if, VOID);
   w.get(aux);
-  w.get(word);
-  w.i32(31);
-  w.op(OP.i32Shl);
+  w.get(aux);
+  carryTop();
   w.op(OP.i32Xor);
   w.i32(0x8000_0000);
   w.op(OP.i32And);
-  w.tee(carries);
-  w.get(carries);
+  w.tee(aux);
+  w.get(aux);
   w.i32(1);
   w.op(OP.i32ShrU);
   w.op(OP.i32Or);
-  w.get(aux);
   w.op(OP.i32Xor);
   w.set(aux);
   w.end();

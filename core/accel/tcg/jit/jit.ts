@@ -1,7 +1,7 @@
 /** The second tier: hot blocks become regions, regions that got hot together become a module. Old modules are dropped when
  *  code takes more room than allowed. */
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import type { Block, BlockCache, CompiledRegion } from '../blocks.ts';
+import { type Block, type BlockCache, type CompiledRegion, MODE, MODE_SHIFT } from '../blocks.ts';
 import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
 import { planRegion } from './plan.ts';
 
@@ -20,7 +20,9 @@ export const JIT_DEFAULTS: JitOptions = { mode: 'on', codeBytes: 128 << 20 };
 export interface JitHost {
   readonly arena: RamArena;
   readonly blocks: BlockCache;
-  readonly layout: CompileLayout;
+  readonly layout: Omit<CompileLayout, 'hotCount'>;
+  /** Handlers of the interpreter of 64-bit code, or of the other one. */
+  hotCount(isLong: boolean): number;
   takeSlot(): number;
   giveSlot(slot: number): void;
   setSlot(slot: number, f: unknown): void;
@@ -69,6 +71,8 @@ const IDLE_LOAD = 0.15;
 const LOAD_MILLISECONDS = 50;
 /** Handler numbers have 16 bits; those of the interpreter's own forms come out of the rest. */
 const MAX_REGIONS = 50_000;
+
+const isLongBlock = (block: Block) => ((block.key % MODE_SHIFT) & MODE.code64) !== 0;
 
 class Module {
   readonly regions = new Set<Region>();
@@ -231,18 +235,28 @@ export class Jit {
       for (const block of members) covered.add(block);
       const region = new Region(this, head, members, host.takeSlot());
       regions.push(region);
-      requests.push({ plan, handler: host.layout.hotCount + region.slot });
+      requests.push({ plan, handler: host.hotCount(isLongBlock(head)) + region.slot });
       statistics.compiledInstructions += plan.instructions;
     }
-    if (regions.length === 0) return;
-    const bytes = compileModule(requests, host.layout);
+    for (const isLong of [false, true]) {
+      const ofKind = regions.filter(({ head }) => isLongBlock(head) === isLong);
+      const wanted = requests.filter(({ plan }) => isLongBlock(plan.blocks[0]!.block) === isLong);
+      if (ofKind.length > 0) this.install(ofKind, wanted, isLong);
+    }
+    while (this.isFull() && this.modules.length > 1) this.evict(this.modules[0]!);
+    statistics.compileMilliseconds += this.now() - started;
+  }
+  /** Makes one module and lets the first blocks of its regions lead to it. */
+  private install(regions: readonly Region[], requests: readonly CompileRequest[], isLong: boolean): void {
+    const { host, statistics } = this;
+    const bytes = compileModule(requests, { ...host.layout, hotCount: host.hotCount(isLong) }, isLong);
     const exports = host.instantiate(bytes);
     const module = new Module(bytes.length);
     regions.forEach((region, i) => {
       region.module = module;
       module.regions.add(region);
       host.setSlot(region.slot, exports[String(i)]);
-      blocks.setEntry(region.head, requests[i]!.handler);
+      host.blocks.setEntry(region.head, requests[i]!.handler);
       this.heads.add(region.head);
       for (const block of region.blocks) {
         block.regions ??= new Set();
@@ -255,8 +269,6 @@ export class Jit {
     statistics.compiled += regions.length;
     statistics.wasmBytes += bytes.length;
     statistics.codeBytes += bytes.length * EXPANSION;
-    while (this.isFull() && this.modules.length > 1) this.evict(this.modules[0]!);
-    statistics.compileMilliseconds += this.now() - started;
   }
 
   private isFull(): boolean {

@@ -1,7 +1,7 @@
 /** Chooses what a region consists of: blocks of one page that lead to each other and have run, from a hot one on. */
-import { type Decoded, decode } from '../../../target/x86/decode/decoder.ts';
+import { decode, decodeLong, type Executable } from '../../../target/x86/decode/decoder.ts';
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import { type Block, type BlockCache, MODE } from '../blocks.ts';
+import { type Block, type BlockCache, MODE, MODE_SHIFT } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { type Structure, structure } from './structure.ts';
 import { type Traits, traitsOf } from './traits.ts';
@@ -14,7 +14,7 @@ const ABSORB = 40;
 const RELATIVE = /^(j(mp|cxz|n?[obzsplc]|n?be|n?le)|call|loop(n?e)?)$/;
 
 export interface PlannedInsn {
-  readonly d: Decoded;
+  readonly d: Executable;
   readonly traits: Traits;
   /** First record of the instruction: where the interpreter goes on with it. */
   readonly record: number;
@@ -60,7 +60,8 @@ export interface Plan {
 /** The instructions of a decoded block with their records, or null when it cannot be part of a region. */
 function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: number, page: number): PlannedBlock | null {
   if (block.second >= 0) return null;
-  const mode = block.key % 32;
+  const mode = block.key % MODE_SHIFT;
+  const isLong = (mode & MODE.code64) !== 0;
   const { bytes } = arena;
   const insns: PlannedInsn[] = [];
   const end = block.start + block.length;
@@ -68,15 +69,17 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
   let record = block.record + RECORD.bytes;
   let ends: PlannedBlock['ends'] = 'on';
   let stopRecord = 0;
-  let last: Decoded | null = null;
+  let last: Executable | null = null;
   for (let index = 0; at < end; index++) {
-    const d = decode(bytes, at, page + 4096, (mode & MODE.code32) !== 0);
+    const d = isLong
+      ? decodeLong(bytes, at, page + 4096, cache.longMaps)
+      : decode(bytes, at, page + 4096, (mode & MODE.code32) !== 0, cache.maps);
     if (!d) return null;
     while (cache.index(record) !== index || cache.pc(record) !== at - block.start) {
       record += RECORD.bytes;
       if (record >= block.end) return null;
     }
-    if ((d.instruction.ends === 'system' && !d.instruction.quick) || d.instruction.name === 'invalid') {
+    if ((d.instruction.ends === 'system' && (isLong || !d.instruction.quick)) || d.instruction.name === 'invalid') {
       ends = 'stop';
       stopRecord = record;
       break;
@@ -128,7 +131,7 @@ export function planRegion(
   isWarm: (block: Block) => boolean,
   isHead: (block: Block) => boolean,
 ): Plan | null {
-  const mode = head.key % 32;
+  const mode = head.key % MODE_SHIFT;
   const page = (head.start & ~0xfff) >>> 0;
   const first = planBlock(arena, cache, head, 0, page);
   if (!first || (first.ends === 'stop' && first.insns.length === 0)) return null;

@@ -16,6 +16,10 @@ import type { BranchTo } from './structure.ts';
 /** What the common end of a region does. */
 export const EXIT = { resume: 0, chain: 1, find: 2, leave: 3 } as const;
 
+export interface RegionLayout extends EngineLayout {
+  /** A page of linear memory that nobody uses. */
+  readonly nowhere: number;
+}
 export interface RegionRegisters {
   readonly gprs: number;
   readonly gprsWritten: number;
@@ -29,10 +33,15 @@ export interface PageCaches {
   readonly shared: ReadonlySet<number>;
 }
 
-/** A page tag that no linear address has. */
-export const NO_PAGE = -(2 ** 40);
+/** A page tag that no linear address of 32 bits has. */
+const NO_PAGE = -(2 ** 40);
+/** One that no canonical address has; a page of its own in linear memory stands in the lower half. */
+const NO_LONG_PAGE = 0x5a3c_0000 * 2 ** 32;
 const ALIAS_GPR = (index: number) => ALIAS.firstLocal << index;
-const ALIAS_XMM = (index: number) => ALIAS.firstLocal << (8 + index);
+/** Two vector registers may share a bit: more than needed is settled then. */
+const ALIAS_XMM = (index: number) => ALIAS.firstLocal << (16 + (index & 7));
+/** General and vector registers of 64-bit code; the other has half of them. */
+const REGISTERS = 16;
 
 export class RegionEmitter extends RegionFlags {
   readonly registers: RegionRegisters;
@@ -49,6 +58,7 @@ export class RegionEmitter extends RegionFlags {
   /** Word of linear memory that holds the region's number while it is valid, and that number. */
   private readonly headRecord: number;
   private readonly handler: number;
+  private readonly noPage: number;
   private readonly cached: ReadonlySet<number>;
   private readonly shared: ReadonlySet<number>;
 
@@ -67,25 +77,27 @@ export class RegionEmitter extends RegionFlags {
   constructor(
     writer: FunctionWriter,
     imports: EngineImports,
-    layout: EngineLayout,
+    layout: RegionLayout,
     functions: RegionFunctions,
     registers: RegionRegisters,
     head: { record: number; handler: number },
     { cached, shared }: PageCaches,
+    isLong: boolean,
   ) {
-    super(writer, imports, layout, functions);
+    super(writer, imports, layout, functions, isLong);
+    this.noPage = isLong ? NO_LONG_PAGE + layout.nowhere : NO_PAGE;
     this.registers = registers;
     this.headRecord = head.record;
     this.handler = head.handler;
     this.cached = cached;
     this.shared = shared;
-    for (let i = 0; i < 8; i++) this.gpr.push(registers.gprs & (1 << i) ? writer.local(I32) : -1);
-    this.eip0 = writer.local(I32);
+    for (let i = 0; i < REGISTERS; i++) this.gpr.push(registers.gprs & (1 << i) ? writer.local(this.word) : -1);
+    this.eip0 = writer.local(this.word);
     this.budget = writer.local(I32);
     this.exitRecord = writer.local(I32);
-    this.exitEip = writer.local(I32);
+    this.exitEip = writer.local(this.word);
     this.exitKind = writer.local(I32);
-    for (let i = 0; i < 8; i++) this.xmmLocal.push(registers.xmms & (1 << i) ? writer.local(V128) : -1);
+    for (let i = 0; i < REGISTERS; i++) this.xmmLocal.push(registers.xmms & (1 << i) ? writer.local(V128) : -1);
     for (const group of cached) {
       this.pageTag[group] = writer.local(I64);
       this.pageAddend[group] = writer.local(I32);
@@ -156,13 +168,18 @@ export class RegionEmitter extends RegionFlags {
       w.i32(record);
       w.set(this.exitRecord);
     }
-    w.get(this.eip0);
-    if (delta !== 0) {
-      w.i32(delta);
-      w.op(OP.i32Add);
-    }
+    this.emitEip(delta);
     w.set(this.exitEip);
     this.emitLeave(kind);
+  }
+  /** Leaves EIP or RIP, relative to the region's start. */
+  private emitEip(delta: number): void {
+    const { w } = this;
+    w.get(this.eip0);
+    if (delta === 0) return;
+    if (this.isLong) w.i64(delta);
+    else w.i32(delta);
+    w.op(this.isLong ? OP.i64Add : OP.i32Add);
   }
   private emitLeave(kind: number): void {
     const { w } = this;
@@ -197,14 +214,17 @@ export class RegionEmitter extends RegionFlags {
     w.i32(flags.kind);
     w.set(this.flagKind);
     this.valueAgain(flags.result!);
+    if (this.isLong && flags.result!.type === I32) w.op(OP.i64ExtendI32S);
     w.set(this.flagResult);
     this.valueAgain(this.heldOperand!);
+    if (this.isLong && this.heldOperand!.type === I32) w.op(OP.i64ExtendI32U);
     w.set(this.flagOperand);
   }
   /** A prepared node, any number of times. */
   private valueAgain(node: Node): void {
-    if (node.op === CONST) this.w.i32(node.imm);
-    else this.w.get(this.offsetLocal(node));
+    if (node.op !== CONST) this.w.get(this.offsetLocal(node));
+    else if (node.type === I64) this.w.i64(node.imm);
+    else this.w.i32(node.imm);
   }
   /** Goes along an edge. `opened`: ifs around that the emitter itself opened. */
   private emitEdge(edge: PlannedEdge, opened: number, flags: Flags): void {
@@ -245,10 +265,10 @@ export class RegionEmitter extends RegionFlags {
   }
 
   eip(): Node {
-    return this.add(this.localNode(this.eip0, I32), this.const(this.block.delta + this.insn.pc));
+    return this.add(this.localNode(this.eip0, this.word), this.const(this.block.delta + this.insn.pc));
   }
   nextEip(): Node {
-    const eip0 = this.localNode(this.eip0, I32);
+    const eip0 = this.localNode(this.eip0, this.word);
     return this.add(eip0, this.const(this.block.delta + this.insn.pc + this.insn.d.length));
   }
   jumpRelative(): void {
@@ -292,7 +312,8 @@ export class RegionEmitter extends RegionFlags {
       this.emitEdge(on, 0, flags);
     });
   }
-  jump(target: Node): void {
+  jump(given: Node): void {
+    const target = this.isLong ? this.wideU(given) : given;
     this.pay();
     this.use(target);
     const flags = this.flags!;
@@ -304,10 +325,8 @@ export class RegionEmitter extends RegionFlags {
       w.set(this.exitEip);
       const isSite = (site: number) => {
         w.get(this.exitEip);
-        w.get(this.eip0);
-        w.i32(this.blocks[site]!.delta);
-        w.op(OP.i32Add);
-        w.op(OP.i32Eq);
+        this.emitEip(this.blocks[site]!.delta);
+        w.op(this.isLong ? OP.i64Eq : OP.i32Eq);
       };
       const edgeTo = (site: number) => ({ target: site, delta: this.blocks[site]!.delta, slot: 0, isInside: true });
       const following = returns.find((site) => this.branchTo(site) < 0);
@@ -381,22 +400,26 @@ export class RegionEmitter extends RegionFlags {
       load,
       modify: load,
       address,
-      store: (value) => this.storeTo(STORE[width], this.base, at, value, ALIAS.register),
+      store: (value) => this.storeTo(STORE[width], this.base, at, this.fit(value, width), ALIAS.register),
     };
   }
   private loadGpr(index: number, byte: number, width: Width): Node {
     const known = this.current[index];
-    const whole = known ?? this.variable(this.gpr[index]!, I32, ALIAS_GPR(index));
+    const whole = known ?? this.variable(this.gpr[index]!, this.word, ALIAS_GPR(index));
     this.current[index] = whole;
-    if (width === 32) return whole;
-    return this.zeroExtend(byte === 0 ? whole : this.shrU(whole, 8 * byte), width);
+    if (width === 64) return whole;
+    const low = this.narrow(whole);
+    if (width === 32) return low;
+    return this.zeroExtend(byte === 0 ? low : this.shrU(low, 8 * byte), width);
   }
   private storeGpr(index: number, byte: number, width: Width, value: Node): void {
-    let whole = value;
-    if (width !== 32) {
+    let whole: Node;
+    if (width === 64) whole = this.wideU(value);
+    else if (width === 32) whole = this.isLong ? this.wideU(this.narrow(value)) : value;
+    else {
       const mask = (width === 8 ? 0xff : 0xffff) << (8 * byte);
-      const kept = this.and(this.loadGpr(index, 0, 32), this.const(~mask));
-      whole = this.or(kept, this.shl(this.zeroExtend(value, width), 8 * byte));
+      const kept = this.and(this.loadGpr(index, 0, this.isLong ? 64 : 32), this.const(~mask));
+      whole = this.or(kept, this.shl(this.zeroExtend(this.narrow(value), width), 8 * byte));
     }
     this.current[index] = null;
     this.setVariable(this.gpr[index]!, whole, ALIAS_GPR(index));
@@ -439,13 +462,14 @@ export class RegionEmitter extends RegionFlags {
       },
       store: (value) => {
         const to = pointer ?? this.translate(at(), width / 8, 2 * group + 1);
-        this.storeTo(STORE[width], to, 0, value, ALIAS.guest);
+        this.storeTo(STORE[width], to, 0, this.fit(value, width), ALIAS.guest);
       },
       address: at,
     };
   }
   /** Address in linear memory of `bytes` guest bytes; leaves the region when the TLB does not know. */
-  private translate(ea: Node, bytes: number, access: number): Node {
+  private translate(given: Node, bytes: number, access: number): Node {
+    const ea = this.isLong ? this.wideU(given) : given;
     const isShared = this.shared.has(access >> 1);
     const site = isShared ? access | 1 : access;
     this.use(ea);
@@ -462,10 +486,17 @@ export class RegionEmitter extends RegionFlags {
         this.depth -= isCached ? 2 : 1;
       };
       const tag = this.pageTag[site]!;
-      const addend = isCached ? this.pageAddend[site]! : this.scratch.take(I32);
+      const addend = this.pageAddend[site]!;
+      // A page that is read through a shared cache but may not be written is not kept.
+      const fallsBack = isShared && access !== site;
+      const found = isCached && !fallsBack ? addend : this.scratch.take(I32);
       if (isCached) {
+        if (fallsBack) {
+          w.get(addend);
+          w.set(found);
+        }
         this.valueAgain(ea);
-        w.op(OP.i64ExtendI32U);
+        if (!this.isLong) w.op(OP.i64ExtendI32U);
         w.get(tag);
         w.op(OP.i64Sub);
         w.i64(4096 - bytes);
@@ -476,30 +507,27 @@ export class RegionEmitter extends RegionFlags {
         this.valueAgain(ea);
         w.i32(bytes);
         w.call(find);
-        w.tee(addend);
+        w.tee(found);
         w.i32(1);
         w.op(OP.i32Eq);
         w.block(OP.if, VOID, false);
       };
       const keep = () => {
         this.valueAgain(ea);
-        w.i32(-4096);
-        w.op(OP.i32And);
-        w.op(OP.i64ExtendI32U);
+        this.pageOf();
         w.set(tag);
       };
       look(find);
-      if (isShared && access !== site) {
-        // A page that may be read only: not kept, since a write might follow.
+      if (fallsBack) {
         this.depth++;
         look(this.functions.findRead);
         resume();
         w.end();
         this.depth--;
-        w.i64(NO_PAGE);
-        w.set(tag);
         w.op(OP.else);
         keep();
+        w.get(found);
+        w.set(addend);
         w.end();
         w.end();
       } else {
@@ -511,13 +539,26 @@ export class RegionEmitter extends RegionFlags {
         }
       }
       this.valueAgain(ea);
-      w.get(addend);
+      if (this.isLong) w.op(OP.i32WrapI64);
+      w.get(found);
       w.op(OP.i32Add);
-      if (!isCached) this.scratch.give(I32, addend);
+      if (!isCached || fallsBack) this.scratch.give(I32, found);
       this.bindResult(pointer);
       this.consume(ea);
     });
     return pointer;
+  }
+  /** Makes of a linear address on the stack the tag of its page. */
+  private pageOf(): void {
+    const { w } = this;
+    if (this.isLong) {
+      w.i64(-4096);
+      w.op(OP.i64And);
+      return;
+    }
+    w.i32(-4096);
+    w.op(OP.i32And);
+    w.op(OP.i64ExtendI32U);
   }
   /** The one use that was said of a prepared node is over. */
   protected consume(node: Node): void {
@@ -527,6 +568,7 @@ export class RegionEmitter extends RegionFlags {
   }
   protected override linear(segment: number | Node, offset: Node, bytes: number, isWrite: boolean): Node {
     const { insn } = this;
+    if (this.isLong) return super.linear(segment, offset, bytes, isWrite);
     const result = super.linear(segment, offset, bytes, isWrite);
     const check = this.statements.pop()!;
     this.statements.push(() => {
@@ -598,7 +640,11 @@ export class RegionEmitter extends RegionFlags {
     w.get(this.flagResult);
     w.get(this.flagOperand);
     w.call(this.functions.flagAux);
-    w.tee(this.flagOperand);
+    if (this.isLong) {
+      w.op(OP.i64ExtendI32U);
+      w.tee(this.flagOperand);
+      w.op(OP.i32WrapI64);
+    } else w.tee(this.flagOperand);
     w.memory(OP.i32Store, layout.state + FIELDS.flagAux.offset);
     w.i32(FLAG_KIND.canonical);
     w.set(this.flagKind);
@@ -608,13 +654,14 @@ export class RegionEmitter extends RegionFlags {
   emitRawSpill(): void {
     const { w, layout } = this;
     const { gprsWritten, xmmsWritten } = this.registers;
-    for (let i = 0; i < 8; i++) {
+    const store = this.isLong ? OP.i64Store : OP.i32Store;
+    for (let i = 0; i < REGISTERS; i++) {
       if (!(gprsWritten & (1 << i))) continue;
       w.i32(0);
       w.get(this.gpr[i]!);
-      w.memory(OP.i32Store, layout.state + FIELDS.gpr.offset + 8 * i);
+      w.memory(store, layout.state + FIELDS.gpr.offset + 8 * i);
     }
-    for (let i = 0; i < 8; i++) {
+    for (let i = 0; i < REGISTERS; i++) {
       if (!(xmmsWritten & (1 << i))) continue;
       w.i32(0);
       w.get(this.xmmLocal[i]!);
@@ -625,10 +672,15 @@ export class RegionEmitter extends RegionFlags {
     w.memory(OP.i32Store, layout.state + FIELDS.budget.offset);
     w.i32(0);
     w.get(this.flagResult);
-    w.memory(OP.i32Store, layout.state + FIELDS.flagResult.offset);
+    w.memory(store, layout.state + FIELDS.flagResult.offset);
     w.i32(0);
     w.get(this.flagOperand);
+    if (this.isLong) w.op(OP.i32WrapI64);
     w.memory(OP.i32Store, layout.state + FIELDS.flagAux.offset);
+    if (!this.isLong) return;
+    w.i32(0);
+    w.get(this.flagOperand);
+    w.memory(OP.i64Store, layout.state + FIELDS.flagOperand.offset);
   }
   /** At the region's start: flags may come from another region as it had them. */
   emitEntry(): void {
@@ -637,6 +689,14 @@ export class RegionEmitter extends RegionFlags {
     w.i32(0);
     w.memory(OP.i32Load, layout.state + FIELDS.flagKind.offset);
     w.set(this.flagKind);
+    if (this.isLong) {
+      w.get(this.flagKind);
+      w.block(OP.if, VOID);
+      w.i32(0);
+      w.memory(OP.i64Load, layout.state + FIELDS.flagOperand.offset);
+      w.set(this.flagOperand);
+      w.end();
+    }
     w.i32(0);
     w.i32(FLAG_KIND.canonical);
     w.memory(OP.i32Store, layout.state + FIELDS.flagKind.offset);
@@ -645,13 +705,14 @@ export class RegionEmitter extends RegionFlags {
   emitReload(): void {
     const { w, layout } = this;
     const { gprs, xmms } = this.registers;
-    for (let i = 0; i < 8; i++) {
+    const load = this.isLong ? OP.i64Load : OP.i32Load;
+    for (let i = 0; i < REGISTERS; i++) {
       if (!(gprs & (1 << i))) continue;
       w.i32(0);
-      w.memory(OP.i32Load, layout.state + FIELDS.gpr.offset + 8 * i);
+      w.memory(load, layout.state + FIELDS.gpr.offset + 8 * i);
       w.set(this.gpr[i]!);
     }
-    for (let i = 0; i < 8; i++) {
+    for (let i = 0; i < REGISTERS; i++) {
       if (!(xmms & (1 << i))) continue;
       w.i32(0);
       w.memory(SIMD['v128.load'], layout.state + FIELDS.xmm.offset + 64 * i);
@@ -661,23 +722,33 @@ export class RegionEmitter extends RegionFlags {
     w.memory(OP.i32Load, layout.state + FIELDS.budget.offset);
     w.set(this.budget);
     w.i32(0);
-    w.memory(OP.i32Load, layout.state + FIELDS.flagResult.offset);
+    w.memory(load, layout.state + FIELDS.flagResult.offset);
     w.set(this.flagResult);
     w.i32(0);
-    w.memory(OP.i32Load, layout.state + FIELDS.flagAux.offset);
+    w.memory(this.isLong ? OP.i64Load32U : OP.i32Load, layout.state + FIELDS.flagAux.offset);
     w.set(this.flagOperand);
     w.i32(FLAG_KIND.canonical);
     w.set(this.flagKind);
     for (const group of this.cached) {
-      w.i64(NO_PAGE);
+      w.i64(this.noPage);
       w.set(this.pageTag[group]!);
+      if (!this.isLong) continue;
+      w.i32(0);
+      w.set(this.pageAddend[group]!);
     }
+  }
+  /** Helpers take 32 bits; the upper half of an argument stands in the state. */
+  private argument(given: Node, index: number): Node {
+    if (given.type !== I64) return given;
+    const at = this.layout.state + FIELDS.argumentHigh.offset + 4 * index;
+    this.storeTo(OP.i32Store, this.base, at, this.narrow(this.shrU(given, 32)), ALIAS.field);
+    return this.narrow(given);
   }
   private helper(name: string, args: Node[], after: (() => void) | null): Node {
     this.flagsToLocals(this.flags!);
     const id = RegionEmitter.helperIndex(name);
     const zero = this.const(0);
-    const given = [args[0] ?? zero, args[1] ?? zero, args[2] ?? zero];
+    const given = [0, 1, 2].map((i) => (args[i] ? this.argument(args[i], i) : zero));
     this.use(...given);
     this.settle(ALIAS.all);
     const result = this.resultNode(I32);
@@ -687,10 +758,8 @@ export class RegionEmitter extends RegionFlags {
       const { w, layout } = this;
       this.emitSpill();
       w.i32(0);
-      w.get(this.eip0);
-      w.i32(block.delta);
-      w.op(OP.i32Add);
-      w.memory(OP.i32Store, layout.state + FIELDS.rip.offset);
+      this.emitEip(block.delta);
+      w.memory(this.isLong ? OP.i64Store : OP.i32Store, layout.state + FIELDS.rip.offset);
       w.i32(id);
       w.i32(insn.record);
       for (const arg of given) this.value(arg);

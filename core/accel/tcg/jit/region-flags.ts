@@ -1,6 +1,6 @@
 /** Flags of a region: symbolic until something needs them, then in three locals. */
 import type { FlagName, FlagSource, Width } from '../../../target/x86/semantics/ops.ts';
-import { I32, OP } from '../../../wasm/opcodes.ts';
+import { I32, I64, OP } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, type Node, ScratchLocals } from '../emit/graph.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
@@ -17,7 +17,7 @@ export interface RegionFunctions {
   readonly flagAux: number;
 }
 
-export const ALIAS_FLAGS = ALIAS.firstLocal << 16;
+export const ALIAS_FLAGS = ALIAS.firstLocal << 24;
 
 export interface Flags {
   /** Static kind, or -1: it is in the local. */
@@ -47,31 +47,44 @@ export abstract class RegionFlags extends RegionOps {
   readonly flagKind: number;
   readonly flagResult: number;
   readonly flagOperand: number;
+  /** Type of what is as wide as an address. */
+  protected readonly word: number;
   protected flags: Flags | null = null;
   protected insn!: PlannedInsn;
 
-  constructor(writer: FunctionWriter, imports: EngineImports, layout: EngineLayout, functions: RegionFunctions) {
-    super(writer, new ScratchLocals(writer), imports, layout);
+  constructor(
+    writer: FunctionWriter,
+    imports: EngineImports,
+    layout: EngineLayout,
+    functions: RegionFunctions,
+    isLong: boolean,
+  ) {
+    super(writer, new ScratchLocals(writer), imports, layout, isLong);
     this.functions = functions;
+    this.word = isLong ? I64 : I32;
     this.flagKind = writer.local(I32);
-    this.flagResult = writer.local(I32);
-    this.flagOperand = writer.local(I32);
+    this.flagResult = writer.local(this.word);
+    this.flagOperand = writer.local(this.word);
   }
   /** The one use that was said of a prepared node is over. */
   protected abstract consume(node: Node): void;
 
   /** Flags as the locals hold them. */
   protected flagsInLocals(kind: number): Flags {
-    const result = this.variable(this.flagResult, I32, ALIAS_FLAGS);
-    const word = this.variable(this.flagOperand, I32, ALIAS_FLAGS);
+    const whole = this.variable(this.flagResult, this.word, ALIAS_FLAGS);
+    const wholeWord = this.variable(this.flagOperand, this.word, ALIAS_FLAGS);
     const op = kind > 0 ? kind & 15 : FLAG_KIND.canonical;
+    const width = kind > 0 ? this.widthOf(kind) : 32;
+    const isNarrow = width <= 32;
+    const result = kind > 0 && isNarrow ? this.narrow(whole) : whole;
+    const word = kind >= 0 && isNarrow ? this.narrow(wholeWord) : wholeWord;
     return {
       kind,
       result,
       operand: () => word,
       a: op === FLAG_KIND.sub ? this.add(result, word) : null,
       b: op === FLAG_KIND.add || op === FLAG_KIND.sub ? word : null,
-      width: (kind > 0 ? 32 - (kind >> 4) : 32) as Width,
+      width,
       carries: null,
       inLocals: true,
     };
@@ -79,7 +92,9 @@ export abstract class RegionFlags extends RegionOps {
   protected emitFlagLocals(kind: number, result: Node, operand: Node): void {
     const { w } = this;
     this.value(result);
+    if (this.isLong && result.type === I32) w.op(OP.i64ExtendI32S);
     this.value(operand);
+    if (this.isLong && operand.type === I32) w.op(OP.i64ExtendI32U);
     w.set(this.flagOperand);
     w.set(this.flagResult);
     w.i32(kind);
@@ -101,6 +116,13 @@ export abstract class RegionFlags extends RegionOps {
     if (this.insn.flagsNeeded) this.flagsToLocals(fresh);
   }
   protected override get result(): Node {
+    return this.narrow(this.flags!.result!);
+  }
+  protected override topResult(): Node {
+    const result = this.flags!.result!;
+    return result.type === I64 ? this.narrow(this.shrU(result, 32)) : result;
+  }
+  protected override wholeResult(): Node {
     return this.flags!.result!;
   }
   protected override get aux(): Node {
@@ -108,7 +130,7 @@ export abstract class RegionFlags extends RegionOps {
   }
   /** flagAux of flags that nothing has replaced in the locals yet. */
   private auxOf(flags: Flags): Node {
-    if (flags.kind === FLAG_KIND.canonical) return flags.operand!();
+    if (flags.kind === FLAG_KIND.canonical) return this.narrow(flags.operand!());
     if (flags.carries) return this.auxFrom(flags.carries(), flags.width);
     this.flagsToLocals(flags);
     const aux = this.resultNode(I32);
@@ -135,7 +157,10 @@ export abstract class RegionFlags extends RegionOps {
     this.commit({ kind, result: extended, operand: () => b, a: op === 'sub' ? a : null, b, width, carries });
   }
   private kindOf(op: FlagKind, width: Width): number {
-    return FLAG_KIND[op] | ((32 - width) << 4);
+    return FLAG_KIND[op] | (((this.isLong ? 64 : 32) - width) << 4);
+  }
+  private widthOf(kind: number): Width {
+    return ((this.isLong ? 64 : 32) - (kind >> 4)) as Width;
   }
   private commitCanonical(result: Node, aux: () => Node): void {
     const operand = once(aux);
@@ -188,11 +213,12 @@ export abstract class RegionFlags extends RegionOps {
       this.or(this.and(this.auxOf(before), this.const(0x3fff_ffff)), this.carryOverflow(carry, overflow)),
     );
   }
-  override setFlag(name: 'C' | 'Z', value: Node): void {
+  override setFlag(name: 'C' | 'Z', wide: Node): void {
     if (name === 'Z') {
-      super.setFlag(name, value);
+      super.setFlag(name, wide);
       return;
     }
+    const value = this.narrow(wide);
     const before = this.flags!;
     this.commitCanonical(before.result!, () => {
       const aux = this.auxOf(before);
@@ -214,8 +240,8 @@ export abstract class RegionFlags extends RegionOps {
     const { b, width } = flags;
     if (flags.kind < 0) return this.unknownCarry();
     const kind = flags.kind & 15;
-    if (kind === FLAG_KIND.inc || kind === FLAG_KIND.dec) return flags.operand!();
-    if (kind >= FLAG_KIND.shl) return this.and(flags.operand!(), this.const(1));
+    if (kind === FLAG_KIND.inc || kind === FLAG_KIND.dec) return this.narrow(flags.operand!());
+    if (kind >= FLAG_KIND.shl) return this.narrow(this.and(flags.operand!(), this.const(1)));
     if (!b || !flags.result) return null;
     switch (flags.kind & 15) {
       case FLAG_KIND.canonical:
@@ -239,6 +265,7 @@ export abstract class RegionFlags extends RegionOps {
       w.op(OP.i32GeU);
       w.block(OP.if, I32);
       w.get(this.flagOperand);
+      if (this.isLong) w.op(OP.i32WrapI64);
       w.i32(1);
       w.op(OP.i32And);
       w.op(OP.else);
@@ -267,7 +294,7 @@ export abstract class RegionFlags extends RegionOps {
     const flags = this.flags!;
     const { a, b, width, result } = flags;
     const kind = flags.kind < 0 ? -1 : flags.kind & 15;
-    if (pair === 2) return this.eqz(this.result);
+    if (pair === 2) return this.eqz(result!);
     if (pair === 1) return this.carryOf(flags);
     if (kind === -1 || !result) return null;
     if (kind !== FLAG_KIND.canonical && pair === 4) return this.ltS(result, this.const(0));

@@ -1,17 +1,17 @@
 /** What the two readers of a region's instructions share: operands of a decoded instruction as expressions over registers. */
-import type { Decoded, DecodedOperand } from '../../../target/x86/decode/decoder.ts';
+import { type DecodedOperand, type Executable, RIP_BASE } from '../../../target/x86/decode/decoder.ts';
 import { VECTOR } from '../../../target/x86/fault.ts';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
-import { DS, ES, ESP, FIELDS, SS } from '../../../target/x86/state.ts';
-import { MODE } from '../blocks.ts';
+import { DS, ES, ESP, FIELDS, FS, SS } from '../../../target/x86/state.ts';
+import { isAbsolute, MODE } from '../blocks.ts';
 import type { Node } from '../emit/graph.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 
 const BIT_TESTS = new Set(INSTRUCTIONS.filter((i) => /^bt[src]?$/.test(i.name)));
-/** Accesses that tend to stay in one page: those through the same base register. The last is for everything else. */
-export const GROUP_OTHER = 8;
-export const GROUPS = 9;
+/** Accesses that tend to stay in one page: those through the same base register. The last is for everything else, R15 too. */
+export const GROUP_OTHER = 15;
+export const GROUPS = 16;
 
 /** Helpers for what is rare, faults above all: the interpreter does such an instruction. */
 export const FAULTS = new Set([
@@ -38,9 +38,9 @@ export interface RegisterPlace {
 }
 export function registerPlace(offset: number): RegisterPlace {
   const gpr = offset - FIELDS.gpr.offset;
-  if (gpr >= 0 && gpr < 64) return { file: 'gpr', index: gpr >> 3, byte: gpr & 7 };
+  if (gpr >= 0 && gpr < 128) return { file: 'gpr', index: gpr >> 3, byte: gpr & 7 };
   const xmm = offset - FIELDS.xmm.offset;
-  if (xmm >= 0 && xmm < 8 * 64) return { file: 'xmm', index: xmm >> 6, byte: xmm & 63 };
+  if (xmm >= 0 && xmm < 16 * 64) return { file: 'xmm', index: xmm >> 6, byte: xmm & 63 };
   return { file: 'memory', index: 0, byte: 0 };
 }
 
@@ -61,34 +61,70 @@ export abstract class RegionOps extends InstructionEmitter {
     return a;
   }
 
-  protected describe(d: Decoded): void {
+  protected describe(d: Executable): void {
     this.form = {
       opSize: d.opSize,
       addrSize: d.addrSize,
       rep: d.instruction.variants?.includes('rep') ? d.rep : 0,
       flatStack: (this.mode & MODE.flatStack) !== 0,
-      long: false,
+      long: this.isLong,
     };
     const [a, b, c] = d.operands.map((operand) => this.operandOf(d, operand));
-    if (d.instruction.quick) d.instruction.quick(this, a!, b!, c!);
+    if (d.instruction.quick && !this.isLong) d.instruction.quick(this, a!, b!, c!);
     else d.instruction.semantics(this, a!, b!, c!);
   }
 
-  private operandOf(d: Decoded, operand: DecodedOperand): Operand<Node> {
+  private operandOf(d: Executable, operand: DecodedOperand): Operand<Node> {
     const { width } = operand;
     if (operand.kind === 'r') return this.registerOperand(width, operand.value);
-    if (operand.kind === 'i') return this.constantOperand(width, operand.value);
+    if (operand.kind === 'i') return this.constantOperand(width, operand.value, d.high);
     const base = d.memory!.base;
-    return this.groupedOperand(width, () => this.addressOf(d, width), base < 0 ? GROUP_OTHER : base);
+    const address = () => (this.isLong ? this.longAddressOf(d) : this.addressOf(d, width));
+    return this.groupedOperand(width, address, base < 0 || base > GROUP_OTHER ? GROUP_OTHER : base);
   }
-  private constantOperand(width: Width, value: number): Operand<Node> {
+  private constantOperand(width: Width, value: number, high: number): Operand<Node> {
     const refuse = (): never => {
       throw new Error('an immediate cannot be written');
     };
-    return { kind: 'i', width, load: () => this.const(value), modify: refuse, store: refuse, address: refuse };
+    const load = () => (width === 64 ? this.constant64(value, high) : this.const(value));
+    return { kind: 'i', width, load, modify: refuse, store: refuse, address: refuse };
+  }
+  private constant64(low: number, high: number): Node {
+    if (high === low >> 31) return this.const64(low);
+    return this.or(this.shl(this.const64(high), 32), this.const64(low >>> 0));
+  }
+  /** The same of 64-bit code. */
+  private longAddressOf(d: Executable): Node {
+    const { instruction } = d;
+    const { addrSize, base, index, scale, displacement, segment } = d.memory!;
+    const size = addrSize === 32 ? 32 : 64;
+    const constant = (n: number) => (size === 32 ? this.const(n) : this.const64(n));
+    let at: Node;
+    if (isAbsolute(d)) at = this.constant64(displacement, d.high);
+    else if (base === RIP_BASE) at = this.add(this.nextEip(), this.const64(displacement));
+    else if (base < 0) at = constant(displacement);
+    else at = this.add(this.reg(base, size).load(), constant(displacement));
+    if (index >= 0) at = this.add(at, this.shl(this.reg(index, size).load(), scale));
+    if (size === 32) at = this.wideU(this.narrow(at));
+    if (instruction.addressOnly) return at;
+    if (segment >= FS) at = this.add(at, this.segmentBase(segment));
+    const bit = d.operands[1];
+    if (bit?.kind === 'r' && BIT_TESTS.has(instruction)) {
+      // The operand that holds the bit, relative to the address.
+      const { opSize } = d;
+      const unit = opSize === 16 ? 4 : opSize === 32 ? 5 : 6;
+      const number = this.wideS(this.signExtend(this.registerOperand(opSize, bit.value).load(), opSize));
+      at = this.add(at, this.shl(this.shrS(number, unit), unit - 3));
+    }
+    return at;
+  }
+  /** A value as a store of this width takes it. */
+  protected fit(value: Node, width: Width): Node {
+    if (!this.isLong || width === 128) return value;
+    return width === 64 ? this.wideU(value) : this.narrow(value);
   }
   /** Linear address of the memory operand; the bare offset for instructions that only compute it. */
-  private addressOf(d: Decoded, width: Width): Node {
+  private addressOf(d: Executable, width: Width): Node {
     const { instruction } = d;
     const memory = d.memory!;
     let at = memory.base < 0 ? this.const(memory.displacement) : this.reg(memory.base, 32).load();

@@ -1,9 +1,10 @@
 /** What one instruction does to registers and flags and whether it can leave the region: found by reading its definition with
  *  an emitter that only takes notes. */
-import type { Decoded } from '../../../target/x86/decode/decoder.ts';
+import type { Executable } from '../../../target/x86/decode/decoder.ts';
 import type { FlagName, Operand, Width } from '../../../target/x86/semantics/ops.ts';
-import { I32 } from '../../../wasm/opcodes.ts';
+import { I32, I64 } from '../../../wasm/opcodes.ts';
 import { FunctionWriter } from '../../../wasm/writer.ts';
+import { MODE } from '../blocks.ts';
 import { CONST, LOAD_U, type Node, ScratchLocals } from '../emit/graph.ts';
 import type { EngineImports } from '../emit/instruction-emitter.ts';
 import { FAULTS, RegionOps, registerPlace } from './region-ops.ts';
@@ -38,11 +39,11 @@ class Probe extends RegionOps {
   calls = false;
   accesses = 0;
 
-  constructor() {
+  constructor(isLong: boolean) {
     const writer = new FunctionWriter(0, 0);
-    super(writer, new ScratchLocals(writer), NO_IMPORTS, { state: 0, jumpCache: 0 });
+    super(writer, new ScratchLocals(writer), NO_IMPORTS, { state: 0, jumpCache: 0 }, isLong);
   }
-  read(d: Decoded, mode: number): Traits {
+  read(d: Executable, mode: number): Traits {
     this.mode = mode;
     this.gprs = this.gprsWritten = this.xmms = this.xmmsWritten = this.accesses = 0;
     this.readsFlags = this.writesAllFlags = this.exits = this.calls = false;
@@ -133,10 +134,10 @@ class Probe extends RegionOps {
     this.exits = true;
   }
   eip(): Node {
-    return this.any();
+    return this.any(this.isLong ? I64 : I32);
   }
   nextEip(): Node {
-    return this.any();
+    return this.eip();
   }
   jump(): void {}
   jumpRelative(): void {}
@@ -184,7 +185,12 @@ class Probe extends RegionOps {
 }
 
 let probe: Probe | null = null;
-export function traitsOf(d: Decoded, mode: number): Traits {
-  probe ??= new Probe();
+let longProbe: Probe | null = null;
+export function traitsOf(d: Executable, mode: number): Traits {
+  if (mode & MODE.code64) {
+    longProbe ??= new Probe(true);
+    return longProbe.read(d, mode);
+  }
+  probe ??= new Probe(false);
   return probe.read(d, mode);
 }
