@@ -16,7 +16,7 @@ import { RECORD } from './interpreter/layout.ts';
 
 /** What decoded code depends on besides its bytes. */
 export const MODE = { code32: 1, flatStack: 2, flatData: 4, user: 8, single: 16, code64: 32 } as const;
-const MODE_SHIFT = 64;
+export const MODE_SHIFT = 64;
 
 const RECENT_BITS = 13;
 const RECENT_MASK = (1 << RECENT_BITS) - 1;

@@ -356,8 +356,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     const nonzero = this.select(whole, whole, constant(0x100));
     const fresh = this.select(value, constant(0), nonzero);
     const chosen = this.select(value, corrected, aux);
-    this.commitResult(fresh, this.isLong ? 64 : 32);
-    this.setField('flagAux', chosen);
+    this.storeResult(fresh, chosen);
   }
   setFlags(image: Node): void {
     const bit = (n: number) => this.and(this.shrU(image, n), this.const(1));
@@ -369,7 +368,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     this.storeResult(nonzero, this.or(rest, this.carryOverflow(carry, bit(11))));
   }
   protected storeResult(result: Node, aux: Node): void {
-    this.commitResult(result, 32);
+    this.commitResult(result, result.type === I64 ? 64 : 32);
     this.setField('flagAux', aux);
   }
 

@@ -1,7 +1,7 @@
 /** Chooses what a region consists of: blocks of one page that lead to each other and have run, from a hot one on. */
 import { type Decoded, decode } from '../../../target/x86/decode/decoder.ts';
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import { type Block, type BlockCache, MODE } from '../blocks.ts';
+import { type Block, type BlockCache, MODE, MODE_SHIFT } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { type Structure, structure } from './structure.ts';
 import { type Traits, traitsOf } from './traits.ts';
@@ -60,7 +60,7 @@ export interface Plan {
 /** The instructions of a decoded block with their records, or null when it cannot be part of a region. */
 function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: number, page: number): PlannedBlock | null {
   if (block.second >= 0) return null;
-  const mode = block.key % 32;
+  const mode = block.key % MODE_SHIFT;
   const { bytes } = arena;
   const insns: PlannedInsn[] = [];
   const end = block.start + block.length;
@@ -128,7 +128,7 @@ export function planRegion(
   isWarm: (block: Block) => boolean,
   isHead: (block: Block) => boolean,
 ): Plan | null {
-  const mode = head.key % 32;
+  const mode = head.key % MODE_SHIFT;
   const page = (head.start & ~0xfff) >>> 0;
   const first = planBlock(arena, cache, head, 0, page);
   if (!first || (first.ends === 'stop' && first.insns.length === 0)) return null;
