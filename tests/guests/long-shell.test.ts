@@ -21,8 +21,8 @@ describe.skipIf(!guest)("Debian's cloud-amd64 kernel", () => {
   afterAll(() => machine?.stop());
 
   it('says what it is', async () => {
-    const { output } = await machine.run('uname -m; grep -o -w -m1 -E "lm" /proc/cpuinfo');
-    expect(output).toBe('x86_64\nlm\n');
+    const { output } = await machine.run('uname -m; grep -c -w lm /proc/cpuinfo');
+    expect(output).toBe('x86_64\n1\n');
   });
   it('has all of its memory, and no complaint in its log', async () => {
     const { output } = await machine.run(
