@@ -2,7 +2,7 @@
  *  SMBASE can be moved. Not modelled: I/O instruction restart. */
 import { raise, VECTOR } from './fault.ts';
 import { logRegisters } from './registers-text.ts';
-import { CR0, CS, DESC, EFLAGS, FIELDS, LDTR, type StateField, TR } from './state.ts';
+import { CR0, CS, DESC, EFLAGS, FIELDS, LDTR, linearAddress, type StateField, TR } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
 /** Revision word of the save area: 64-bit layout, SMBASE relocation. */
@@ -62,13 +62,13 @@ class SaveArea {
     this.write(offset + 2, 2, (segment.flags >>> 8) & 0xf0ff);
     this.write(offset + 4, 4, segment.limit);
     this.write(offset + 8, 4, segment.base);
-    this.write(offset + 12, 4, 0);
+    this.write(offset + 12, 4, Math.floor(segment.base / 2 ** 32));
   }
   loadSegment(offset: number, index: number): void {
     const flags = (this.read(offset + 2, 2) & 0xf0ff) << 8;
     this.ctx.state.segments[index]!.set(
       this.read(offset, 2),
-      this.read(offset + 8, 4),
+      linearAddress(this.read(offset + 8, 4), this.read(offset + 12, 4)),
       this.read(offset + 4, 4),
       flags,
     );
@@ -128,9 +128,9 @@ export function rsm(ctx: CpuContext): void {
   if (!state.inSmm) raise(state, VECTOR.UD);
   const area = new SaveArea(ctx);
   area.loadField(SAVE.efer, FIELDS.efer);
-  state.set(FIELDS.gdtBase, area.read(SAVE.gdtBase, 4));
+  area.loadField(SAVE.gdtBase, FIELDS.gdtBase);
   state.set(FIELDS.gdtLimit, area.read(SAVE.gdtLimit, 4));
-  state.set(FIELDS.idtBase, area.read(SAVE.idtBase, 4));
+  area.loadField(SAVE.idtBase, FIELDS.idtBase);
   state.set(FIELDS.idtLimit, area.read(SAVE.idtLimit, 4));
   for (let i = 0; i < 16; i++) area.loadField(SAVE.rax - i * 8, FIELDS.gpr, i);
   area.loadField(SAVE.rip, FIELDS.rip);

@@ -274,12 +274,10 @@ export class Graph {
   }
   wideU(a: Node): Node {
     if (a.type === I64) return a;
-    if (a.op === CONST) return this.const64(a.imm >>> 0);
     return this.node(OP.i64ExtendI32U, I64, a, null, null);
   }
   wideS(a: Node): Node {
     if (a.type === I64) return a;
-    if (a.op === CONST) return this.const64(a.imm);
     return this.node(OP.i64ExtendI32S, I64, a, null, null);
   }
   narrow(a: Node): Node {
