@@ -352,7 +352,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     const parity = this.and(this.xor(this.shl(result, 8), aux), this.const(0xff00));
     const corrected = this.or(this.or(this.and(aux, this.const(~0xff01)), parity), isSigned);
     const whole = this.wholeResult();
-    const constant = (n: number) => (this.isLong ? this.const64(n) : this.const(n));
+    const constant = (n: number) => (whole.type === I64 ? this.const64(n) : this.const(n));
     const nonzero = this.select(whole, whole, constant(0x100));
     this.storeResult(this.select(value, constant(0), nonzero), this.select(value, corrected, aux));
   }

@@ -31,20 +31,25 @@ function difference(s: LongSnippet, host: LongOutcome, ours: LongOutcome): strin
 }
 
 const perForm = Number(process.env.CASES_PER_FORM ?? 12);
+/** A compiled snippet costs a module. */
+const compiledPerForm = Number(process.env.CASES_PER_FORM ?? 2);
 describe('64-bit code against the host CPU', () => {
-  for (const [what, cases] of [
-    ['generated', longCases(perForm)],
-    ['control flow', longControlCases(perForm)],
+  for (const [what, cases, isCompiled] of [
+    ['generated', longCases(perForm), false],
+    ['control flow', longControlCases(perForm), false],
+    ['generated, compiled', longCases(compiledPerForm), true],
+    ['control flow, compiled', longControlCases(compiledPerForm), true],
   ] as const) {
     const host = runNative64(cases.slice(0, 1)) ? runNative64(cases) : null;
-    it.skipIf(!host)(`agrees on ${cases.length} ${what} snippets`, () => {
-      const subject = new LongSubject();
+    it.skipIf(!host)(`agrees on ${cases.length} ${what} snippets`, { timeout: 120_000 }, () => {
+      const subject = new LongSubject(isCompiled);
       const failures: string[] = [];
       cases.forEach((s, i) => {
         const problem = difference(s, host![i]!, subject.run(s));
         if (problem) failures.push(problem);
       });
       expect(failures.slice(0, 60)).toEqual([]);
+      if (isCompiled) expect(subject.machine.cpu.jit.statistics.compiled).toBeGreaterThan(cases.length / 4);
     });
   }
 });

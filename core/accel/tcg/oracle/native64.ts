@@ -67,11 +67,14 @@ export function runNative64(snippets: readonly LongSnippet[]): LongOutcome[] | n
   }
 }
 
-/** Runs snippets on one emulated CPU. */
+/** Runs snippets on one emulated CPU: interpreted, or compiled on their second run. */
 export class LongSubject {
-  readonly machine: BareMachine = bareMachine(4 << 20);
+  readonly machine: BareMachine;
+  private readonly isCompiled: boolean;
   private fault = -1;
-  constructor() {
+  constructor(isCompiled = false) {
+    this.isCompiled = isCompiled;
+    this.machine = bareMachine(4 << 20, { jit: isCompiled ? 'always' : 'off' });
     const { cpu } = this.machine;
     (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
       this.fault = vector;
@@ -87,11 +90,15 @@ export class LongSubject {
     view.setUint32(tables + 0x1000 + entry(1) * 8, 0x87, true);
   }
   run(s: LongSnippet): LongOutcome {
-    const { cpu, ram } = this.machine;
-    const { state } = cpu;
     const code = new Uint8Array(0x40).fill(0xf4);
     code.set(s.code);
     this.machine.dma(CODE, code);
+    const first = this.once(s);
+    return this.isCompiled ? this.once(s) : first;
+  }
+  private once(s: LongSnippet): LongOutcome {
+    const { cpu, ram } = this.machine;
+    const { state } = cpu;
     this.machine.dma(DATA, s.data);
     s.regs.forEach((r, i) => {
       state.setParts(FIELDS.gpr, Number(r & 0xffff_ffffn), Number(r >> 32n), i);
