@@ -40,7 +40,8 @@ export interface RunOptions {
 }
 
 /** Why an engine cannot take part here, or undefined. */
-export function unavailable(engine: EngineName, guest: BenchmarkGuest): string | undefined {
+export function unavailable(engine: EngineName, guest: BenchmarkGuest, bits: 32 | 64): string | undefined {
+  if (engine === 'v86' && bits === 64) return 'it has no 64-bit mode';
   if (engine === 'native' && spawnSync(guest.busybox, ['true']).status !== 0)
     return 'this host runs no 32-bit programs';
   if (engine === 'qemu' && !hasQemu) return `${qemu} is not installed`;

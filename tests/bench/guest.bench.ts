@@ -4,7 +4,7 @@
  *
  *    node tests/bench/guest.bench.ts [--run int,sse,x87,system,app,GROUP.TEST,...] [--engines native,terrarium,qemu,v86]
  *                                    [--reps 3] [--idle 10] [--limit 900] [--json FILE] [--from FILE]
- *                                    [--clock host|best|cpu] [--verbose] [-- OPTION ...]
+ *                                    [--clock host|best|cpu] [--verbose] [--bits 32|64] [-- OPTION ...]
  *
  * Options after `--` go to our engine, for example `-- -cpu core2duo`. `--idle 0` leaves the idle measurement out.
  */
@@ -29,15 +29,19 @@ const { values } = parseArgs({
     from: { type: 'string' },
     clock: { type: 'string', default: 'host' },
     verbose: { type: 'boolean', default: false },
+    bits: { type: 'string', default: '32' },
   },
 });
+
+if (values.bits !== '32' && values.bits !== '64') throw new Error(`--bits takes 32 or 64, not ${values.bits}`);
+const bits = values.bits === '64' ? 64 : 32;
 
 function isEngine(name: string): name is EngineName {
   return (ENGINES as readonly string[]).includes(name);
 }
 
 async function measure(): Promise<GuestRun[]> {
-  const { guest, reason } = guestOrReason(benchmarkGuest);
+  const { guest, reason } = guestOrReason(() => benchmarkGuest(bits));
   if (!guest) {
     console.log(`skipped: the guest could not be made: ${reason}\n0 passed, 0 failed, 1 skipped`);
     process.exit(0);
@@ -45,7 +49,7 @@ async function measure(): Promise<GuestRun[]> {
   const engines: EngineName[] = [];
   for (const name of values.engines.split(',')) {
     if (!isEngine(name)) throw new Error(`no engine ${name}; there are ${ENGINES.join(', ')}`);
-    const why = unavailable(name, guest);
+    const why = unavailable(name, guest, bits);
     if (why) console.log(`skipped: ${name}: ${why}`);
     else engines.push(name);
   }
@@ -80,7 +84,7 @@ const clocks: Record<string, [BenchClock, string]> = {
   cpu: ['cpu', 'medians, seconds of CPU time'],
 };
 const [clock, meaning] = clocks[values.clock] ?? clocks.host!;
-const report = new GuestReport(runs, clock);
+const report = new GuestReport(runs, clock, bits);
 console.log(`${os.cpus()[0]?.model.trim()}, ${os.cpus().length} CPUs; ${meaning}`);
 console.log(report.lines().join('\n'));
 const problems = report.problems();

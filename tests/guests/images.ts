@@ -153,41 +153,49 @@ function kernelModules(...names: string[]): ArchiveEntry[] {
 }
 
 const SOURCES = fileURLToPath(new URL('../bench/guest/', import.meta.url));
-const PLAIN = [
-  ...['-m32', '-march=i686', '-O2', '-fno-pie', '-fno-tree-vectorize', '-fno-tree-loop-distribute-patterns'],
+export type Bits = 32 | 64;
+const COMMON = [
+  ...['-O2', '-fno-pie', '-fno-tree-vectorize', '-fno-tree-loop-distribute-patterns'],
   ...['-fno-math-errno', '-fno-stack-protector', '-ffp-contract=off', '-D_FILE_OFFSET_BITS=64'],
 ];
-const INTEGER = [...PLAIN, '-mno-sse', '-mfpmath=387'];
-const SSE = [...PLAIN, '-msse2', '-mfpmath=sse'];
+const PLAIN: Record<Bits, readonly string[]> = {
+  32: ['-m32', '-march=i686', ...COMMON],
+  64: ['-m64', '-march=x86-64', ...COMMON],
+};
+const INTEGER: Record<Bits, readonly string[]> = { 32: [...PLAIN[32], '-mno-sse', '-mfpmath=387'], 64: PLAIN[64] };
+const SSE: Record<Bits, readonly string[]> = { 32: [...PLAIN[32], '-msse2', '-mfpmath=sse'], 64: PLAIN[64] };
 /** Object name, source, flags: the same floating-point tests are compiled for SSE and for x87. */
-const UNITS: readonly (readonly [string, string, readonly string[]])[] = [
-  ['main', 'main.c', INTEGER],
-  ['int', 't_int.c', INTEGER],
-  ['sse', 't_fp.c', [...SSE, '-DFPTAB=sse_tests']],
-  ['x87', 't_fp.c', [...PLAIN, '-mfpmath=387', '-DX87', '-DFPTAB=x87_tests']],
-  ['simd', 't_simd.c', SSE],
-  ['sys', 't_sys.c', INTEGER],
-  ['app', 't_app.c', INTEGER],
+const units = (bits: Bits): readonly (readonly [string, string, readonly string[]])[] => [
+  ['main', 'main.c', INTEGER[bits]],
+  ['int', 't_int.c', INTEGER[bits]],
+  ['sse', 't_fp.c', [...SSE[bits], '-mfpmath=sse', '-DFPTAB=sse_tests']],
+  ['x87', 't_fp.c', [...PLAIN[bits], '-mfpmath=387', '-DX87', '-DFPTAB=x87_tests']],
+  ['simd', 't_simd.c', SSE[bits]],
+  ['sys', 't_sys.c', INTEGER[bits]],
+  ['app', 't_app.c', INTEGER[bits]],
 ];
 
-/** The benchmark: its program, static, alone and inside an initramfs. */
-export function benchmarkGuest(): BenchmarkGuest {
-  const kernel = kernelImage();
-  const folder = join(guestCache, 'bench');
+/** The benchmark: its program, static, alone and inside an initramfs. In 64 bits with the kernel for virtual machines. */
+export function benchmarkGuest(bits: Bits = 32): BenchmarkGuest {
+  const architecture = bits === 64 ? 'amd64' : 'i386';
+  const kernel = bits === 64 ? kernelImage(kernelAmd64('cloud-amd64')) : kernelImage();
+  const suffix = bits === 64 ? '-amd64' : '';
+  const folder = join(guestCache, `bench${suffix}`);
   mkdirSync(folder, { recursive: true });
   const bench = join(folder, 'bench');
   const newest = Math.max(...readdirSync(SOURCES).map((name) => statSync(join(SOURCES, name)).mtimeMs));
   if (!existsSync(bench) || statSync(bench).mtimeMs < newest) {
-    const objects = UNITS.map(([name, source, flags]) => {
+    const objects = units(bits).map(([name, source, flags]) => {
       const object = join(folder, `${name}.o`);
       runTool('gcc', [...flags, '-c', '-o', object, join(SOURCES, source)]);
       return object;
     });
-    runTool('gcc', ['-m32', '-static', '-no-pie', '-s', '-o', bench, ...objects]);
+    runTool('gcc', [`-m${bits}`, '-static', '-no-pie', '-s', '-o', bench, ...objects]);
   }
   const init = readFileSync(join(SOURCES, 'init'), 'utf8');
-  const initrd = writeInitramfs('bench-initrd.gz', init, [executable('bin/bench', readFileSync(bench))]);
-  return { kernel, initrd, bench, busybox: busybox() };
+  const program = executable('bin/bench', readFileSync(bench));
+  const initrd = writeInitramfs(`bench${suffix}-initrd.gz`, init, [program], architecture);
+  return { kernel, initrd, bench, busybox: busybox(architecture) };
 }
 
 /** A guest, or the reason why there is none. */
