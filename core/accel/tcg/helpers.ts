@@ -75,6 +75,10 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
   const requirePrivilege = () => {
     if (state.cpl !== 0) raise(state, VECTOR.GP, 0);
   };
+  /** CR4.UMIP hides descriptor tables, task register and CR0 from programs. */
+  const requireVisible = () => {
+    if (state.cr4 & CR4.UMIP && state.cpl !== 0) raise(state, VECTOR.GP, 0);
+  };
   const checkPort = (port: number, size: number) => {
     if (state.protectedMode && (state.vm86 || state.cpl > state.iopl)) ops.checkIo(port & 0xffff, size);
   };
@@ -372,10 +376,12 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
 
     // System registers.
     sgdt: (at) => {
+      requireVisible();
       storeTable(at, state.gdtLimit, state.gdtBase);
       return 0;
     },
     sidt: (at) => {
+      requireVisible();
       storeTable(at, state.idtLimit, state.idtBase);
       return 0;
     },
@@ -389,7 +395,10 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       state.setIdt(base, limit);
       return 0;
     },
-    smsw: () => state.cr0,
+    smsw: () => {
+      requireVisible();
+      return state.cr0;
+    },
     lmsw: (value) => {
       ops.writeCr(0, ((state.cr0 & ~0xe) | (value & 0xf)) >>> 0);
       return 0;
@@ -412,9 +421,11 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       return 0;
     },
     sldt: () => {
+      requireVisible();
       return state.segments[LDTR]!.selector;
     },
     str: () => {
+      requireVisible();
       return state.segments[TR]!.selector;
     },
     lldt: (selector) => {

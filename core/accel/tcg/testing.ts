@@ -1,4 +1,5 @@
 /** A bare machine for tests and benchmarks: flat RAM, nothing else. */
+import type { CpuDefinition } from '../../target/x86/cpu-definition.ts';
 import { CR0, CR4, CS, DESC, EFER } from '../../target/x86/state.ts';
 import type { AddressSpace, CpuBus, RamArena } from '../../target/x86/system-ops.ts';
 import { X86Cpu } from './cpu.ts';
@@ -26,7 +27,10 @@ function testedMode(): JitMode {
   return said === 'on' || said === 'always' || said === 'off' ? said : JIT_DEFAULTS.mode;
 }
 /** `ramBytes` of RAM at 0; what lies above is a device that records writes and reads as 0x5a bytes. */
-export function bareMachine(ramBytes = 1 << 20, options: { jit?: JitMode; codeBytes?: number } = {}): BareMachine {
+export function bareMachine(
+  ramBytes = 1 << 20,
+  options: { jit?: JitMode; codeBytes?: number; definition?: CpuDefinition } = {},
+): BareMachine {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   let bytes = new Uint8Array(memory.buffer);
   let next = 4096;
@@ -98,6 +102,7 @@ export function bareMachine(ramBytes = 1 << 20, options: { jit?: JitMode; codeBy
     logs: () => false,
   };
   const cpu = new X86Cpu(bus, {
+    ...(options.definition ? { definition: options.definition } : {}),
     jit: { mode: options.jit ?? testedMode(), codeBytes: options.codeBytes ?? JIT_DEFAULTS.codeBytes },
   });
   return Object.assign(machine, {

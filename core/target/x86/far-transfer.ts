@@ -401,8 +401,10 @@ function setFlatSegments(ctx: CpuContext, cs: number, ss: number, dpl: number): 
   state.cpl = dpl;
 }
 
-export function sysenter(ctx: CpuContext): void {
+/** `isIntel`: AMD's CPUs have neither SYSENTER nor SYSEXIT in 64-bit code. */
+export function sysenter(ctx: CpuContext, isIntel: boolean): void {
   const { state } = ctx;
+  if (state.code64 && !isIntel) raise(state, VECTOR.UD);
   const selector = state.low(FIELDS.sysenterCs) & 0xfffc;
   if (!state.protectedMode || selector === 0) raise(state, VECTOR.GP, 0);
   if (state.longMode) {
@@ -416,8 +418,9 @@ export function sysenter(ctx: CpuContext): void {
   state.eip = state.low(FIELDS.sysenterEip);
 }
 
-export function sysexit(ctx: CpuContext, size: LongBytes): void {
+export function sysexit(ctx: CpuContext, size: LongBytes, isIntel: boolean): void {
   const { state } = ctx;
+  if (state.code64 && !isIntel) raise(state, VECTOR.UD);
   const selector = state.low(FIELDS.sysenterCs) & 0xfffc;
   if (!state.protectedMode || selector === 0 || state.cpl !== 0) raise(state, VECTOR.GP, 0);
   if (state.longMode) {

@@ -25,6 +25,7 @@ export function defaultCpu(): CpuDefinition {
 export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu()): SystemOps {
   const { state } = ctx;
   const { features } = cpu;
+  const isIntel = cpu.vendor === 'GenuineIntel';
   const walker = new PageWalker(state, ctx.memory, {
     pse36: features.has('pse36'),
     nx: features.has('nx'),
@@ -68,8 +69,8 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
     },
     rdmsr: () => rdmsr(ctx, cpu),
     wrmsr: () => wrmsr(ctx, cpu),
-    sysenter: () => sysenter(ctx),
-    sysexit: (size) => sysexit(ctx, size),
+    sysenter: () => sysenter(ctx, isIntel),
+    sysexit: (size) => sysexit(ctx, size, isIntel),
     syscall: () => syscall(ctx),
     sysret: (size) => sysret(ctx, size),
     swapgs: () => swapgs(ctx),

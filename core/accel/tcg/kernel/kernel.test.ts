@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { defineCpu, parseCpuOption } from '../../../target/x86/cpu-definition.ts';
 import { JIT_MODES, type JitMode } from '../jit/jit.ts';
 import { bareMachine, enterFlat32 } from '../testing.ts';
 
@@ -9,8 +10,8 @@ const here = import.meta.dirname;
 const ENTRY = 0x10_000c;
 
 /** What a kernel writes to port 0xe9. */
-function output(kernel: string, jit: JitMode): string[] {
-  const m = bareMachine(8 << 20, { jit });
+function output(kernel: string, jit: JitMode, cpu?: string): string[] {
+  const m = bareMachine(8 << 20, { jit, ...(cpu ? { definition: defineCpu(parseCpuOption(cpu)).definition } : {}) });
   enterFlat32(m, ENTRY);
   m.ram.set(readFileSync(join(here, kernel)), 0x10_0000);
   let text = '';
@@ -31,5 +32,8 @@ describe.each(JIT_MODES)('kernels made of corner cases, JIT %s', (jit) => {
   });
   it('one of paging does', { timeout: 60_000 }, () => {
     expect(output('paging.bin', jit)).toEqual(expected('paging.txt'));
+  });
+  it('one of long mode does', () => {
+    expect(output('long.bin', jit, 'qemu64,+pdpe1gb,+fsgsbase')).toEqual(expected('long.txt'));
   });
 });
