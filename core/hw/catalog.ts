@@ -11,13 +11,16 @@ import { i8257Type } from './dma/i8257.ts';
 import { ideTypes } from './ide/ide-types.ts';
 import { i8042Type } from './input/i8042.ts';
 import { ps2Types } from './input/ps2.ts';
+import { apicCommonType, apicType } from './intc/apic.ts';
 import { i8259Types } from './intc/i8259.ts';
+import { ioapicTypes } from './intc/ioapic.ts';
 import { isaTypes } from './isa/isa-bus.ts';
 import { debugExitType } from './misc/debug-exit.ts';
 import { port92Type } from './misc/port92.ts';
 import { fwCfgIoType, fwCfgType } from './nvram/fw-cfg.ts';
 import { pciTypes } from './pci/pci-types.ts';
 import { mc146818RtcType } from './rtc/mc146818rtc.ts';
+import { hpetType } from './timer/hpet.ts';
 import { i8254Types } from './timer/i8254.ts';
 
 export function registerDeviceCatalog(): void {
@@ -28,8 +31,12 @@ export function registerDeviceCatalog(): void {
     ...pciTypes,
     ...ideTypes,
     ...piix4PmTypes,
+    apicCommonType,
+    apicType,
     ...i8259Types,
+    ...ioapicTypes,
     ...i8254Types,
+    hpetType,
     pcspkType,
     mc146818RtcType,
     i8042Type,

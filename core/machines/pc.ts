@@ -1,6 +1,6 @@
 /**
  * Board `pc` (pc-i440fx-7.2): i440FX host bridge, PIIX3 and PIIX4, the AT's chips on an ISA bus, IDE, serial ports, VGA.
- * Left out against QEMU until they exist: HPET, IOAPIC and local APIC, floppy controller, parallel port, vmport and vmmouse,
+ * Left out against QEMU until they exist: floppy controller, parallel port, vmport and vmmouse,
  * network card, ACPI and SMBIOS tables.
  */
 
@@ -15,7 +15,6 @@ import { bool, onOffAuto, properties, str } from '../hw/core/properties.ts';
 import { SystemBus } from '../hw/core/system-bus.ts';
 import { PIIX3_IDE_IRQS, type Piix3Ide } from '../hw/ide/piix3-ide.ts';
 import type { I8042 } from '../hw/input/i8042.ts';
-import type { I8259 } from '../hw/intc/i8259.ts';
 import type { IsaBus } from '../hw/isa/isa-bus.ts';
 import { FW_CFG, type FwCfg } from '../hw/nvram/fw-cfg.ts';
 import { type I440FxPciHost, i440FxNew } from '../hw/pci/i440fx.ts';
@@ -23,6 +22,7 @@ import type { PciBus } from '../hw/pci/pci-bus.ts';
 import { queryPci } from '../hw/pci/pci-info.ts';
 import type { Piix3 } from '../hw/pci/piix3.ts';
 import type { Mc146818Rtc } from '../hw/rtc/mc146818rtc.ts';
+import { type Hpet, hpetConfig } from '../hw/timer/hpet.ts';
 import { FULL_SIZE, MemoryRegion, type MemoryRegionOps } from '../memory/region.ts';
 import {
   containerGet,
@@ -38,6 +38,7 @@ import { GiB, KiB } from '../util/units.ts';
 import type { KernelBoot } from './kernel-loader.ts';
 import { Machine, type MachineSettings, machineSize, machineType } from './machine.ts';
 import { bootCmos, type CmosContents, cmosContents, e820Table } from './pc-cmos.ts';
+import { type ApicFeatures, type CpuWire, PcInterrupts, TIMER_PIN } from './pc-interrupts.ts';
 import { connect, inputOf, part } from './wiring.ts';
 
 /** RAM below 4 GiB ends here at the latest; more of it makes room for PCI from 3 GiB on. */
@@ -45,7 +46,9 @@ const LOW_RAM_LIMIT = 0xe000_0000;
 const LOW_RAM_WHEN_MORE = 0xc000_0000;
 const ISA_BIOS_BYTES = 128 * KiB;
 const OPTION_ROM = { base: 0xc0000, bytes: 0x20000 } as const;
-const IRQ = { keyboard: 1, cascade: 2, sci: 9, coprocessor: 13 } as const;
+/** What the firmware is told of the HPET. */
+const FW_CFG_HPET = 4;
+const IRQ = { keyboard: 1, sci: 9, coprocessor: 13 } as const;
 const SERIAL_PORTS = [
   { iobase: 0x3f8, irq: 4 },
   { iobase: 0x2f8, irq: 3 },
@@ -77,6 +80,7 @@ export interface PcSettings extends MachineSettings {
   readonly rtcProperties: Readonly<Record<string, unknown>>;
   readonly kernel: KernelBoot | null;
   readonly isAmdCpu: boolean;
+  readonly apicFeatures: ApicFeatures;
   /** Legacy drives: attaches `-drive if=ide` ones to the two channels. */
   attachIdeDrives(buses: readonly Bus[]): void;
   /** Geometry of IDE disks for CMOS, asked when everything is there. */
@@ -112,12 +116,11 @@ export class PcMachine extends Machine {
   mainBus!: SystemBus;
   fwCfg!: FwCfg;
   rtc!: Mc146818Rtc;
-  private masterPic!: I8259;
-  private slavePic!: I8259;
   /** Devices of no bus, in order of creation. */
   readonly looseDevices: Device[] = [];
   /** The CPU's pins, connected by `system/`. */
-  readonly cpuWires = new Map<'intr' | 'smi' | 'nmi' | 'a20', Pin>();
+  readonly cpuWires = new Map<CpuWire, Pin>();
+  readonly interrupts = new PcInterrupts(this.cpuWires);
   smram: MemoryRegion | null = null;
   pressPowerButton: () => void = () => {};
   private settings!: PcSettings;
@@ -134,7 +137,12 @@ export class PcMachine extends Machine {
     this.splitRam();
     this.mainBus = busNew(SystemBus, 'System', null, 'main-system-bus');
     objectAddChild(env.unattached, 'sysbus', this.mainBus);
-    for (let i = 0; i < settings.cpus; i++) this.looseDevices.push(this.settings.createCpu(i));
+    for (let i = 0; i < settings.cpus; i++) {
+      const cpu = this.settings.createCpu(i);
+      this.looseDevices.push(cpu);
+      const { apicFeatures } = this.settings;
+      if (apicFeatures.apic) this.looseDevices.push(this.interrupts.addApic(cpu, apicFeatures));
+    }
     const { pciMemory } = this.createMemory(env.systemMemory);
     this.createFwCfg(); // before the bridges, where QEMU's `info qtree` and saved state have it
     this.createBridges(pciMemory.pci, pciMemory.ram);
@@ -202,34 +210,22 @@ export class PcMachine extends Machine {
     const { isaBus } = this;
     part('i8257', isaBus, { base: 0x00, 'page-base': 0x80, 'pageh-base': -1, dshift: 0 });
     part('i8257', isaBus, { base: 0xc0, 'page-base': 0x88, 'pageh-base': -1, dshift: 1 });
-    this.masterPic = part<I8259>('isa-i8259', isaBus, {
-      iobase: 0x20,
-      elcr_addr: 0x4d0,
-      elcr_mask: 0xf8,
-      master: true,
-    });
-    const slave = part<I8259>('isa-i8259', isaBus, { iobase: 0xa0, elcr_addr: 0x4d1, elcr_mask: 0xde, master: false });
-    connect(slave, '', 0, inputOf(this.masterPic, '', IRQ.cascade));
-    connect(this.masterPic, '', 0, { set: (level) => this.cpuWires.get('intr')?.set(level) });
-    this.masterPic.cascade = slave;
-    this.slavePic = slave;
-    isaBus.connectIrqs(Array.from({ length: 16 }, (_, i) => this.picInput(i, slave)));
-  }
-  private picInput(line: number, slave: I8259): Pin | null {
-    if (line === IRQ.cascade) return null;
-    return line < 8 ? inputOf(this.masterPic, '', line) : inputOf(slave, '', line - 8);
+    this.interrupts.addPics(isaBus);
+    if (this.interrupts.apic) this.mainBus.adopt(this.interrupts.addIoapic(this.host));
   }
 
   private createIsaDevices(): void {
     const { isaBus, settings } = this;
+    const hpet = this.values.hpet ? this.createHpet() : null;
     this.rtc = part<Mc146818Rtc>('mc146818rtc', isaBus, { base_year: 0, ...settings.rtcProperties }, (rtc) => {
       rtc.setTimeSource(settings.rtcClock, settings.rtcStartSeconds);
     });
-    connect(this.rtc, '', 0, isaBus.irq(8));
+    connect(this.rtc, '', 0, hpet ? inputOf(hpet, '', 1) : isaBus.irq(8));
     objectAddLink(this, 'rtc_state', 'isa-device', { get: () => this.rtc });
     objectAddProperty(this, { name: 'rtc-time', type: 'struct tm', get: () => this.rtc.date() });
     const pit = part('isa-pit', isaBus, { iobase: 0x40 });
-    connect(pit, '', 0, isaBus.irq(0));
+    connect(pit, '', 0, hpet ? inputOf(hpet, '', 0) : isaBus.irq(0));
+    if (hpet) connect(hpet, '', 0, inputOf(pit, '', 0));
     part('isa-pcspk', isaBus, {}, (speaker) => {
       (speaker as Device & { pit: Device }).pit = pit;
     });
@@ -247,6 +243,16 @@ export class PcMachine extends Machine {
     const port92 = part('port92', isaBus);
     connect(port92, 'a20', 0, this.a20Gate());
     this.addStubPorts();
+  }
+
+  private createHpet(): Hpet {
+    const hpet = part<Hpet>('hpet', null, { 'hpet-intcap': 1 << TIMER_PIN });
+    this.mainBus.adopt(hpet);
+    this.interrupts.gsi.forEach((pin, line) => {
+      connect(hpet, 'sysbus-irq', line, pin);
+    });
+    this.fwCfg.setBytes(FW_CFG.arch | FW_CFG_HPET, hpetConfig(hpet.blockId));
+    return hpet;
   }
 
   private a20Gate(): Pin {
@@ -354,15 +360,6 @@ export class PcMachine extends Machine {
   /** What `query-pci` tells. */
   pciInfo(): ReturnType<typeof queryPci> {
     return queryPci(this.pciBus);
-  }
-  /** `info pic`. */
-  picText(): string {
-    return `${this.slavePic.infoLine()}\n${this.masterPic.infoLine()}\n`;
-  }
-
-  /** INTA cycle. */
-  acknowledgeInterrupt(): number {
-    return this.masterPic.acknowledge();
   }
 }
 

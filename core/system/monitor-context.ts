@@ -96,7 +96,9 @@ export function createMonitorContext(system: System, block: BlockControl, vnc: V
     onEvent: (listener) => system.onEvent((event, data) => listener(event, data as JsonObject)),
     infoTexts: new Map<InfoText, (argument: string) => string>([
       ['qtree', () => (pc ? qtreeText(pc.mainBus) : '')],
-      ['pic', () => (pc ? pc.picText() : '')],
+      ['pic', () => pc?.interrupts.picText() ?? ''],
+      ['irq', () => pc?.interrupts.irqText() ?? ''],
+      ['lapic', () => pc?.interrupts.lapicText() ?? ''],
       ['ramblock', () => ramBlocks(system)],
       ['roms', () => romText(system)],
       ['network', () => ''],
@@ -125,7 +127,7 @@ export function createMonitorContext(system: System, block: BlockControl, vnc: V
       canWakeUp: true,
       injectNmi() {
         if (!cpu) throw new UserError('machine does not provide NMIs');
-        cpu.raiseNmi();
+        if (!pc?.interrupts.injectNmi()) cpu.raiseNmi();
         running.mainLoop.kick();
       },
       setActions(actions) {

@@ -171,6 +171,11 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
       rtcStartSeconds: rtcStart(command, host),
       rtcProperties: rtcProperties(command),
       kernel: command.kernel === undefined ? null : loadKernelFiles(command, host, ramBytes),
+      apicFeatures: {
+        apic: definition.features.has('apic'),
+        x2apic: definition.features.has('x2apic'),
+        deadline: definition.features.has('tsc-deadline'),
+      },
       isAmdCpu: definition.vendor === 'AuthenticAMD',
       attachIdeDrives: (buses) => block.attachIdeDrives(buses),
       diskGeometries: () => block.diskGeometries(),
@@ -301,7 +306,6 @@ function roundRam(bytes: number): number {
 /** Settings of QEMU's board that ask for parts which this one has not, or without parts which it cannot do without. */
 const MISSING_PARTS: Readonly<Record<string, readonly unknown[]>> = {
   usb: [true],
-  hpet: [true],
   vmport: ['on'],
   acpi: ['on'],
   pit: ['off'],
@@ -467,7 +471,8 @@ function joinCpu(
       arena: env.arena as never,
       memory: memory as never,
       io: env.io as never,
-      acknowledgeInterrupt: () => pc.acknowledgeInterrupt(),
+      acknowledgeInterrupt: () => pc.interrupts.acknowledge(),
+      apic: pc.interrupts.apicPort(),
       tscNow: () => env.clocks.virtual.now(),
       ferr: (isNew) => pc.coprocessorError(isNew),
       smiAcknowledged: (isInSmm) => memory.setSmm(isInSmm),
@@ -489,6 +494,11 @@ function joinCpu(
   pc.cpuWires.set('nmi', {
     set: (level) => {
       if (level) cpu.raiseNmi();
+    },
+  });
+  pc.cpuWires.set('init', {
+    set: (level) => {
+      if (level) cpu.setInit();
     },
   });
   pc.cpuWires.set('a20', { set: (level) => cpu.setA20(level > 0) });

@@ -146,6 +146,28 @@ export const i64 = integer(
   (r) => r.i64(),
 );
 
+export interface Halves {
+  low: number;
+  high: number;
+}
+/** 64-bit registers as two unsigned halves, for those that are worked with often: no big integers on the way. */
+export function halves64(low = 0, high = 0, note?: string): FieldKind<Halves> {
+  return {
+    kind: 'uint64',
+    size: 8,
+    initial: () => ({ low, high }),
+    save(w, v) {
+      w.u32(v.high);
+      w.u32(v.low);
+    },
+    load(r, current) {
+      current.high = r.u32();
+      current.low = r.u32();
+      return current;
+    },
+    ...(note === undefined ? {} : { note }),
+  };
+}
 /** 64-bit registers that use all their bits. */
 export function big64(initial = 0n, note?: string): FieldKind<bigint> {
   return {

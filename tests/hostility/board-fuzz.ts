@@ -449,7 +449,7 @@ class BoardFuzz {
     else if (kind < 99) this.reset();
     else {
       this.note('interrupt acknowledge');
-      board.system.pc!.acknowledgeInterrupt();
+      board.system.pc!.interrupts.acknowledge();
     }
   }
 

@@ -1,8 +1,8 @@
 /** MOV to and from CR0/2/3/4/8 and LMSW: validity checks, what a change flushes. Intel SDM volume 3A section 2.5.
- *  Not modelled: CR8 as the local APIC's task priority, and PCIDs. */
+ *  Not modelled: PCIDs. */
 import type { CpuDefinition } from './cpu-definition.ts';
 import { raise, VECTOR } from './fault.ts';
-import { type CpuState, CR0, CR4, CS, DESC, EFER, FIELDS } from './state.ts';
+import { CR0, CR4, CS, DESC, EFER, FIELDS } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
 /** Bits of CR0 that exist; the others are ignored. */
@@ -56,7 +56,9 @@ export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, valu
       return;
     case 8:
       if (value & ~15) raise(state, VECTOR.GP, 0);
+      // Without a local APIC it is a register and nothing more.
       state.set(FIELDS.cr8, value);
+      ctx.bus.apic?.writeTpr(value << 4);
       return;
     default:
       raise(state, VECTOR.UD);
@@ -95,11 +97,11 @@ function writeCr4(ctx: CpuContext, cpu: CpuDefinition, value: number): void {
   if (changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP)) ctx.flushTlb();
 }
 
-export function readCr(state: CpuState, index: number): number {
+export function readCr({ state, bus }: CpuContext, index: number): number {
   if (index === 0) return state.cr0;
   if (index === 2) return state.low(FIELDS.cr2);
   if (index === 3) return state.low(FIELDS.cr3);
   if (index === 4) return state.cr4;
-  if (index === 8) return state.low(FIELDS.cr8);
+  if (index === 8) return bus.apic ? bus.apic.readTpr() >>> 4 : state.low(FIELDS.cr8);
   return raise(state, VECTOR.UD);
 }

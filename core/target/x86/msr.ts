@@ -18,6 +18,9 @@ export const MSR = {
   MCG_STATUS: 0x17a,
   MCG_CTL: 0x17b,
   PERF_STATUS: 0x198,
+  TSC_DEADLINE: 0x6e0,
+  X2APIC: 0x800,
+  X2APIC_LAST: 0x8ff,
   MTRR_PHYS: 0x200,
   MC0_CTL: 0x400,
   PKRS: 0x6e1,
@@ -116,14 +119,24 @@ export function rdmsr(ctx: CpuContext, cpu: CpuDefinition): void {
     putField(FIELDS.mcBanks, number - MSR.MC0_CTL);
     return;
   }
+  const { apic } = ctx.bus;
+  if (apic && number >= MSR.X2APIC && number <= MSR.X2APIC_LAST) {
+    const value = apic.readX2apic(number - MSR.X2APIC, false);
+    if (value < 0) raise(state, VECTOR.GP, 0);
+    put(value, apic.readX2apic(number - MSR.X2APIC, true));
+    return;
+  }
   switch (number) {
+    case MSR.TSC_DEADLINE:
+      put(apic?.readDeadline(false) ?? 0, apic?.readDeadline(true) ?? 0);
+      return;
     case MSR.TSC: {
       const tsc = readTsc(ctx);
       put(tsc % TWO32, Math.floor(tsc / TWO32));
       return;
     }
     case MSR.APIC_BASE: {
-      const base = ctx.bus.readApicBase?.() ?? state.get(FIELDS.apicBase);
+      const base = ctx.bus.apic?.readBase() ?? state.get(FIELDS.apicBase);
       put(base % TWO32, Math.floor(base / TWO32));
       return;
     }
@@ -189,16 +202,27 @@ export function wrmsr(ctx: CpuContext, cpu: CpuDefinition): void {
     writeBank(ctx, number - MSR.MC0_CTL, low, high);
     return;
   }
+  const { apic } = ctx.bus;
+  if (apic && number >= MSR.X2APIC && number <= MSR.X2APIC_LAST) {
+    if (!apic.writeX2apic(number - MSR.X2APIC, low, high)) raise(state, VECTOR.GP, 0);
+    return;
+  }
   switch (number) {
+    case MSR.TSC_DEADLINE: {
+      const untilNs = (high >>> 0) * TWO32 + (low >>> 0) - readTsc(ctx);
+      apic?.writeDeadline(low >>> 0, high >>> 0, ctx.bus.tscNow() + untilNs);
+      return;
+    }
     case MSR.TSC: {
       const offset = low + high * TWO32 - ctx.bus.tscNow();
       state.set(FIELDS.tscOffset, offset);
       return;
     }
     case MSR.APIC_BASE: {
-      const base = low + (high & 0xf_ffff) * TWO32;
-      state.set(FIELDS.apicBase, base);
-      ctx.bus.writeApicBase?.(base);
+      if (apic) {
+        if (!apic.writeBase((low >>> 0) + (high >>> 0) * TWO32)) raise(state, VECTOR.GP, 0);
+        state.set(FIELDS.apicBase, apic.readBase());
+      } else state.set(FIELDS.apicBase, low + (high & 0xf_ffff) * TWO32);
       return;
     }
     case MSR.MCG_STATUS:

@@ -46,6 +46,22 @@ export interface AddressSpace {
 }
 export type LogMask = 'int' | 'guest_errors' | 'unimp' | 'cpu_reset' | 'in_asm';
 
+/** The registers of the local APIC that the CPU reaches by instructions. 64-bit ones go in two unsigned halves. */
+export interface LocalApic {
+  /** IA32_APIC_BASE. Writing gives false for what is not allowed: #GP. */
+  readBase(): number;
+  writeBase(value: number): boolean;
+  /** Task priority, 8 bits; CR8 is its upper half. */
+  readTpr(): number;
+  writeTpr(value: number): void;
+  /** MSR 800h + `register`. Reading gives -1, writing false for #GP. */
+  readX2apic(register: number, isHigh: boolean): number;
+  writeX2apic(register: number, low: number, high: number): boolean;
+  /** IA32_TSC_DEADLINE; `atNs`: when the TSC gets there, on the clock of `tscNow`. */
+  readDeadline(isHigh: boolean): number;
+  writeDeadline(low: number, high: number, atNs: number): void;
+}
+
 /** What the board gives the CPU. */
 export interface CpuBus {
   readonly arena: RamArena;
@@ -53,8 +69,8 @@ export interface CpuBus {
   readonly io: AddressSpace;
   acknowledgeInterrupt(): number;
   tscNow(): number;
-  readApicBase?(): number;
-  writeApicBase?(value: number): void;
+  /** The CPU's local APIC; absent: it has none, and interrupts come straight to it. */
+  readonly apic?: LocalApic | null;
   smiAcknowledged?(inSmm: boolean): void;
   tripleFault(): void;
   /** FERR#: an unmasked x87 exception while CR0.NE is clear (IRQ 13 on a PC). `isNew`: none was pending before. */

@@ -51,12 +51,12 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
     verr: (selector) => verr(ctx, selector),
     verw: (selector) => verw(ctx, selector),
     writeCr: (index, value, high) => writeCr(ctx, cpu, index, value, high),
-    readCr: (index) => readCr(state, index),
+    readCr: (index) => readCr(ctx, index),
     writeDr: (index, value, high) => writeDr(ctx, index, value, high),
     readDr: (index) => readDr(ctx, index),
     cpuid: () => {
       // A board without a local APIC must not promise one.
-      const apicBase = ctx.bus.readApicBase?.() ?? 0;
+      const apicBase = ctx.bus.apic?.readBase() ?? 0;
       const [eax, ebx, ecx, edx] = cpuid(cpu, state.reg32(EAX), state.reg32(ECX), {
         osxsave: (state.cr4 & CR4.OSXSAVE) !== 0,
         ospke: false,
