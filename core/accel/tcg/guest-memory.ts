@@ -464,6 +464,16 @@ export class GuestMemory implements LinearMemory {
     const at = this.normal(linear);
     this.watch?.access(at, size, true);
     if ((at & 0xfff) + size > 4096) this.probe(at, size, ACCESS.write, false);
+    else {
+      const arena = this.locate(at, ACCESS.write, this.isUser);
+      if (arena >= 0) {
+        this.guardCode(arena, size);
+        const scratch = this.state.offset + FIELDS.scratch.offset;
+        this.refresh();
+        this.bytes.copyWithin(arena, scratch, scratch + size);
+        return;
+      }
+    }
     for (let i = 0; i < size; i += 4) this.store(this.normal(at + i), 4, this.scratch.getUint32(i, true), this.isUser);
   }
   private store(at: number, size: number, value: number, isUser: boolean): void {

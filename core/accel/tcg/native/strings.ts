@@ -1,11 +1,11 @@
-/** Repeated MOVS and STOS, as far as one call can do them in plain memory: ascending, 32-bit addresses, unlimited segments, both
- *  sides in the TLB, nobody stepping, a page at a time and not for long. They answer how many elements are done, 0 if none; the helper of
+/** Repeated MOVS and STOS, as far as one call can do them in plain memory: ascending, 32-bit addresses in unlimited segments or
+ *  linear ones of 64 bits, both sides in the TLB, nobody stepping, a page at a time and not for long. They answer how many elements are done, 0 if none; the helper of
  *  the same instruction does the rest. A page with code has no write right in the TLB, so no code is written here. */
 
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { EFLAGS, ES, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { type Body, defineFunction, i32, type Local, type Value } from '../../../wasm/expressions.ts';
-import { I32, OP } from '../../../wasm/opcodes.ts';
+import { I32, I64, OP } from '../../../wasm/opcodes.ts';
 import type { ModuleWriter } from '../../../wasm/writer.ts';
 import { TLB } from '../interpreter/layout.ts';
 
@@ -21,13 +21,15 @@ export function defineStrings(module: ModuleWriter, state: number): void {
     b.load(OP.i32Load, none, state + f.offset + more);
   const segmentWord = (b: Body, segment: Value, word: number) =>
     b.load(OP.i32Load, segment.mul(FIELDS.segments.stride), state + FIELDS.segments.offset + word);
+  const low = (linear: Value) => (linear.type === I64 ? linear.narrow() : linear);
   const giveUpIf = (b: Body, condition: Value, done: Value = none) => b.unlikely(condition, () => b.return(done));
 
   /** Where an element lies in memory; gives up unless the TLB says. */
-  const translate = (b: Body, linear: Value, right: number, done: Local) => {
-    const entry = b.let(linear.shrU(TLB.indexShift).and(TLB.indexMask).add(field(b, FIELDS.tlbBase)));
-    giveUpIf(b, b.load(OP.i32Load, entry, right).ne(linear.and(-4096)), done);
-    return b.let(b.load(OP.i32Load, entry, TLB.addend).add(linear));
+  const translate = (b: Body, linear: Local, right: number, done: Local) => {
+    const entry = b.let(low(linear).shrU(TLB.indexShift).and(TLB.indexMask).add(field(b, FIELDS.tlbBase)));
+    const tag = b.load(linear.type === I64 ? OP.i64Load : OP.i32Load, entry, right);
+    giveUpIf(b, tag.ne(linear.and(-4096)), done);
+    return b.let(b.load(OP.i32Load, entry, TLB.addend).add(low(linear)));
   };
   /** What every call needs. */
   const begin = (b: Body, count: Local) => {
@@ -47,7 +49,7 @@ export function defineStrings(module: ModuleWriter, state: number): void {
   };
   /** Takes `n` down to the elements that begin and end in the page of `linear`. */
   const bound = (b: Body, n: Local, linear: Value, shift: Value) => {
-    const room = b.let(i32(4096).sub(linear.and(0xfff)).shrU(shift));
+    const room = b.let(i32(4096).sub(low(linear).and(0xfff)).shrU(shift));
     n.set(n.ltU(room).select(n, room));
   };
   const define = (name: string, write: (b: Body, ...params: Local[]) => void) => {
@@ -62,7 +64,7 @@ export function defineStrings(module: ModuleWriter, state: number): void {
       n.set(count.sub(done));
       body(n, done);
       done.set(done.add(n));
-      for (const at of linear) at.set(at.add(n.shl(shift)));
+      for (const at of linear) at.set(at.add(at.type === I64 ? n.shl(shift).wideU() : n.shl(shift)));
       b.if(done.ltU(count).and(done.shl(shift).ltU(LONG)), again);
     });
     b.result(done);
@@ -77,17 +79,14 @@ export function defineStrings(module: ModuleWriter, state: number): void {
       });
     });
 
-  define('repMovs', (b, segment, si, di, count, shift) => {
-    begin(b, count!);
-    const from = linearOf(b, segment!, si!, SEGMENT.readEnd);
-    const to = linearOf(b, i32(ES), di!, SEGMENT.writeEnd);
-    pages(b, count!, shift!, [from, to], (n, done) => {
-      bound(b, n, from, shift!);
-      bound(b, n, to, shift!);
+  const movs = (b: Body, from: Local, to: Local, count: Local, shift: Local) =>
+    pages(b, count, shift, [from, to], (n, done) => {
+      bound(b, n, from, shift);
+      bound(b, n, to, shift);
       giveUpIf(b, n.eqz(), done);
       const source = translate(b, from, TLB.read, done);
       const target = translate(b, to, TLB.write, done);
-      const bytes = b.let(n.shl(shift!));
+      const bytes = b.let(n.shl(shift));
       const distance = b.let(target.sub(source));
       // What was just written would be read again.
       giveUpIf(b, distance.ltU(bytes).and(distance.ne(0)), done);
@@ -109,21 +108,31 @@ export function defineStrings(module: ModuleWriter, state: number): void {
         },
       );
     });
+  define('repMovs', (b, segment, si, di, count, shift) => {
+    begin(b, count!);
+    const from = linearOf(b, segment!, si!, SEGMENT.readEnd);
+    const to = linearOf(b, i32(ES), di!, SEGMENT.writeEnd);
+    movs(b, from, to, count!, shift!);
+  });
+  define('repMovsLong', (b, from, to, count, shift) => {
+    begin(b, count!);
+    movs(b, from!, to!, count!, shift!);
   });
 
-  define('repStos', (b, di, count, value, shift) => {
-    begin(b, count!);
-    const to = linearOf(b, i32(ES), di!, SEGMENT.writeEnd);
-    pages(b, count!, shift!, [to], (n, done) => {
-      bound(b, n, to, shift!);
+  /** `value` has 32 bits, or 64 for the widest elements. */
+  const stos = (b: Body, to: Local, count: Local, value: Local, shift: Local) =>
+    pages(b, count, shift, [to], (n, done) => {
+      bound(b, n, to, shift);
       giveUpIf(b, n.eqz(), done);
       const target = translate(b, to, TLB.write, done);
-      const bytes = b.let(n.shl(shift!));
-      // The value in all four bytes.
-      const word = b.let(value!);
-      b.if(shift!.eqz(), () => word.set(value!.and(0xff).mul(0x0101_0101)));
-      b.if(shift!.eq(1), () => word.set(value!.and(0xffff).mul(0x0001_0001)));
-      const isUniform = b.let(word.eq(word.and(0xff).mul(0x0101_0101)));
+      const bytes = b.let(n.shl(shift));
+      // The value in all four bytes, or eight.
+      const word = b.let(low(value));
+      b.if(shift.eqz(), () => word.set(word.and(0xff).mul(0x0101_0101)));
+      b.if(shift.eq(1), () => word.set(word.and(0xffff).mul(0x0001_0001)));
+      const twice = b.let(word.wideU().or(word.wideU().shl(32)));
+      if (value.type === I64) b.if(shift.eq(3), () => twice.set(value));
+      const isUniform = b.let(twice.eq(word.and(0xff).mul(0x0101_0101).wideU().mul(0x1_0000_0001)));
       b.if(
         bytes.gtU(SHORT).and(isUniform),
         () => {
@@ -134,7 +143,6 @@ export function defineStrings(module: ModuleWriter, state: number): void {
         },
         () => {
           const at = b.let(i32(0));
-          const twice = b.let(word.wideU().or(word.wideU().shl(32)));
           each(b, at, bytes, 8, () => b.store(OP.i64Store, target.add(at), 0, twice));
           each(b, at, bytes, 4, () => b.store(OP.i32Store, target.add(at), 0, word));
           each(b, at, bytes, 2, () => b.store(OP.i32Store16, target.add(at), 0, word));
@@ -142,5 +150,12 @@ export function defineStrings(module: ModuleWriter, state: number): void {
         },
       );
     });
+  define('repStos', (b, di, count, value, shift) => {
+    begin(b, count!);
+    stos(b, linearOf(b, i32(ES), di!, SEGMENT.writeEnd), count!, value!, shift!);
+  });
+  define('repStosLong', (b, to, count, value, shift) => {
+    begin(b, count!);
+    stos(b, to!, count!, value!, shift!);
   });
 }

@@ -96,5 +96,8 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ['repMovs', signature([I32, I32, I32, I32, I32])],
   // target offset, elements, value, log2 of an element's bytes -> elements done
   ['repStos', signature([I32, I32, I32, I32])],
+  // The same of 64-bit code: linear addresses, and the value has 64 bits.
+  ['repMovsLong', signature([I64, I64, I32, I32])],
+  ['repStosLong', signature([I64, I32, I64, I32])],
   ...Object.entries(SYSTEM_NATIVES),
 ]);

@@ -28,7 +28,7 @@ function stringInstruction(
     dst: 'r',
     writesFlags,
     variants: ['addrSize', 'rep'],
-    ...(begin ? { natives: [helper] } : {}),
+    ...(begin ? { natives: [helper, `${helper}Long`] } : {}),
     semantics: (o, segment) => {
       const { width } = segment;
       if (o.form.rep) {
@@ -37,9 +37,9 @@ function stringInstruction(
           (o.form.addrSize === 16 ? 0x100 : o.form.addrSize === 64 ? 0x400 : 0) |
           (o.form.rep === 0xf2 ? 0x200 : 0);
         const rest = () => o.repeat(helper, segment.load(), o.const(shape));
-        if (begin && o.form.addrSize === 32 && !o.form.long) {
+        if (begin && o.form.addrSize === (o.form.long ? 64 : 32)) {
           begin(o, width, segment.load());
-          o.when(o.reg(ECX, 32).load(), rest);
+          o.when(o.reg(ECX, o.form.addrSize).load(), rest);
         } else rest();
       } else once(o, width, segment.load());
     },
@@ -56,19 +56,40 @@ function compare<V>(o: Ops<V>, a: V, b: V, width: Width): void {
 
 /** So many elements are done. */
 function pass<V>(o: Ops<V>, done: V, width: Width, ...pointers: number[]): void {
+  const size = o.form.long ? 64 : 32;
+  const elements = o.form.long ? o.wideU(done) : done;
   for (const index of pointers) {
-    const pointer = o.reg(index, 32);
-    pointer.store(o.add(pointer.load(), o.shl(done, Math.log2(width / 8))));
+    const pointer = o.reg(index, size);
+    pointer.store(o.add(pointer.load(), o.shl(elements, Math.log2(width / 8))));
   }
-  const count = o.reg(ECX, 32);
-  count.store(o.sub(count.load(), done));
+  const count = o.reg(ECX, size);
+  count.store(o.sub(count.load(), elements));
+}
+/** How many elements one call of a native function is asked for at most, in 64-bit code. */
+function countForOne<V>(o: Ops<V>): V {
+  const count = o.reg(ECX, 64).load();
+  const most = o.const(0x7fff_ffff);
+  return o.select(o.gtU(count, most), most, o.narrow(count));
 }
 /** The beginning of REP MOVS and REP STOS, perhaps all of it, by a native function. */
 const beginMovs: Once = (o, width, segment) => {
+  if (o.form.long) {
+    const from = source(o, segment, width).address();
+    const to = destination(o, width).address();
+    const done = o.native('repMovsLong', from, to, countForOne(o), o.const(Math.log2(width / 8)));
+    pass(o, done, width, ESI, EDI);
+    return;
+  }
   const registers = [ESI, EDI, ECX].map((index) => o.reg(index, 32).load());
   pass(o, o.native('repMovs', segment, ...registers, o.const(Math.log2(width / 8))), width, ESI, EDI);
 };
 const beginStos: Once = (o, width) => {
+  if (o.form.long) {
+    const value = o.wideU(o.reg(EAX, width).load());
+    const to = destination(o, width).address();
+    pass(o, o.native('repStosLong', to, countForOne(o), value, o.const(Math.log2(width / 8))), width, EDI);
+    return;
+  }
   const registers = [EDI, ECX, EAX].map((index) => o.reg(index, 32).load());
   pass(o, o.native('repStos', ...registers, o.const(Math.log2(width / 8))), width, EDI);
 };
