@@ -17,7 +17,7 @@ const BANK_BYTES = TLB.entries * TLB.entryBytes;
 const KIND = { used: 1, global: 2, large: 4, guarded: 8 } as const;
 /** Of 32-bit code: supervisor, user; of 64-bit code the same. Addresses of 32 bits alone would confuse what differs above them. */
 const BANKS = 4;
-const LONG_BANK = 2;
+export const LONG_BANK = 2;
 const TWO32 = 0x1_0000_0000;
 const LARGEST_REGION = 1 << 22;
 const CPL = FIELDS.cpl.offset >>> 2;

@@ -119,13 +119,14 @@ function emitForm(o: Emitter, form: HandlerForm): void {
   o.isSystem = form.instruction.ends === 'system';
   const [a, b, c] = operandsOf(o, form) as [Operand<Node>, Operand<Node>, Operand<Node>];
   const { instruction } = form;
-  if (instruction.quick && !form.form.long) {
+  const quick = form.form.long ? instruction.quickLong : instruction.quick;
+  if (quick) {
     o.longWay = () => {
       const [a, b, c] = operandsOf(o, form) as [Operand<Node>, Operand<Node>, Operand<Node>];
       instruction.semantics(o, a, b, c);
     };
     o.isSystem = false;
-    instruction.quick(o, a, b, c);
+    quick(o, a, b, c);
     o.settleQuick();
   } else instruction.semantics(o, a, b, c);
   o.finish();

@@ -3,6 +3,7 @@ import { decode, decodeLong, type Executable } from '../../../target/x86/decode/
 import type { RamArena } from '../../../target/x86/system-ops.ts';
 import { type Block, type BlockCache, MODE, MODE_SHIFT } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
+import { quickOf } from './region-ops.ts';
 import { type Structure, structure } from './structure.ts';
 import { type Traits, traitsOf } from './traits.ts';
 
@@ -79,7 +80,7 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
       record += RECORD.bytes;
       if (record >= block.end) return null;
     }
-    if ((d.instruction.ends === 'system' && (isLong || !d.instruction.quick)) || d.instruction.name === 'invalid') {
+    if ((d.instruction.ends === 'system' && !quickOf(d, isLong)) || d.instruction.name === 'invalid') {
       ends = 'stop';
       stopRecord = record;
       break;
@@ -104,7 +105,7 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
       edge(block.length + last!.distance, branch + RECORD.imm2);
       if (isConditional) edge(block.length, branch + RECORD.bytes + RECORD.imm2);
     } else if (isLast || last?.instruction.transfers) ends = 'indirect';
-    else if (last?.instruction.quick) {
+    else if (last && quickOf(last, isLong)) {
       // What follows is found through the jump cache, or is part of the region.
       ends = 'on';
       edge(block.length, 0);

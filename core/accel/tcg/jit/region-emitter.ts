@@ -615,7 +615,7 @@ export class RegionEmitter extends RegionFlags {
     this.statements.push(() => {
       const { w } = this;
       w.i32(0);
-      w.memory(OP.i32Load, this.layout.state + FIELDS.rip.offset);
+      w.memory(this.isLong ? OP.i64Load : OP.i32Load, this.layout.state + FIELDS.rip.offset);
       w.set(this.exitEip);
       this.emitReload();
       this.emitPay();

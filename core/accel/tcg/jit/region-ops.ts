@@ -29,6 +29,9 @@ export const FAULTS = new Set([
  *  which costs the fast path as well: what the two ways leave has to be joined. So they leave the region too. */
 const EXACT = new Set(['vectorFloat', 'vectorCompare']);
 
+/** The everyday form of an instruction, if it has one in such code. */
+export const quickOf = (d: Executable, isLong: boolean) => (isLong ? d.instruction.quickLong : d.instruction.quick);
+
 /** Where a register operand lives. */
 export interface RegisterPlace {
   readonly file: 'gpr' | 'xmm' | 'memory';
@@ -70,7 +73,8 @@ export abstract class RegionOps extends InstructionEmitter {
       long: this.isLong,
     };
     const [a, b, c] = d.operands.map((operand) => this.operandOf(d, operand));
-    if (d.instruction.quick && !this.isLong) d.instruction.quick(this, a!, b!, c!);
+    const quick = quickOf(d, this.isLong);
+    if (quick) quick(this, a!, b!, c!);
     else d.instruction.semantics(this, a!, b!, c!);
   }
 

@@ -1,6 +1,6 @@
 /** The native functions that one CPU's generated code shares (target/x86/semantics/natives.ts). Their exports are imports of
  *  interpreter and JIT modules. Each family is a module of its own, made when something first asks for one of its functions. */
-import { NATIVES, SYSTEM_NATIVES } from '../../../target/x86/semantics/natives.ts';
+import { LONG_SYSTEM_NATIVES, NATIVES, SYSTEM_NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { defineSse } from '../../../target/x86/sse-native.ts';
 import type { RamArena } from '../../../target/x86/system-ops.ts';
 import { defineX87, defineX87Transcendental } from '../../../target/x86/x87/native/index.ts';
@@ -9,14 +9,16 @@ import { V128 } from '../../../wasm/opcodes.ts';
 import { ModuleWriter } from '../../../wasm/writer.ts';
 import { defineStrings } from './strings.ts';
 import { defineSystem } from './system.ts';
+import { defineSystemLong } from './system-long.ts';
 
 const PAGES = 65536;
-type Family = 'strings' | 'system' | 'sse' | 'transcendental' | 'x87';
+type Family = 'strings' | 'system' | 'systemLong' | 'sse' | 'transcendental' | 'x87';
 const TRANSCENDENTAL = new Set(['fsin', 'fcos', 'fsincos', 'fpatan', 'fyl2x', 'f2xm1']);
 
 function familyOf(name: string): Family {
   if (name.startsWith('rep')) return 'strings';
   if (name in SYSTEM_NATIVES) return 'system';
+  if (name in LONG_SYSTEM_NATIVES) return 'systemLong';
   if (NATIVES[name]!.result === V128) return 'sse';
   return TRANSCENDENTAL.has(name) ? 'transcendental' : 'x87';
 }
@@ -35,6 +37,7 @@ export function createNatives(
   const define: Record<Family, (module: ModuleWriter) => void> = {
     strings: (module) => defineStrings(module, state),
     system: (module) => defineSystem(module, state, tlb),
+    systemLong: (module) => defineSystemLong(module, state, tlb),
     sse: (module) => defineSse(module, state),
     x87: (module) => defineX87(module, state),
     transcendental: (module) => {

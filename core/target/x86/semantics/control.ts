@@ -171,9 +171,13 @@ export const CONTROL = [
     variants: ['opSize'],
     semantics: (o) => void o.call('iret', o.const(o.form.opSize / 8)),
     transfers: true,
-    natives: ['interruptReturn'],
+    natives: ['interruptReturn', 'interruptReturnLong'],
     quick: (o) => {
       o.giveUp(o.form.opSize === 16 ? o.const(1) : o.nativeState('interruptReturn'));
+      o.jumpState();
+    },
+    quickLong: (o) => {
+      o.giveUp(o.form.opSize === 64 ? o.nativeState('interruptReturnLong') : o.const(1));
       o.jumpState();
     },
   }),
@@ -227,6 +231,13 @@ export const CONTROL = [
       ends: 'system',
       variants: ['opSize'],
       semantics: (o) => void o.call(name, o.const(o.form.opSize / 8)),
+      transfers: true,
+      natives: [`${name}Long`],
+      quickLong: (o) => {
+        if (name === 'syscall') o.giveUp(o.nativeState('syscallLong', o.nextEip()));
+        else o.giveUp(o.form.opSize === 64 ? o.nativeState('sysretLong') : o.const(1));
+        o.jumpState();
+      },
     });
   }),
 ];

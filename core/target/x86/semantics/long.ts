@@ -17,6 +17,8 @@ export const LONG: readonly Instruction[] = [
     encodings: ['0f 01 f8'],
     ends: 'system',
     semantics: (o) => void o.call('swapgs'),
+    natives: ['swapGs'],
+    quickLong: (o) => o.giveUp(o.native('swapGs')),
   }),
   ...[
     { name: 'rdfsbase', digit: 0, index: FS },

@@ -47,6 +47,25 @@ function reversed<V>(o: Ops<V>, a: V, width: Width): V {
   return o.or(even, odd);
 }
 
+/** POPF in the kernel, not of 16 bits, with nothing but arithmetic flags and IF changed. */
+function popFlags<V>(o: Ops<V>): void {
+  if (o.form.opSize === 16) {
+    o.giveUp(o.const(1));
+    return;
+  }
+  const bytes = o.form.long ? 8 : 4;
+  const value = o.narrow(o.stackTop(bytes === 8 ? 64 : 32));
+  const old = o.field('eflagsSystem');
+  const others = EFLAGS.TF | EFLAGS.DF | EFLAGS.IOPL | EFLAGS.NT | EFLAGS.AC | EFLAGS.ID;
+  const changed = o.and(o.xor(value, old), o.const(others));
+  const enables = o.and(o.field('interruptWaits'), o.and(value, o.const(EFLAGS.IF)));
+  const traps = o.and(old, o.const(EFLAGS.TF | EFLAGS.VM));
+  o.giveUp(o.or(o.or(changed, enables), o.or(traps, o.field('cpl'))));
+  o.setField('eflagsSystem', o.or(o.and(old, o.const(~(EFLAGS.IF | EFLAGS.RF))), o.and(value, o.const(EFLAGS.IF))));
+  o.dropStack(bytes);
+  o.setFlags(value);
+}
+
 export const MOVE = [
   instruction({
     name: 'mov',
@@ -219,20 +238,8 @@ export const MOVE = [
       o.call('popf', value, o.const(o.form.opSize / 8));
       o.dropStack(o.form.opSize / 8);
     },
-    // In the kernel, of 32 bits, with nothing but arithmetic flags and IF changed.
-    quick: (o) => {
-      if (o.form.opSize === 16) return o.giveUp(o.const(1));
-      const value = o.stackTop(32);
-      const old = o.field('eflagsSystem');
-      const others = EFLAGS.TF | EFLAGS.DF | EFLAGS.IOPL | EFLAGS.NT | EFLAGS.AC | EFLAGS.ID;
-      const changed = o.and(o.xor(value, old), o.const(others));
-      const enables = o.and(o.field('interruptWaits'), o.and(value, o.const(EFLAGS.IF)));
-      const traps = o.and(old, o.const(EFLAGS.TF | EFLAGS.VM));
-      o.giveUp(o.or(o.or(changed, enables), o.or(traps, o.field('cpl'))));
-      o.setField('eflagsSystem', o.or(o.and(old, o.const(~(EFLAGS.IF | EFLAGS.RF))), o.and(value, o.const(EFLAGS.IF))));
-      o.dropStack(4);
-      o.setFlags(value);
-    },
+    quick: popFlags,
+    quickLong: popFlags,
   }),
   instruction({
     name: 'lahf',

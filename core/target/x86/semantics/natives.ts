@@ -38,6 +38,14 @@ export const SYSTEM_NATIVES: Readonly<Record<string, Signature>> = {
   sysexit: signature([]),
 };
 
+/** The same of 64-bit code; of SYSCALL the RIP of the next instruction. */
+export const LONG_SYSTEM_NATIVES: Readonly<Record<string, Signature>> = {
+  syscallLong: signature([I64]),
+  sysretLong: signature([]),
+  swapGs: signature([]),
+  interruptReturnLong: signature([]),
+};
+
 export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<Signature>([
   // Register forms: target ST0, target ST(i), the same and pop; operands in memory by kind.
   ...X87_ARITHMETIC.flatMap((op): [string, Signature][] => [
@@ -100,4 +108,5 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ['repMovsLong', signature([I64, I64, I32, I32])],
   ['repStosLong', signature([I64, I32, I64, I32])],
   ...Object.entries(SYSTEM_NATIVES),
+  ...Object.entries(LONG_SYSTEM_NATIVES),
 ]);

@@ -178,6 +178,8 @@ export interface Instruction {
   /** For those that end their block as `system`: the everyday case in generated code, or `giveUp`. Neither mode nor anything else
    *  that the engine has to look at changes in it, unless `jumpState` says that all is settled. */
   quick?<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>): void;
+  /** The same in 64-bit code. */
+  quickLong?<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>): void;
   /** Its quick form says `jumpState`: nothing follows it. */
   readonly transfers?: boolean;
   /** Access to the first operand; the others are read. Default: rw. */

@@ -25,6 +25,14 @@ const plain = (text: string, ends?: 'system') => {
   });
 };
 
+/** STI where nothing waits. */
+function enableInterrupts<V>(o: Ops<V>): void {
+  const flags = o.field('eflagsSystem');
+  o.giveUp(o.or(o.or(o.field('cpl'), o.field('interruptWaits')), o.and(flags, o.const(EFLAGS.IF | EFLAGS.TF))));
+  o.setField('eflagsSystem', o.or(flags, o.const(EFLAGS.IF)));
+  o.setField('interruptShadow', o.const(1));
+}
+
 export const SYSTEM = [
   instruction({
     name: 'cli',
@@ -42,12 +50,8 @@ export const SYSTEM = [
     encodings: ['fb'],
     ends: 'system',
     semantics: (o) => void o.call('sti'),
-    quick: (o) => {
-      const flags = o.field('eflagsSystem');
-      o.giveUp(o.or(o.or(o.field('cpl'), o.field('interruptWaits')), o.and(flags, o.const(EFLAGS.IF | EFLAGS.TF))));
-      o.setField('eflagsSystem', o.or(flags, o.const(EFLAGS.IF)));
-      o.setField('interruptShadow', o.const(1));
-    },
+    quick: enableInterrupts,
+    quickLong: enableInterrupts,
   }),
   instruction({
     name: 'cld',
