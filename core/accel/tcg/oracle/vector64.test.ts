@@ -7,6 +7,8 @@ import { VECTOR_MOVE } from '../../../target/x86/semantics/vector-move.ts';
 import { vectorCases, vectorDifference } from './vector.ts';
 import { LongVectorSubject, longVectorCases, runVectorNative64 } from './vector64.ts';
 
+/** Of every tenth snippet its compiled form runs too. */
+const COMPILED_PART = 10;
 const perForm = Number(process.env.CASES_PER_FORM ?? 12);
 const FLOATS = [...VECTOR_FLOAT, ...VECTOR_CONVERT];
 describe('vector instructions of 64-bit code against the host CPU', () => {
@@ -23,6 +25,11 @@ describe('vector instructions of 64-bit code against the host CPU', () => {
       const subject = new LongVectorSubject();
       const failures = cases.map((s, i) => vectorDifference(s, host![i]!, subject.run(s))).filter((f) => f !== null);
       expect(failures.slice(0, 30)).toEqual([]);
+      const compiled = new LongVectorSubject(true);
+      const chosen = [...cases.keys()].filter((i) => i % COMPILED_PART === 0);
+      const others = chosen.map((i) => vectorDifference(cases[i]!, host![i]!, compiled.run(cases[i]!)));
+      expect(others.filter((f) => f !== null).slice(0, 30)).toEqual([]);
+      expect(compiled.compiled).toBeGreaterThan(chosen.length * 0.8);
       const ran = host!.filter((h) => h.signal === 5).length;
       expect(ran).toBeGreaterThan(cases.length * least);
     });
