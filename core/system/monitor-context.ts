@@ -174,6 +174,11 @@ function guestAccess(system: System): GuestAccess {
     }
     return bytes;
   };
+  /** A linear address as the CPU has it. */
+  const linearOf = (address: bigint): number =>
+    Number(cpu?.state.longMode ? BigInt.asIntN(64, address) : BigInt.asUintN(32, address));
+  const whole = (field: (typeof FIELDS)['gpr'], index = 0): bigint =>
+    (BigInt(cpu!.state.high(field, index)) << 32n) | BigInt(cpu!.state.low(field, index));
   const readVirtual = (address: bigint, length: number): Uint8Array | null => {
     if (!cpu || length > LARGEST_READ) return null;
     // Page tables have no place for the upper half of an address; without them it is an address where nothing is.
@@ -181,10 +186,10 @@ function guestAccess(system: System): GuestAccess {
     if (!isPaged && address + BigInt(length) > 1n << 32n) return null;
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length; ) {
-      const linear = Number(BigInt.asUintN(32, address + BigInt(done)));
+      const linear = linearOf(address + BigInt(done));
       const physical = cpu.translateDebug(linear);
       if (physical === null) return null;
-      const count = Math.min(length - done, 4096 - (linear % 4096));
+      const count = Math.min(length - done, 4096 - (linear & 0xfff));
       const part = readPhysical(BigInt(physical), count);
       if (!part) return null;
       bytes.set(part, done);
@@ -204,7 +209,7 @@ function guestAccess(system: System): GuestAccess {
       return listInstructions(address, count, bits, isPhysical ? readPhysical : readVirtual);
     },
     translate(_, address) {
-      const physical = cpu?.translateDebug(Number(BigInt.asUintN(32, address)));
+      const physical = cpu?.translateDebug(linearOf(address));
       return physical === null || physical === undefined ? null : BigInt(physical);
     },
     registersText: () => (cpu ? infoRegisters(cpu.state) : ''),
@@ -213,13 +218,18 @@ function guestAccess(system: System): GuestAccess {
       const { state } = cpu;
       const lower = name.toLowerCase();
       if (lower === 'eip' || lower === 'pc' || lower === 'rip')
-        return BigInt((state.eip + (lower === 'pc' ? state.segments[CS]!.base : 0)) >>> 0);
+        return state.code64
+          ? whole(FIELDS.rip)
+          : BigInt((state.eip + (lower === 'pc' ? state.segments[CS]!.base : 0)) >>> 0);
+      const upper = /^r(8|9|1[0-5])$/.exec(lower)?.[1];
+      if (upper !== undefined) return whole(FIELDS.gpr, Number(upper));
       if (lower === 'eflags') return BigInt(state.getEflags() >>> 0);
       const segment = SEGMENT_NAMES.indexOf(lower);
       if (segment >= 0) return BigInt(state.segments[segment]!.selector);
       const general = REGISTER_NAMES.indexOf(lower.replace(/^[er]/, ''));
-      if (general >= 0 && /^[er]?..$/.test(lower)) return BigInt(state.reg32(general) >>> 0);
+      if (general >= 0 && /^[er]?..$/.test(lower)) return whole(FIELDS.gpr, general);
       const control = /^cr([0234])$/.exec(lower)?.[1];
+      if (control === '2' || control === '3') return whole(FIELDS[`cr${control}`]);
       if (control !== undefined) return BigInt(state.low(FIELDS[`cr${control}` as 'cr0']) >>> 0);
       return null;
     },

@@ -278,7 +278,7 @@ export class GuestMemory implements LinearMemory {
     const entry = this.entryOf(linear, this.bankOf(linear, isUser));
     const tag = page >>> 0;
     const high = upper(linear);
-    if (this.watch?.touches(linear - (linear & 0xfff))) {
+    if (!translation.cacheable || this.watch?.touches(linear - (linear & 0xfff))) {
       if (access === ACCESS.write) this.markDirty(phys, backing);
       return place;
     }

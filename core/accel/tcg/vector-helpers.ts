@@ -42,12 +42,13 @@ export function createVectorHelpers(ctx: HelperContext): Record<string, Helper> 
       vectorTable(code & 0xff, (code >>> 16) & 0xff, a8, b8);
       return 0;
     },
-    /** Bit 8: strings end with a zero, else their lengths stand in EAX and EDX; bit 9: the mask is the result. */
+    /** Bit 8: strings end with a zero, else their lengths stand in EAX and EDX; bit 9: the mask is the result; bit 10: their
+     *  lengths have 64 bits. */
     vectorString: (code) => {
       const lengthOf = (index: number) => {
         if (code & 0x100) return -1;
-        const value = state.reg32(index) | 0;
-        return value === -0x8000_0000 ? 16 : Math.abs(value);
+        const value = code & 0x400 ? state.reg64(index) : state.reg32(index) | 0;
+        return Math.min(16, Math.abs(value));
       };
       const isMask = (code & 0x200) !== 0;
       const { flags, index } = compareStrings((code >>> 16) & 0xff, a8, b8, lengthOf(EAX), lengthOf(EDX), isMask);

@@ -135,6 +135,8 @@ export interface Translation {
   writable: boolean;
   executable: boolean;
   global: boolean;
+  /** Whether the rights may be cached at all: EFLAGS.AC decides anew about every access under SMAP. */
+  cacheable: boolean;
   /** Page size in bytes. */
   pageBytes: number;
 }

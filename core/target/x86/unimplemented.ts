@@ -25,7 +25,6 @@ export const UNIMPLEMENTED: readonly UnimplementedFamily[] = [
         (opcode === 0xc7 && isMemory(modrm) && digit(modrm) >= 3 && digit(modrm) <= 5) ||
         (opcode === 0x01 && (modrm === 0xd0 || modrm === 0xd1))),
   },
-  { name: 'SMAP', matches: (map, opcode, modrm) => map === 1 && opcode === 0x01 && (modrm === 0xca || modrm === 0xcb) },
   { name: 'SVM', matches: (map, opcode, modrm) => map === 1 && opcode === 0x01 && modrm >= 0xd8 && modrm <= 0xdf },
   {
     name: 'VMX',

@@ -160,6 +160,8 @@ const HFLAGS = {
   ss32: 1 << 5,
   addSegments: 1 << 6,
   pe: 1 << 7,
+  lma: 1 << 14,
+  cs64: 1 << 15,
   smm: 1 << 19,
 } as const;
 const HFLAGS_FROM_EFLAGS = EFLAGS.TF | EFLAGS.IOPL | EFLAGS.VM;
@@ -174,7 +176,9 @@ function hflagsOf(state: CpuState): number {
   if (segments[SS]!.flags & DESC.big) flags |= HFLAGS.ss32;
   if (state.protectedMode) flags |= HFLAGS.pe;
   const hasBases = [DS, ES, SS].some((index) => segments[index]!.base !== 0);
-  if (!state.protectedMode || state.vm86 || !is32 || hasBases) flags |= HFLAGS.addSegments;
+  if (state.longMode) flags |= HFLAGS.lma;
+  if (state.code64) flags |= HFLAGS.cs32 | HFLAGS.ss32 | HFLAGS.cs64;
+  else if (!state.protectedMode || state.vm86 || !is32 || hasBases) flags |= HFLAGS.addSegments;
   if (state.interruptShadow) flags |= HFLAGS.inhibitIrq;
   if (state.inSmm) flags |= HFLAGS.smm;
   return flags >>> 0;
@@ -316,7 +320,7 @@ export function restoreCpu(state: CpuState, saved: SavedCpu): void {
   }
   const all = [...saved['env.segs'], saved['env.ldt'], saved['env.tr']];
   for (const [index, { selector, base, limit, flags }] of all.entries())
-    state.segments[index]!.set(selector, Number(base & 0xffff_ffffn), limit, flags);
+    state.segments[index]!.set(selector, Number(BigInt.asIntN(64, base)), limit, flags);
   set64(state, FIELDS.gdtBase, saved['env.gdt'].base);
   state.set(FIELDS.gdtLimit, saved['env.gdt'].limit);
   set64(state, FIELDS.idtBase, saved['env.idt'].base);

@@ -34,6 +34,6 @@ describe.each(JIT_MODES)('kernels made of corner cases, JIT %s', (jit) => {
     expect(output('paging.bin', jit)).toEqual(expected('paging.txt'));
   });
   it('one of long mode does', () => {
-    expect(output('long.bin', jit, 'qemu64,+pdpe1gb,+fsgsbase')).toEqual(expected('long.txt'));
+    expect(output('long.bin', jit, 'qemu64,+pdpe1gb,+fsgsbase,+smap')).toEqual(expected('long.txt'));
   });
 });

@@ -2,7 +2,7 @@
    Build: gcc -m64 -Os -w -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none -nostdlib -static -mno-sse -mno-red-zone
      -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -Wl,-N,-Ttext=0x100000,--build-id=none long.c;
    objcopy -O elf32-i386 for QEMU, objcopy -O binary gives long.bin.
-   long.txt: qemu-system-x86_64 -cpu qemu64,+pdpe1gb,+fsgsbase -kernel long.elf -debugcon stdio -device isa-debug-exit,iobase=0xf4
+   long.txt: qemu-system-x86_64 -cpu qemu64,+pdpe1gb,+fsgsbase,+smap -kernel long.elf -debugcon stdio -device isa-debug-exit,iobase=0xf4
      -display none.
    Not in it, because QEMU is laxer than hardware: changes of CR0 and CR4 that leave long mode, code segments with L and D, #SS for stack
    addresses that are not canonical, limits of compatibility segments, bases that are not canonical, P in a reserved-bit page fault,
@@ -138,6 +138,9 @@ static void paging(void) {
   U("user high", "mov $0xffff800000000000,%%rax; mov (%%rax),%%ebx; and $0xff,%%ebx;" SAY); U("user supervisor", "mov $0xffff800000001000,%%rax; mov (%%rax),%%ebx"); U("user nx", "mov $0xffff800000003000,%%rax; call *%%rax"); U("user read-only", "mov $0xffff800000002000,%%rax; incl (%%rax)");
   T("2m", "mov $0xffff800000300000,%%rax; mov (%%rax),%%ecx"); show("pde", pd2[1] & 0xfff); T("1g", "mov $0xffff800040100000,%%rax; mov (%%rax),%%ecx"); show("pdpte", pdhigh[1] & 0xfff); nl();
   pt[5] = (u64)page[2] | 7; page[2][0] = 0x5c; page[3][0] = 0x6d; flush(); u8 a = *(volatile u8 *)(high + 0x5000); pt[5] = (u64)page[3] | 7; ASM("invlpg (%0)" :: "r"(high + 0x5000) : "memory"); show("invlpg", a << 8 | *(volatile u8 *)(high + 0x5000)); nl();
+  U("user stac", "stac"); pd[0] = 0x83; flush(); ASM("mov %%cr4,%%rax; or $0x200000,%%rax; mov %%rax,%%cr4; clac" ::: "rax");
+  T("smap read", "mov $0xffff800000000000,%%rax; mov (%%rax),%%ecx"); T("smap stac", "stac; mov $0xffff800000000000,%%rax; mov (%%rax),%%ecx; mov %%ecx,(%%rax); clac"); T("smap write after", "mov $0xffff800000000000,%%rax; mov %%ecx,(%%rax)"); T("smap fetch", "mov $0xffff800000000000,%%rax; call *%%rax");
+  ASM("mov %%cr4,%%rax; and $~0x200000,%%rax; mov %%rax,%%cr4" ::: "rax"); pd[0] = 0x87; flush();
   T("rep stos across", "mov $0xffff800000000ff0,%%rdi; mov $32,%%ecx; mov $0xc3,%%al; rep stosb"); T("rep stosq into ro", "mov $0xffff800000001ff0,%%rdi; mov $4,%%ecx; rep stosq");
 }
 void kmain(void) {

@@ -13,7 +13,7 @@ import { CODE, DATA } from './native.ts';
 
 const INPUT = 44 + 20 + 128 + 64 + 128;
 const OUTPUT = 48 + 128 + 64 + 128;
-const SIGNAL_OF: Record<number, number> = { 3: 5, 6: 4, 7: 11, 13: 11, 14: 11, 16: 8, 19: 8 };
+export const VECTOR_SIGNAL_OF: Record<number, number> = { 3: 5, 6: 4, 7: 11, 13: 11, 14: 11, 16: 8, 19: 8 };
 
 export interface VectorCase {
   readonly name: string;
@@ -252,7 +252,7 @@ export class VectorSubject {
       mm.set(u8.subarray(FIELDS.fpr.offset + i * 16, FIELDS.fpr.offset + i * 16 + 8), i * 8);
     }
     return {
-      signal: this.fault < 0 ? 5 : (SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      signal: this.fault < 0 ? 5 : (VECTOR_SIGNAL_OF[this.fault] ?? 100 + this.fault),
       regs: Array.from({ length: 8 }, (_, i) => state.reg32(i)),
       eflags: state.getEflags(),
       mxcsr: state.low(FIELDS.mxcsr),

@@ -109,7 +109,7 @@ describe('legacy paging', () => {
     m.ops.writeCr(4, CR4.SMEP);
     expect(walk(m, 0x5000, ACCESS.execute, false)).toBe(0x11);
     expect(walk(m, 0x5000, ACCESS.execute, true)).toMatchObject({ executable: true });
-    m.state.cr4 = CR4.SMAP; // walked already, offered once STAC and CLAC are there
+    m.state.cr4 = CR4.SMAP;
     expect(walk(m, 0x5000, ACCESS.read, false)).toBe(1);
     expect(walk(m, 0x5000, ACCESS.execute, false)).toMatchObject({ writable: false });
     m.state.setEflags(EFLAGS.AC | 2);

@@ -43,7 +43,14 @@ export class PageWalker {
   private readonly state: CpuState;
   private readonly memory: PhysicalWords;
   private readonly features: PagingFeatures;
-  private readonly result: Translation = { phys: 0, writable: true, executable: true, global: false, pageBytes: 4096 };
+  private readonly result: Translation = {
+    phys: 0,
+    writable: true,
+    executable: true,
+    global: false,
+    cacheable: true,
+    pageBytes: 4096,
+  };
 
   // Outcome of the last `walk`: rights gathered over all levels and the leaf entry.
   private page = 0;
@@ -69,6 +76,7 @@ export class PageWalker {
       result.phys = this.a20(linear);
       result.writable = result.executable = true;
       result.global = false;
+      result.cacheable = true;
       result.pageBytes = 4096;
       return result;
     }
@@ -97,6 +105,7 @@ export class PageWalker {
     result.phys = this.a20(this.page + this.inPage(linear));
     result.writable = writable && (this.leafLow & PTE.D) !== 0;
     result.executable = executable;
+    result.cacheable = user || !this.isUser || (cr4 & CR4.SMAP) === 0;
     result.global = (this.leafLow & PTE.G) !== 0 && (cr4 & CR4.PGE) !== 0;
     result.pageBytes = this.pageBytes;
     return result;

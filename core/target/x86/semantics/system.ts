@@ -69,6 +69,21 @@ export const SYSTEM = [
       o.setField('direction', o.const(-1));
     },
   }),
+  // EFLAGS.AC lets CPL 0 reach pages of programs under CR4.SMAP.
+  ...[
+    { name: 'clac', code: 'ca', isSet: false },
+    { name: 'stac', code: 'cb', isSet: true },
+  ].map(({ name, code, isSet }) =>
+    instruction({
+      name,
+      encodings: [`np 0f 01 ${code}`],
+      semantics: (o) => {
+        o.when(o.field('cpl'), () => o.raise(VECTOR.UD), undefined, false);
+        const flags = o.field('eflagsSystem');
+        o.setField('eflagsSystem', isSet ? o.or(flags, o.const(EFLAGS.AC)) : o.and(flags, o.const(~EFLAGS.AC)));
+      },
+    }),
+  ),
   plain('hlt:f4', 'system'),
   plain('pause:f3 90'),
   plain('cpuid:0f a2'),

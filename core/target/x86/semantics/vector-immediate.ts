@@ -240,10 +240,12 @@ export const VECTOR_IMMEDIATE = [
       encodings: [`66 0f 3a ${opcode} Vx,Wx,Ib`],
       dst: 'r',
       writesFlags: 'OSZAPC',
+      variants: ['opSize'],
       semantics: (o, dst, src, imm) => {
         enterSse(o);
         const b = src.load();
-        const result = o.callVector('vectorString', withCode(o, flags, imm.load()), dst.load(), b);
+        const code = withCode(o, flags | (o.form.opSize === 64 ? 0x400 : 0), imm.load());
+        const result = o.callVector('vectorString', code, dst.load(), b);
         if (flags & 0x200) o.xmm(0).store(result);
       },
     }),

@@ -1,0 +1,150 @@
+/** The cases of vector.ts as 64-bit code: with REX prefixes, so that they use the upper registers and operands of 64 bits. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CR4, FIELDS } from '../../../target/x86/state.ts';
+import { type BareMachine, bareMachine, enterLong } from '../testing.ts';
+import { random } from './cases.ts';
+import { CODE, DATA } from './native.ts';
+import { VECTOR_SIGNAL_OF, type VectorCase, type VectorOutcome } from './vector.ts';
+
+const XMM_BYTES = 256;
+const CODE_AT = 140;
+const XMM_AT = 160;
+const INPUT = XMM_AT + XMM_BYTES + 64 + 128;
+const OUTPUT = 144 + XMM_BYTES + 64 + 128;
+
+/** `regs`: 32 words, the halves of 16 registers. */
+export type LongVectorCase = VectorCase;
+
+const PREFIXES = new Set([0x66, 0xf2, 0xf3]);
+/** Each case with a random REX prefix, or none. Registers 8 to 15 have the values of the lower ones, so addresses stay good. */
+export function longVectorCases(cases: readonly VectorCase[], seed = 5): LongVectorCase[] {
+  const next = random(seed);
+  return cases.map((s) => {
+    const code = [...s.code];
+    // W where it says nothing would still be taken away again by what 66 or F2 mean; the low three bits choose registers.
+    const rex = next() & 3 ? 0x40 | (next() & 0xd) : 0;
+    const at = PREFIXES.has(code[0]!) ? 1 : 0;
+    if (rex) code.splice(at, 0, rex);
+    const halves = Array.from({ length: 16 }, (_, i) => {
+      const low = s.regs[i & 7]!;
+      const isAddress = [4, 6, 7].includes(i & 7);
+      return [low, isAddress ? 0 : next()];
+    });
+    const xmm = new Uint8Array(XMM_BYTES);
+    xmm.set(s.xmm);
+    for (let i = 0; i < 8; i++) xmm.set(s.xmm.subarray((7 - i) * 16, (8 - i) * 16), 128 + i * 16);
+    return { ...s, code, regs: halves.flat(), xmm };
+  });
+}
+
+/** The host's answers, or null where it cannot build or run such programs. */
+export function runVectorNative64(cases: readonly LongVectorCase[]): VectorOutcome[] | null {
+  if (process.arch !== 'x64') return null;
+  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
+  try {
+    const program = join(folder, 'native');
+    const source = join(import.meta.dirname, 'vector64.c');
+    if (spawnSync('gcc', ['-m64', '-O1', '-w', '-o', program, source]).status !== 0) return null;
+    const input = new Uint8Array(cases.length * INPUT);
+    const view = new DataView(input.buffer);
+    cases.forEach((s, i) => {
+      const at = i * INPUT;
+      s.regs.forEach((r, k) => {
+        view.setUint32(at + k * 4, r, true);
+      });
+      view.setUint32(at + 128, s.eflags, true);
+      view.setUint32(at + 132, s.mxcsr, true);
+      view.setUint32(at + 136, s.code.length, true);
+      input.set(s.code, at + CODE_AT);
+      input.set(s.xmm, at + XMM_AT);
+      input.set(s.mm, at + XMM_AT + XMM_BYTES);
+      input.set(s.data, at + XMM_AT + XMM_BYTES + 64);
+    });
+    const ran = spawnSync(program, { input, maxBuffer: 1 << 29 });
+    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
+    const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
+    const bytes = (at: number, n: number) => new Uint8Array(ran.stdout.subarray(at, at + n));
+    return cases.map((_, i) => {
+      const at = i * OUTPUT;
+      return {
+        signal: out.getUint32(at, true),
+        fpu: out.getUint32(at + 4, true),
+        regs: Array.from({ length: 32 }, (_x, k) => out.getUint32(at + 8 + k * 4, true)),
+        eflags: out.getUint32(at + 136, true),
+        mxcsr: out.getUint32(at + 140, true),
+        xmm: bytes(at + 144, XMM_BYTES),
+        mm: bytes(at + 144 + XMM_BYTES, 64),
+        data: bytes(at + 144 + XMM_BYTES + 64, 128),
+      };
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Runs the cases on one emulated CPU: interpreted, or compiled on their second run. */
+export class LongVectorSubject {
+  readonly machine: BareMachine;
+  private readonly isCompiled: boolean;
+  private fault = -1;
+  constructor(isCompiled = false) {
+    this.isCompiled = isCompiled;
+    this.machine = bareMachine(4 << 20, { jit: isCompiled ? 'always' : 'off' });
+    const { cpu } = this.machine;
+    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
+      this.fault = vector;
+      cpu.state.halted = true;
+    };
+    enterLong(this.machine, CODE);
+    cpu.state.cr4 |= CR4.OSXMMEXCPT;
+  }
+  /** Snippets compiled so far. */
+  get compiled(): number {
+    return this.machine.cpu.jit.statistics.compiled;
+  }
+  run(s: LongVectorCase): VectorOutcome {
+    const code = new Uint8Array(0x40).fill(0xf4);
+    code.set(s.code);
+    this.machine.dma(CODE, code);
+    if (this.isCompiled) this.runOnce(s);
+    return this.runOnce(s);
+  }
+  private runOnce(s: LongVectorCase): VectorOutcome {
+    const { cpu, ram } = this.machine;
+    const { state } = cpu;
+    this.machine.dma(DATA, s.data);
+    const gpr = FIELDS.gpr.offset >>> 2;
+    state.u32.set(s.regs, gpr);
+    const { u8 } = state;
+    for (let i = 0; i < 16; i++) u8.set(s.xmm.subarray(i * 16, i * 16 + 16), FIELDS.xmm.offset + i * 64);
+    for (let i = 0; i < 8; i++) u8.set(s.mm.subarray(i * 8, i * 8 + 8), FIELDS.fpr.offset + i * 16);
+    state.mxcsr = s.mxcsr;
+    state.set(FIELDS.fpuStatus, 0);
+    state.set(FIELDS.fpuTop, 0);
+    state.set(FIELDS.fpuEmpty, 0);
+    state.rip = CODE;
+    state.setEflags((s.eflags & 0xcd5) | 0x202);
+    state.halted = false;
+    this.fault = -1;
+    const result = cpu.run(1000);
+    if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${state.rip.toString(16)}`);
+    const xmm = new Uint8Array(XMM_BYTES);
+    const mm = new Uint8Array(64);
+    for (let i = 0; i < 16; i++)
+      xmm.set(u8.subarray(FIELDS.xmm.offset + i * 64, FIELDS.xmm.offset + i * 64 + 16), i * 16);
+    for (let i = 0; i < 8; i++) mm.set(u8.subarray(FIELDS.fpr.offset + i * 16, FIELDS.fpr.offset + i * 16 + 8), i * 8);
+    return {
+      signal: this.fault < 0 ? 5 : (VECTOR_SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      regs: [...state.u32.subarray(gpr, gpr + 32)],
+      eflags: state.getEflags(),
+      mxcsr: state.low(FIELDS.mxcsr),
+      fpu: (state.low(FIELDS.fpuTop) << 8) | state.low(FIELDS.fpuEmpty),
+      xmm,
+      mm,
+      data: ram.slice(DATA, DATA + 128),
+    };
+  }
+}
