@@ -1,7 +1,7 @@
 /**
- * Board `pc` (pc-i440fx-7.2): i440FX host bridge, PIIX3 and PIIX4, the AT's chips on an ISA bus, IDE, serial ports, VGA.
- * Left out against QEMU until they exist: floppy controller, parallel port, vmport and vmmouse,
- * network card, hot-plug.
+ * Board `pc` (pc-i440fx-7.2): i440FX host bridge, PIIX3 and PIIX4, the AT's chips on an ISA bus, IDE, serial ports, VGA,
+ * local APIC, I/O APIC, HPET, ACPI and SMBIOS tables.
+ * Left out against QEMU until they exist: floppy controller, parallel port, vmport and vmmouse, network card, hot plug.
  */
 
 import type { ClockType } from '../clock/clock.ts';
