@@ -1,7 +1,7 @@
 /**
- * Board `pc` (pc-i440fx-7.2): i440FX host bridge, PIIX3 and PIIX4, the AT's chips on an ISA bus, IDE, serial ports, VGA.
- * Left out against QEMU until they exist: floppy controller, parallel port, vmport and vmmouse,
- * network card, ACPI and SMBIOS tables.
+ * Board `pc` (pc-i440fx-7.2): i440FX host bridge, PIIX3 and PIIX4, the AT's chips on an ISA bus, IDE, serial ports, VGA,
+ * local APIC, I/O APIC, HPET, ACPI and SMBIOS tables.
+ * Left out against QEMU until they exist: floppy controller, parallel port, vmport and vmmouse, network card, hot plug.
  */
 
 import type { ClockType } from '../clock/clock.ts';
@@ -39,6 +39,8 @@ import type { KernelBoot } from './kernel-loader.ts';
 import { Machine, type MachineSettings, machineSize, machineType } from './machine.ts';
 import { bootCmos, type CmosContents, cmosContents, e820Table } from './pc-cmos.ts';
 import { type ApicFeatures, type CpuWire, PcInterrupts, TIMER_PIN } from './pc-interrupts.ts';
+import { addAcpiTables } from './pc-tables.ts';
+import { type SmbiosContents, smbiosFiles } from './smbios.ts';
 import { connect, inputOf, part } from './wiring.ts';
 
 /** RAM below 4 GiB ends here at the latest; more of it makes room for PCI from 3 GiB on. */
@@ -81,6 +83,10 @@ export interface PcSettings extends MachineSettings {
   readonly kernel: KernelBoot | null;
   readonly isAmdCpu: boolean;
   readonly apicFeatures: ApicFeatures;
+  readonly smbios: Pick<
+    SmbiosContents,
+    'sockets' | 'coresPerSocket' | 'threadsPerCore' | 'cpuSignature' | 'cpuFeatures'
+  >;
   /** Legacy drives: attaches `-drive if=ide` ones to the two channels. */
   attachIdeDrives(buses: readonly Bus[]): void;
   /** Geometry of IDE disks for CMOS, asked when everything is there. */
@@ -116,6 +122,8 @@ export class PcMachine extends Machine {
   mainBus!: SystemBus;
   fwCfg!: FwCfg;
   rtc!: Mc146818Rtc;
+  private power!: Piix4Pm;
+  private hpet: Hpet | null = null;
   /** Devices of no bus, in order of creation. */
   readonly looseDevices: Device[] = [];
   /** The CPU's pins, connected by `system/`. */
@@ -217,6 +225,7 @@ export class PcMachine extends Machine {
   private createIsaDevices(): void {
     const { isaBus, settings } = this;
     const hpet = this.values.hpet ? this.createHpet() : null;
+    this.hpet = hpet;
     this.rtc = part<Mc146818Rtc>('mc146818rtc', isaBus, { base_year: 0, ...settings.rtcProperties }, (rtc) => {
       rtc.setTimeSource(settings.rtcClock, settings.rtcStartSeconds);
     });
@@ -299,6 +308,7 @@ export class PcMachine extends Machine {
       'smm-enabled': this.smmEnabled,
     });
     addEeproms(power.i2cBus);
+    this.power = power;
     connect(power, '', 0, isaBus.irq(IRQ.sci));
     connect(power, 'smi-irq', 0, { set: (level) => this.cpuWires.get('smi')?.set(level) });
     this.pressPowerButton = () => power.pressPowerButton();
@@ -335,6 +345,31 @@ export class PcMachine extends Machine {
   ready(): void {
     const { settings } = this;
     this.fwCfg.setFile('bootorder', settings.bootOrderFile());
+    if (this.values.acpi !== 'off')
+      addAcpiTables({
+        fwCfg: this.fwCfg,
+        pciBus: this.pciBus,
+        isaBus: this.isaBus,
+        power: this.power,
+        contents: {
+          lowRamEnd: this.below4gBytes,
+          highRamBytes: this.above4gBytes,
+          cpus: settings.cpus,
+          hasApic: this.interrupts.apic !== null,
+          hasHpet: this.hpet !== null,
+          hpetBlockId: this.hpet?.blockId ?? 0,
+        },
+      });
+    const smbios = smbiosFiles({
+      ...settings.smbios,
+      product: this.machineClass.description ?? '',
+      version: this.machineClass.machineName ?? '',
+      uuid: settings.uuid,
+      lowRamBytes: this.below4gBytes,
+      highRamBytes: this.above4gBytes,
+    });
+    this.fwCfg.addFile('etc/smbios/smbios-tables', smbios.tables);
+    this.fwCfg.addFile('etc/smbios/smbios-anchor', smbios.anchor);
     const contents: CmosContents = {
       below4gBytes: this.below4gBytes,
       above4gBytes: this.above4gBytes,

@@ -20,7 +20,7 @@ import { parseBoot } from '../options/machine-boot.ts';
 import { parseSmp } from '../options/machine-smp.ts';
 import { containerGet, objectAddChild, objectNewAs, objectRoot, objectSet, objectUnref } from '../qom/object.ts';
 import { moduleCallInit, moduleInit, typeRegister } from '../qom/type.ts';
-import { type CpuDefinition, defineCpu, parseCpuOption } from '../target/x86/cpu-definition.ts';
+import { type CpuDefinition, cpuSignature, defineCpu, parseCpuOption } from '../target/x86/cpu-definition.ts';
 import { cpuTypeName } from '../target/x86/models.ts';
 import { infoRegisters } from '../target/x86/registers-text.ts';
 import { UserError } from '../util/errors.ts';
@@ -176,6 +176,13 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
         x2apic: definition.features.has('x2apic'),
         deadline: definition.features.has('tsc-deadline'),
       },
+      smbios: {
+        sockets: topology.sockets,
+        coresPerSocket: topology.cores,
+        threadsPerCore: topology.threads,
+        cpuSignature: cpuSignature(definition),
+        cpuFeatures: definition.features.word('1.edx'),
+      },
       isAmdCpu: definition.vendor === 'AuthenticAMD',
       attachIdeDrives: (buses) => block.attachIdeDrives(buses),
       diskGeometries: () => block.diskGeometries(),
@@ -307,7 +314,6 @@ function roundRam(bytes: number): number {
 const MISSING_PARTS: Readonly<Record<string, readonly unknown[]>> = {
   usb: [true],
   vmport: ['on'],
-  acpi: ['on'],
   pit: ['off'],
   pic: ['off'],
 };

@@ -51,6 +51,12 @@ describe.skipIf(!guest)("Debian's 686 kernel", () => {
     expect(memory).toBeGreaterThan(95_000);
     expect(complaints).toBe(0);
   });
+  it('runs on I/O APIC, local APIC timer and HPET, as the tables tell', async () => {
+    const { output } = await machine.run(
+      "awk '/IO-APIC +2-edge +timer|IO-APIC +9-fasteoi +acpi|^LOC:/ {print $NF, ($2 > 0)}' /proc/interrupts; dmesg | grep -cE 'ACPI: (FACP|DSDT|APIC|HPET|WAET) 0x|hpet0: 3 comparators|PM-Timer IO Port: 0x608'",
+    );
+    expect(output).toBe('timer 1\nacpi 0\ninterrupts 1\n7\n');
+  });
   it('computes MD5', async () => {
     expect((await machine.run('seq 1 20000 | md5sum')).output).toBe(`${md5(lines(count(20_000)))}  -\n`);
   });

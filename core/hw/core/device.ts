@@ -321,13 +321,13 @@ export function deviceRealize(device: Device, bus: Bus | null = null): void {
   device.isRealized = true;
 }
 
-/** Resets a device and everything below it: children first, as QEMU's cold reset walks. */
+/** Resets a device and everything below it: children first, the newest of a bus before the others, as QEMU’s cold reset walks. */
 export function resetTree(device: Device): void {
   for (const bus of device.childBuses) resetBus(bus);
   device.reset();
 }
 export function resetBus(bus: Bus): void {
-  for (const child of [...bus.children]) resetTree(child);
+  for (const child of bus.children.toReversed()) resetTree(child);
   bus.reset();
 }
 

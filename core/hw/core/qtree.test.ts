@@ -89,7 +89,7 @@ describe('buses', () => {
     for (const [i, id] of ['a', 'b'].entries()) deviceRealize(card(id, i + 1), below);
     deviceRealize(card('last', 3), main);
     resetBus(main);
-    expect(log).toEqual(['reset a', 'reset b', 'reset bus bridge.0', 'reset bridge', 'reset last', 'reset bus main']);
+    expect(log).toEqual(['reset last', 'reset b', 'reset a', 'reset bus bridge.0', 'reset bridge', 'reset bus main']);
     log.length = 0;
     resetTree(bridge);
     expect(log.at(-1)).toBe('reset bridge');
