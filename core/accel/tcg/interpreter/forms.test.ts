@@ -3,6 +3,7 @@ import { decode, decodeLong } from '../../../target/x86/decode/decoder.ts';
 import { parseEncoding } from '../../../target/x86/decode/encoding.ts';
 import { EXECUTABLE, INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import { LONG_WIDE } from '../../../target/x86/semantics/long.ts';
+import { vexBytes } from '../../../target/x86/testing/vex-bytes.ts';
 import { bareMachine } from '../testing.ts';
 import { formCode, formKey, hotForms, longHotForms, parseForm, WARM_FORMS } from './forms.ts';
 import { generateCold, generateInterpreter } from './generate.ts';
@@ -18,6 +19,16 @@ function* everyInstruction(): Generator<{ bytes: Uint8Array; name: string }> {
   for (const instruction of INSTRUCTIONS)
     for (const text of instruction.encodings) {
       const e = parseEncoding(instruction, text);
+      if (e.vex) {
+        for (const address of [[], [0x67]])
+          for (const modrm of e.mod === 0 ? [0x44] : e.mod === 1 ? [0xc1] : [0x44, 0xc1])
+            for (const choice of [0, 1, 2, 3]) {
+              const code = [...address, ...vexBytes(e, { register: 5, choice })];
+              if (e.hasModrm) code.push(modrm | ((e.digit < 0 ? 3 : e.digit) << 3));
+              yield { bytes: Uint8Array.from([...code, ...Array(20 - code.length).fill(1)]), name: instruction.name };
+            }
+        continue;
+      }
       for (const size of [[], [0x66]])
         for (const address of [[], [0x67]])
           for (const rep of [[], [0xf2], [0xf3]])
