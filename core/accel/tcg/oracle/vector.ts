@@ -8,7 +8,7 @@ import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import type { Instruction } from '../../../target/x86/semantics/ops.ts';
 import { CR4, FIELDS, XCR0 } from '../../../target/x86/state.ts';
 import { vexBytes } from '../../../target/x86/testing/vex-bytes.ts';
-import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
+import { type BareMachine, bareMachine, enterFlat32, enterLong } from '../testing.ts';
 import { buildNative } from './build-native.ts';
 import { random } from './cases.ts';
 import { CODE, DATA } from './native.ts';
@@ -228,8 +228,11 @@ export class VectorSubject {
   readonly machine: BareMachine;
   private readonly isCompiled: boolean;
   private fault = -1;
-  constructor(isCompiled = false) {
+  private readonly isLong: boolean;
+  /** `isLong`: the snippets run as 64-bit code. */
+  constructor(isCompiled = false, isLong = false) {
     this.isCompiled = isCompiled;
+    this.isLong = isLong;
     this.machine = bareMachine(4 << 20, { jit: isCompiled ? 'always' : 'off' });
     const { cpu } = this.machine;
     (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
@@ -251,8 +254,9 @@ export class VectorSubject {
   private runOnce(s: VectorCase): VectorOutcome {
     const { cpu, ram } = this.machine;
     const { state } = cpu;
-    enterFlat32(this.machine, CODE);
-    state.cr4 = CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE;
+    if (this.isLong) enterLong(this.machine, CODE);
+    else enterFlat32(this.machine, CODE);
+    state.cr4 = (this.isLong ? CR4.PAE : 0) | CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE;
     state.xcr0 = XCR0.x87 | XCR0.avx;
     this.machine.dma(DATA, s.data);
     s.regs.forEach((r, i) => {
