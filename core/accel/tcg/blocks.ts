@@ -331,15 +331,12 @@ export class BlockCache {
   ): void {
     let imm = first;
     let imm2 = second;
-    const registers = [0, b];
+    const registers = [0, b, -1, -1];
     let registerCount = 0;
     let immediates = 0;
-    let third = -1;
     for (const operand of d.operands) {
       if (operand.kind === 'r') {
-        if (registerCount === 2) third = operand.value;
-        else registers[registerCount] = operand.value;
-        registerCount++;
+        registers[registerCount++] = operand.value;
       } else if (operand.kind === 'i') {
         if (isFused) imm2 = operand.value;
         else if (immediates++ === 0) {
@@ -348,7 +345,11 @@ export class BlockCache {
         } else imm2 = operand.value;
       }
     }
-    if (third >= 0) imm = third;
+    if (registerCount > 2) {
+      if (immediates > 0) imm2 = imm; // an immediate makes room for the third register
+      imm = registers[2]!;
+      if (registerCount > 3) imm2 = registers[3]!;
+    }
     this.put(handler, pc, index, registers[0]!, registers[1]!, imm, imm2);
   }
   /** An instruction of 64-bit code. Addresses relative to RIP are relative to the block, where RIP stands. */

@@ -22,7 +22,8 @@ import {
   TR,
 } from '../../target/x86/state.ts';
 import type { CpuActivity, CpuBus, SystemOps } from '../../target/x86/system-ops.ts';
-import { FloatUnit } from '../../target/x86/x87/unit.ts';
+import { ExtendedState } from '../../target/x86/x87/extended-state.ts';
+import { FloatUnit, type UnitContext } from '../../target/x86/x87/unit.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import { addressArgument, createLongHelpers, highArgument, wideResult } from './long-helpers.ts';
 import { StringOps, segmentAddress } from './strings.ts';
@@ -58,7 +59,7 @@ export type Helper = (a: number, b: number, c: number) => number;
 export function createHelpers(ctx: HelperContext): Record<string, Helper> {
   const { state, bus, memory, ops, activity } = ctx;
   const strings = new StringOps(ctx);
-  const float = new FloatUnit({
+  const unit: UnitContext = {
     state,
     memory,
     bus,
@@ -69,7 +70,9 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       ctx.pauseAtInstruction();
       return true;
     },
-  });
+  };
+  const float = new FloatUnit(unit);
+  const extended = new ExtendedState(unit, float.environment);
   const ss = state.segments[SS]!;
 
   const requirePrivilege = () => {
@@ -553,6 +556,27 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
     fxrstor: (place, offset, size) => {
       float.environment.restore((place >>> 8) & 7, addressArgument(state, 1, offset), size === 8);
+      return 0;
+    },
+
+    xsave: (place, offset, size) => {
+      extended.save((place >>> 8) & 7, addressArgument(state, 1, offset), size === 8);
+      return 0;
+    },
+    xsaveopt: (place, offset, size) => {
+      extended.save((place >>> 8) & 7, addressArgument(state, 1, offset), size === 8);
+      return 0;
+    },
+    xrstor: (place, offset, size) => {
+      extended.restore((place >>> 8) & 7, addressArgument(state, 1, offset), size === 8);
+      return 0;
+    },
+    xgetbv: () => {
+      ops.xgetbv();
+      return 0;
+    },
+    xsetbv: () => {
+      ops.xsetbv();
       return 0;
     },
 

@@ -30,7 +30,7 @@ describe('CPUID equals QEMU 7.2', () => {
       { apicId: 3, coresPerPackage: 2, threadsPerCore: 2 },
       TCG,
     );
-    const [, ebx, ecx, edx] = cpuid(definition, 1, 0, { osxsave: true, ospke: false, apicEnabled: false });
+    const [, ebx, ecx, edx] = cpuid(definition, 1, 0, { osxsave: true, xcr0: 7, ospke: false, apicEnabled: false });
     expect(ebx >>> 16).toBe(0x0304);
     expect((ecx >>> 27) & 1).toBe(1);
     expect((edx >>> 9) & 1).toBe(0);

@@ -1,6 +1,9 @@
 /** CPUID leaves of a CPU definition (Intel SDM volume 2A CPUID, AMD APM volume 3 appendix E), with the values QEMU 7.2 gives.
- *  Not modelled: XSAVE state sizes, AMD's cache topology leaves and performance monitoring, whose features are not offered. */
+ *  Not modelled: AMD's cache topology leaves and performance monitoring, whose features are not offered. */
 import { type CpuDefinition, cpuSignature } from './cpu-definition.ts';
+import { xsaveStates } from './extended-control.ts';
+import { XCR0 } from './state.ts';
+import { XSAVE_AREA } from './x87/extended-state.ts';
 
 /** EAX, EBX, ECX, EDX. */
 export type CpuidResult = [eax: number, ebx: number, ecx: number, edx: number];
@@ -8,11 +11,12 @@ export type CpuidResult = [eax: number, ebx: number, ecx: number, edx: number];
 /** What of the running CPU shows in CPUID. */
 export interface CpuidState {
   readonly osxsave: boolean;
+  readonly xcr0: number;
   readonly ospke: boolean;
   /** APIC enabled in its base register: hides the feature bit when not. */
   readonly apicEnabled: boolean;
 }
-const DEFAULT_STATE: CpuidState = { osxsave: false, ospke: false, apicEnabled: true };
+const DEFAULT_STATE: CpuidState = { osxsave: false, xcr0: 1, ospke: false, apicEnabled: true };
 
 const HYPERVISOR_MAX = 0x4000_0001;
 const HYPERVISOR_NAME = 'TCGTCGTCGTCG';
@@ -72,6 +76,8 @@ export function cpuid(cpu: CpuDefinition, askedLeaf: number, subleaf: number, li
       return subleaf === 1 ? [features.word('7.1.eax'), 0, 0, 0] : [0, 0, 0, 0];
     case 0xb:
       return topology(cpu, subleaf);
+    case 0xd:
+      return extendedState(cpu, subleaf, live.xcr0);
     case 0x4000_0000:
       return [HYPERVISOR_MAX, packed(HYPERVISOR_NAME, 0), packed(HYPERVISOR_NAME, 4), packed(HYPERVISOR_NAME, 8)];
     case 0x8000_0000:
@@ -113,6 +119,17 @@ export function cpuid(cpu: CpuDefinition, askedLeaf: number, subleaf: number, li
     default:
       return [0, 0, 0, 0];
   }
+}
+
+/** XSAVE: states, size of the area for those in XCR0 and for all, features; then size and place of each. */
+function extendedState(cpu: CpuDefinition, subleaf: number, xcr0: number): CpuidResult {
+  const states = xsaveStates(cpu);
+  if (states === 0) return [0, 0, 0, 0];
+  const { ymm, ymmBytes } = XSAVE_AREA;
+  const size = (which: number) => (which & XCR0.ymm ? ymm + ymmBytes : ymm);
+  if (subleaf === 0) return [states, size(xcr0), size(states), 0];
+  if (subleaf === 1) return [cpu.features.word('d.1.eax'), size(states), 0, 0];
+  return subleaf === 2 && states & XCR0.ymm ? [ymmBytes, ymm, 0, 0] : [0, 0, 0, 0];
 }
 
 function isAmd(cpu: CpuDefinition): boolean {

@@ -23,6 +23,28 @@ const BY_NAME: Readonly<Record<string, string>> = {
   movbeStore: 'movbe',
   rdrand: 'rdrand',
   rdseed: 'rdseed',
+  xsave: 'xsave',
+  xrstor: 'xsave',
+  xgetbv: 'xsave',
+  xsetbv: 'xsave',
+  xsaveopt: 'xsaveopt',
+  tzcnt: 'bmi1',
+  andn: 'bmi1',
+  bextr: 'bmi1',
+  blsi: 'bmi1',
+  blsmsk: 'bmi1',
+  blsr: 'bmi1',
+  bzhi: 'bmi2',
+  mulx: 'bmi2',
+  pdep: 'bmi2',
+  pext: 'bmi2',
+  rorx: 'bmi2',
+  sarx: 'bmi2',
+  shlx: 'bmi2',
+  shrx: 'bmi2',
+  vcvtph2ps: 'f16c',
+  vcvtps2ph: 'f16c',
+  vpclmulqdq: 'pclmulqdq',
   adcx: 'adx',
   adox: 'adx',
   lzcnt: 'abm',
@@ -48,6 +70,9 @@ const BY_PREFIX: readonly (readonly [start: string, feature: string])[] = [
   ['sha1', 'sha-ni'],
   ['sha256', 'sha-ni'],
   ['aes', 'aes'],
+  ['vaes', 'aes'],
+  ['vfm', 'fma'],
+  ['vfnm', 'fma'],
 ];
 
 const opcodes = (list: string) => new Set(list.split(' ').map((code) => Number.parseInt(code, 16)));
@@ -70,12 +95,29 @@ const OF_SSE3 = new Set([
   'f20ff0',
 ]);
 
+/** Integers of 256 bits, and what came with them. */
+const AVX2_ONLY =
+  /^v(p(broadcast|gather|maskmov|blendd|s[lr][lr]vd|s[lr]lvq|sravd|srlvq)|gather|broadcasti|perm2i|inserti|extracti|perm(ps|pd)$|perm[dq]$)/;
+function isAvx2({ instruction, operands, vex }: Encoding): boolean {
+  const { name } = instruction;
+  if (AVX2_ONLY.test(name)) return true;
+  // Broadcasts from a register.
+  if (/^vbroadcasts/.test(name)) return operands.some(({ letter }) => letter === 'U');
+  const isWide = vex!.lengths.length === 1 && vex!.lengths[0] === 1;
+  return (
+    isWide && (/^vp(?!test|ermil)/.test(name) || name === 'vmpsadbw' || (name === 'vmova' && encodesLoad(operands)))
+  );
+}
+/** VMOVNTDQA. */
+const encodesLoad = (operands: Encoding['operands']) => operands[0]!.letter === 'V' && operands[1]!.letter === 'M';
+
 /** Name of the feature, or null for what every model has. */
 export function featureOf(encoding: Encoding): string | null {
-  const { instruction, operands, map, opcode, prefix } = encoding;
+  const { instruction, operands, map, opcode, prefix, vex } = encoding;
   const { name } = instruction;
   const named = BY_NAME[name] ?? BY_PREFIX.find(([start]) => name.startsWith(start))?.[1];
   if (named) return named;
+  if (vex) return isAvx2(encoding) ? 'avx2' : 'avx';
   const isMmx = operands.some(({ letter }) => 'PQT'.includes(letter));
   const isSse = operands.some(({ letter }) => 'VWU'.includes(letter));
   if (!isMmx && !isSse) return null;

@@ -1,7 +1,7 @@
 /** Register values after power-on and INIT (Intel SDM volume 3A table 9-1), as QEMU 7.2 shows them. */
 import { type CpuDefinition, cpuSignature } from './cpu-definition.ts';
 import { MC_BANKS } from './msr.ts';
-import { CR0, CS, DESC, EDX, FIELDS, LDTR, type StateField, TR } from './state.ts';
+import { CR0, CS, DESC, EDX, FIELDS, LDTR, type StateField, TR, XCR0 } from './state.ts';
 import type { CpuContext } from './system-ops.ts';
 
 const DATA = DESC.present | DESC.s | DESC.writable | DESC.accessed;
@@ -75,7 +75,7 @@ export function resetCpu(ctx: CpuContext, cpu: CpuDefinition): void {
   state.setParts(FIELDS.pat, 0x0007_0406, 0x0007_0406);
   state.set(FIELDS.miscEnable, 1); // fast strings
   state.set(FIELDS.apicBase, 0xfee0_0900); // bootstrap processor, enabled
-  state.set(FIELDS.xcr0, 1);
+  state.xcr0 = XCR0.x87;
   state.setParts(FIELDS.mcgCtl, 0xffff_ffff, 0xffff_ffff);
   for (let bank = 0; bank < MC_BANKS; bank++) state.setParts(FIELDS.mcBanks, 0xffff_ffff, 0xffff_ffff, bank * 4);
   state.a20Mask = 0xffff_ffff;

@@ -27,6 +27,8 @@ export const FLOAT_OP = {
   comis: 16,
   ucomis: 17,
   round: 18,
+  fromHalf: 19,
+  toHalf: 20,
 } as const;
 
 interface Format {
@@ -39,6 +41,8 @@ interface Format {
 }
 const SINGLE: Format = { bits: 32n, p: 24, emax: 127, inf: 0x7f80_0000n, quiet: 0x40_0000n };
 const DOUBLE: Format = { bits: 64n, p: 53, emax: 1023, inf: 0x7ff0_0000_0000_0000n, quiet: 0x8_0000_0000_0000n };
+
+const HALF: Format = { bits: 16n, p: 11, emax: 15, inf: 0x7c00n, quiet: 0x200n };
 
 /** A finite number: m * 2^e. */
 interface Finite {
@@ -320,11 +324,14 @@ export class SseFloat {
       }
       case FLOAT_OP.compare:
         for (let i = 0; i < count; i++) {
-          const predicate = operand & 7;
-          const signals = (predicate & 3) === 1 || (predicate & 3) === 2;
+          // Bits 0 and 1: equal, less, less or equal, unordered; 2: not; 3: for unordered the other answer; 4: NaNs signal the
+          // other way.
+          const relation = operand & 3;
+          const signals = (relation === 1 || relation === 2) !== (operand & 16) > 0;
           const order = this.order(isDouble, a, b, i * size, signals);
-          const holds = [order === 0, order === -1, order <= 0, order === 2][predicate & 3]!;
-          for (let k = 0; k < size; k += 4) a.setInt32(i * size + k, holds !== predicate > 3 ? -1 : 0, true);
+          const isInverted = ((operand & 4) !== 0) !== (order === 2 && (operand & 8) !== 0);
+          const holds = [order === 0, order === -1, order <= 0, order === 2][relation]!;
+          for (let k = 0; k < size; k += 4) a.setInt32(i * size + k, holds !== isInverted ? -1 : 0, true);
         }
         return 0;
       case FLOAT_OP.min:
@@ -375,6 +382,28 @@ export class SseFloat {
       case FLOAT_OP.round:
         for (let i = 0; i < count; i++) put(i, this.roundInteger(f, this.input(f, get(b, i)), operand));
         return 0;
+      case FLOAT_OP.fromHalf: {
+        // Denormal halves are normal numbers here: MXCSR has no say, and no flag tells of them.
+        const singles = [0, 2, 4, 6].map((at) => this.convert(HALF, SINGLE, BigInt(b.getUint16(at, true))));
+        this.flags &= FLAG.IE;
+        singles.forEach((x, i) => {
+          a.setUint32(i * 4, Number(x), true);
+        });
+        return 0;
+      }
+      case FLOAT_OP.toHalf: {
+        // The rounding is the immediate's unless bit 2 is set; tiny results are never flushed.
+        const { mxcsr } = this;
+        const singles = [0, 4, 8, 12].map((at) => this.input(SINGLE, BigInt(b.getUint32(at, true))));
+        this.mxcsr = (mxcsr & ~(FTZ | (operand & 4 ? 0 : 0x6000))) | (operand & 4 ? 0 : (operand & 3) << 13);
+        const halves = singles.map((x) => this.convert(SINGLE, HALF, x));
+        this.mxcsr = mxcsr;
+        halves.forEach((x, i) => {
+          a.setUint16(i * 2, Number(x), true);
+        });
+        a.setBigUint64(8, 0n, true);
+        return 0;
+      }
       case FLOAT_OP.rcp:
       case FLOAT_OP.rsqrt:
         for (let i = 0; i < count; i++) put(i, this.approximate(get(b, i), op === FLOAT_OP.rsqrt));
@@ -383,6 +412,51 @@ export class SseFloat {
         for (let i = 0; i < count; i++) put(i, this.binary(f, op, get(a, i), get(b, i), i));
         return 0;
     }
+  }
+  /** x = x * y + z, rounded once. `code` as above; operand: 1 negates the product, 2 the addend in even lanes, 4 in odd ones. */
+  fused(code: number, x: DataView, y: DataView, z: DataView): void {
+    const isDouble = (code & 0x100) !== 0;
+    const f = isDouble ? DOUBLE : SINGLE;
+    const get = (v: DataView, i: number) => (isDouble ? v.getBigUint64(i * 8, true) : BigInt(v.getUint32(i * 4, true)));
+    const signs = code >>> 16;
+    for (let i = 0; i < (code & 0x200 ? 1 : isDouble ? 2 : 4); i++) {
+      const [a, b, c] = [x, y, z].map((v) => this.input(f, get(v, i))) as [bigint, bigint, bigint];
+      const result = this.multiplyAdd(f, a, b, c, (signs & 1) !== 0, (signs & (i & 1 ? 4 : 2)) !== 0);
+      if (isDouble) x.setBigUint64(i * 8, result, true);
+      else x.setUint32(i * 4, Number(result), true);
+    }
+  }
+  private multiplyAdd(
+    f: Format,
+    a: bigint,
+    b: bigint,
+    c: bigint,
+    isProductNegated: boolean,
+    isAddendNegated: boolean,
+  ): bigint {
+    const nan = [a, b, c].find((x) => isNan(f, x));
+    const isInfinite = isInf(f, a) || isInf(f, b);
+    const sign = (isNegative(f, a) !== isNegative(f, b)) !== isProductNegated;
+    const addend = isAddendNegated ? c ^ signBit(f, true) : c;
+    if (nan !== undefined) {
+      if ([a, b, c].some((x) => isSignalling(f, x))) this.flags |= FLAG.IE;
+      return nan | f.quiet;
+    }
+    if (isInfinite) {
+      const hasZero = magnitude(f, a) === 0n || magnitude(f, b) === 0n;
+      if (hasZero || (isInf(f, c) && isNegative(f, addend) !== sign)) return this.invalid(f);
+      this.noteDenormal(f, a, b, c);
+      return signBit(f, sign) | f.inf;
+    }
+    this.noteDenormal(f, a, b, c);
+    if (isInf(f, c)) return addend;
+    const [x, y, z] = [finite(f, a), finite(f, b), finite(f, addend)];
+    const product = { sign, m: x.m * y.m, e: x.e + y.e };
+    const e = Math.min(product.e, z.e);
+    const signed = (n: Finite) => (n.sign ? -n.m : n.m) << BigInt(n.e - e);
+    const total = signed(product) + signed(z);
+    if (total !== 0n) return this.rounded(f, { sign: total < 0n, m: total < 0n ? -total : total, e });
+    return this.zero(f, sign === z.sign ? sign : this.mode === 1);
   }
   /** DPPS and DPPD: products of the lanes that bits 4-7 choose, summed in pairs, into the lanes of bits 0-3. Products and each
    *  sum are operations of their own with their own flags. */

@@ -169,11 +169,19 @@ export const FIELDS = {
   sseOutcome: field('u32'),
   /** 1: SSE instructions are allowed (CR0.EM, CR0.TS, CR4.OSFXSR). */
   sseReady: field('u32'),
+  /** 1: instructions with a VEX prefix exist in this mode (protected mode; VM86 is looked at apart, vex.ts). */
+  vexReady: field('u32'),
+  /** 1: and those on vectors are allowed (CR0.TS, CR4.OSXSAVE, XCR0). */
+  avxReady: field('u32'),
+  /** Flags of the parts of a vector operation whose exceptions are not all masked: a byte for each step that may fault. */
+  sseGathered: field('u32'),
   /** 32 vector registers with room for 64 bytes each. */
   xmm: field('bytes', 32 * 64, 64),
   /** Operands that a helper for vectors takes; the first is its result. */
   vectorA: field('bytes', 16, 16),
   vectorB: field('bytes', 16, 16),
+  /** Parts of a result before all of it is known. */
+  vectorScratch: field('bytes', 4 * 16, 16),
 } as const;
 (FIELDS.segments as { offset: number }).offset = FIELDS.segmentBytes.offset;
 
@@ -251,6 +259,8 @@ export const CR4 = {
   SMEP: 1 << 20,
   SMAP: 1 << 21,
 } as const;
+/** Bits of XCR0; AVX needs both of `avx`. */
+export const XCR0 = { x87: 1, sse: 2, ymm: 4, avx: 6 } as const;
 export const EFER = { SCE: 1 << 0, LME: 1 << 8, LMA: 1 << 10, NXE: 1 << 11, SVME: 1 << 12, FFXSR: 1 << 14 } as const;
 
 const TWO32 = 0x1_0000_0000;
@@ -308,17 +318,17 @@ export class SegmentRegister {
     this.u32[this.at] = low;
     this.u32[this.at + 1] = high;
   }
-  /** Recomputes what the fast limit check reads: room for a 16-byte access below the limit, none if in doubt. */
+  /** Recomputes what the fast limit check reads: room for a 32-byte access below the limit, none if in doubt. */
   private refresh(): void {
     const { flags, limit } = this;
     const plain = (flags & DESC.present) !== 0 && (flags & DESC.s) !== 0;
     const isCode = (flags & DESC.code) !== 0;
-    const top = limit === 0xffff_ffff ? limit : Math.max(0, limit - 14);
+    const top = limit === 0xffff_ffff ? limit : Math.max(0, limit - 30);
     const up = isCode || !(flags & DESC.expandDown);
     this.u32[this.at + 5] = plain && up && (!isCode || flags & DESC.writable) ? top : 0;
     this.u32[this.at + 6] = plain && up && !isCode && flags & DESC.writable ? top : 0;
   }
-  /** Offsets below may be accessed with up to 16 bytes without further checks; 0: always check. */
+  /** Offsets below may be accessed with up to 32 bytes without further checks; 0: always check. */
   get readEnd(): number {
     return this.u32[this.at + 5]!;
   }
@@ -522,6 +532,19 @@ export class CpuState {
   }
   private noteSse(): void {
     this.set(FIELDS.sseReady, !(this.cr0 & (CR0.EM | CR0.TS)) && this.cr4 & CR4.OSFXSR ? 1 : 0);
+    const isVex = (this.cr0 & CR0.PE) !== 0;
+    const isAvx =
+      isVex && !(this.cr0 & CR0.TS) && (this.cr4 & CR4.OSXSAVE) !== 0 && (this.xcr0 & XCR0.avx) === XCR0.avx;
+    this.set(FIELDS.vexReady, isVex ? 1 : 0);
+    this.set(FIELDS.avxReady, isAvx ? 1 : 0);
+  }
+  /** Extended control register 0: the states that XSAVE keeps; no defined bit is above 31. */
+  get xcr0(): number {
+    return this.low(FIELDS.xcr0);
+  }
+  set xcr0(value: number) {
+    this.set(FIELDS.xcr0, value);
+    this.noteSse();
   }
   get mxcsr(): number {
     return this.low(FIELDS.mxcsr);

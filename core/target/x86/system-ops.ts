@@ -182,6 +182,8 @@ export interface SystemOps {
   readDr(index: number): number;
   /** Act on EAX/ECX/EDX/EBX; privilege is checked by them (#GP). */
   cpuid(): void;
+  xgetbv(): void;
+  xsetbv(): void;
   rdmsr(): void;
   wrmsr(): void;
   sysenter(): void;

@@ -6,6 +6,7 @@ import { defineCpu, parseCpuOption } from './cpu-definition.ts';
 import { cpuid } from './cpuid.ts';
 import { readDr, writeDr } from './debug-registers.ts';
 import { deliverException, deliverInterrupt, deliverNmi, softwareInterrupt } from './exceptions.ts';
+import { xgetbv, xsetbv } from './extended-control.ts';
 import { farCall, farJump, farReturn, iret, syscall, sysenter, sysexit, sysret } from './far-transfer.ts';
 import { checkIo } from './io-permission.ts';
 import { divide128, swapgs } from './long-mode.ts';
@@ -59,6 +60,7 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
       const apicBase = ctx.bus.apic?.readBase() ?? 0;
       const [eax, ebx, ecx, edx] = cpuid(cpu, state.reg32(EAX), state.reg32(ECX), {
         osxsave: (state.cr4 & CR4.OSXSAVE) !== 0,
+        xcr0: state.xcr0,
         ospke: false,
         apicEnabled: (apicBase & 0x800) !== 0,
       });
@@ -67,6 +69,8 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
       state.setReg32(ECX, ecx);
       state.setReg32(EDX, edx);
     },
+    xgetbv: () => xgetbv(state, cpu),
+    xsetbv: () => xsetbv(state, cpu),
     rdmsr: () => rdmsr(ctx, cpu),
     wrmsr: () => wrmsr(ctx, cpu),
     sysenter: () => sysenter(ctx, isIntel),

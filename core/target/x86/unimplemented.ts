@@ -11,19 +11,12 @@ const isMemory = (modrm: number) => modrm < 0xc0;
 const digit = (modrm: number) => (modrm >> 3) & 7;
 
 export const UNIMPLEMENTED: readonly UnimplementedFamily[] = [
-  {
-    name: 'AVX, AVX2, FMA, F16C, BMI1, BMI2',
-    matches: (map, opcode) => map === 0 && (opcode === 0xc4 || opcode === 0xc5),
-  },
   { name: 'XOP', matches: (map, opcode) => map === 0 && opcode === 0x8f },
   { name: '3DNow!', matches: (map, opcode) => map === 1 && (opcode === 0x0f || opcode === 0x0e) },
   {
-    name: 'XSAVE',
+    name: 'XSAVEC, XSAVES',
     matches: (map, opcode, modrm) =>
-      map === 1 &&
-      ((opcode === 0xae && isMemory(modrm) && digit(modrm) >= 4 && digit(modrm) <= 6) ||
-        (opcode === 0xc7 && isMemory(modrm) && digit(modrm) >= 3 && digit(modrm) <= 5) ||
-        (opcode === 0x01 && (modrm === 0xd0 || modrm === 0xd1))),
+      map === 1 && opcode === 0xc7 && isMemory(modrm) && digit(modrm) >= 3 && digit(modrm) <= 5,
   },
   { name: 'SVM', matches: (map, opcode, modrm) => map === 1 && opcode === 0x01 && modrm >= 0xd8 && modrm <= 0xdf },
   {

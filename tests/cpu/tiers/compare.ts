@@ -66,9 +66,9 @@ function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | n
   }
   for (let i = 0; i < 8; i++) {
     const at = FIELDS.xmm.offset + i * 64;
-    const [p, q] = [x.u8.subarray(at, at + 16), y.u8.subarray(at, at + 16)];
+    const [p, q] = [x.u8.subarray(at, at + 32), y.u8.subarray(at, at + 32)];
     if (Buffer.compare(p, q) !== 0)
-      found.push(`xmm${i} ${Buffer.from(p).toString('hex')} and ${Buffer.from(q).toString('hex')}`);
+      found.push(`ymm${i} ${Buffer.from(p).toString('hex')} and ${Buffer.from(q).toString('hex')}`);
   }
   if (x.getEflags() !== y.getEflags()) found.push(`eflags ${hex(x.getEflags())} and ${hex(y.getEflags())}`);
   x.segments.forEach((s, i) => {

@@ -1,6 +1,7 @@
 /** Makes random programs out of the encodings of the instruction definitions: whatever is defined is tried. */
 import { type Encoding, NO_PREFIX, parseEncoding } from '../../../core/target/x86/decode/encoding.ts';
 import { INSTRUCTIONS } from '../../../core/target/x86/semantics/index.ts';
+import { vexBytes } from '../../../core/target/x86/testing/vex-bytes.ts';
 import { Random } from '../../hostility/random.ts';
 import { type Item, type Program, randomStart } from './program.ts';
 import { COUNTERS, DATA, DATA_PAGES, FIRST_ESP, PAGE, PORTABLE, SELECTOR } from './world.ts';
@@ -18,14 +19,17 @@ const NOT_PORTABLE =
   /^(hlt|fstp1|cpuid|rd|wr|s[gil]dt|str|smsw|lmsw|l[gil]dt|ltr|ver[rw]|lar|lsl|arpl|movFromSeg|pushSeg|in|out|mov(To|From)[CD]r|cl[ti]|sti|wbinvd|rcp|rsqrt|f2xm1|fyl2x|fptan|fpatan|fsin|fcos|fnstenv|fldenv|fnsave|frstor|fxsave|fxrstor|clflush|salc|ldmxcsr|leave|enter|popa|xlat|stmxcsr)/;
 /** Reads or writes registers that are not operands. */
 const HIDDEN_REGISTERS =
-  /^(movs|cmps|stos|lods|scas|ins|outs|pusha|popa|enter|leave|cmpxchg8b|cpuid|rd|maskmov|xlat|aa|da|mul|imul1|div|idiv|cbw|cwd|cmpxchg|lahf|sahf|push|pop|salc|pcmp.str)/;
+  /^(movs|cmps|stos|lods|scas|ins|outs|pusha|popa|enter|leave|cmpxchg8b|cpuid|rd|maskmov|xlat|aa|da|mul|imul1|div|idiv|cbw|cwd|cmpxchg|lahf|sahf|push|pop|salc|v?pcmp.str)/;
 const STRING = /^(movs|cmps|stos|lods|scas)$/;
 
 type Form = Encoding & { readonly isPortable: boolean };
 const FORMS: readonly Form[] = INSTRUCTIONS.filter((i) => !BY_HAND.test(i.name)).flatMap((i) =>
-  i.encodings.map((text) => ({ ...parseEncoding(i, text), isPortable: !NOT_PORTABLE.test(i.name) })),
+  i.encodings.map((text) => {
+    const encoding = parseEncoding(i, text);
+    return { ...encoding, isPortable: !NOT_PORTABLE.test(i.name) && encoding.vex === null };
+  }),
 );
-const isVector = (f: Form) => f.operands.some((o) => 'PQTVWU'.includes(o.letter));
+const isVector = (f: Form) => f.operands.some((o) => 'PQTVWUY'.includes(o.letter));
 const isX87 = (f: Form) => f.map === 0 && f.opcode >= 0xd8 && f.opcode <= 0xdf;
 const isSystem = (f: Form) =>
   /^(hlt|cli|sti|in|out|cpuid|rd|wr|clts|s[gil]dt|str|l[gim]|lldt|ltr|smsw|ver|lar|lsl|arpl|mov(To|From)[CDS]|bound|ud|salc|into|clflush|pushSeg)/.test(
@@ -417,13 +421,23 @@ class Generator {
     return { before, bytes: [field | 0x04, scale | (index << 3) | 5, ...word(at)] };
   }
 
+  /** The same with a vector as index. */
+  private vectorMemory(reg: number): { before: number[]; bytes: number[] } {
+    const { random } = this;
+    const base = random.pick(POINTERS);
+    const before = this.counters.includes(base) ? [] : moveImmediate(base, pointer(random, this.flavour));
+    const sib = (random.below(4) << 6) | (random.below(8) << 3) | base;
+    return { before, bytes: [(reg << 3) | 0x44, sib, random.below(64)] };
+  }
+
   private emit(form: Form): boolean {
     const { random, flavour, counters } = this;
     const { instruction, operands } = form;
     const { name } = instruction;
     const prefixes: number[] = [];
     const before: number[] = [];
-    const hasWide = operands.some((o) => o.width === 'v') || instruction.variants?.includes('opSize');
+    const hasWide =
+      form.vex === null && (operands.some((o) => o.width === 'v') || instruction.variants?.includes('opSize'));
     const isWord = hasWide && random.chance(0.2) && !(flavour.portable && /^(push|pop|enter|leave)/.test(name));
     const isVectorForm = isVector(form);
     if (isWord && form.prefix === 0) prefixes.push(0x66);
@@ -450,9 +464,11 @@ class Generator {
     const isByte = (letter: string, width: string) => width === 'b' && 'EGZR'.includes(letter);
 
     const opcode: number[] = [];
-    if (form.prefix !== NO_PREFIX && form.prefix !== 0) prefixes.push(form.prefix);
-    if (form.map) opcode.push(0x0f);
-    if (form.map > 1) opcode.push(form.map === 2 ? 0x38 : 0x3a);
+    if (form.vex === null) {
+      if (form.prefix !== NO_PREFIX && form.prefix !== 0) prefixes.push(form.prefix);
+      if (form.map) opcode.push(0x0f);
+      if (form.map > 1) opcode.push(form.map === 2 ? 0x38 : 0x3a);
+    }
     let low = form.span === 8 ? random.below(8) : random.below(form.span);
     const tail: number[] = [];
     let usesMemory = false;
@@ -471,7 +487,8 @@ class Generator {
           if (reg === 4 || counters.includes(reg)) return false;
           before.push(...moveImmediate(reg, (random.below(512) - 256) >>> 0));
         }
-        const m = this.memory(reg, isBitString ? [reg] : []);
+        const isGather = operands.some((o) => o.letter === 'Y');
+        const m = isGather ? this.vectorMemory(reg) : this.memory(reg, isBitString ? [reg] : []);
         before.push(...m.before);
         tail.push(...m.bytes);
         if (instruction.lockable && operands[0]!.letter !== 'G' && random.chance(0.1)) prefixes.unshift(0xf0);
@@ -488,11 +505,18 @@ class Generator {
       }
     } else if (form.span === 7) low = this.register(false) % 7;
     if (form.span === 7 && (counters.includes(low + 1) || (low === 3 && flavour.portable))) return false;
-    opcode.push(form.opcode + low);
+    if (form.vex === null) opcode.push(form.opcode + low);
+    else {
+      // A general register that it names may be one that it writes.
+      const isGeneral = operands.some((o) => o.letter === 'B');
+      opcode.push(
+        ...vexBytes(form, { register: isGeneral ? this.register(false) : random.below(8), choice: random.u32() }),
+      );
+    }
     for (const o of operands) {
       if (o.letter === 'O') tail.push(...word(pointer(random, flavour)));
-      if (o.letter !== 'I' && o.letter !== 'sI') continue;
-      const size = o.letter === 'sI' || o.width === 'b' ? 1 : o.width === 'w' ? 2 : isWord ? 2 : 4;
+      if (o.letter !== 'I' && o.letter !== 'sI' && o.letter !== 'K') continue;
+      const size = o.letter === 'sI' || o.letter === 'K' || o.width === 'b' ? 1 : o.width === 'w' ? 2 : isWord ? 2 : 4;
       const value = name === 'enter' ? random.below(4) * (size === 2 ? 4 : 1) : random.value();
       tail.push(...word(value).slice(0, size));
     }

@@ -1,6 +1,6 @@
 /** Random programs on our CPU: a small kernel under them, and what is left when they end. */
 import { type BareMachine, bareMachine } from '../../../core/accel/tcg/testing.ts';
-import { CR0, CR4, CS, DESC, EFER, FIELDS, LDTR, SS, TR } from '../../../core/target/x86/state.ts';
+import { CR0, CR4, CS, DESC, EFER, FIELDS, LDTR, SS, TR, XCR0 } from '../../../core/target/x86/state.ts';
 import { Random } from '../../hostility/random.ts';
 import { assemble, type Program } from './program.ts';
 import {
@@ -236,7 +236,8 @@ export class Guest {
     state.setGdt(GDT, 0x5f);
     state.setIdt(IDT, 0x7ff);
     state.set(FIELDS.efer, world.pae ? EFER.NXE : 0);
-    state.cr4 = CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.PGE | (world.pae ? CR4.PAE : 0);
+    state.cr4 = CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE | CR4.PGE | (world.pae ? CR4.PAE : 0);
+    state.xcr0 = XCR0.x87 | XCR0.avx;
     state.cr3 = world.pae ? PAE_TABLES : LEGACY_TABLES;
     if (world.pae)
       for (let i = 0; i < 4; i++) state.setParts(FIELDS.pdpte, i === 0 ? (PAE_TABLES + PAGE) | 1 : 0, 0, i);

@@ -64,6 +64,7 @@ export const LOAD_U: Record<Width, number> = {
   32: OP.i32Load,
   64: OP.i64Load,
   128: SIMD['v128.load'],
+  256: SIMD['v128.load'], // by parts
 };
 export const STORE: Record<Width, number> = {
   8: OP.i32Store8,
@@ -71,6 +72,7 @@ export const STORE: Record<Width, number> = {
   32: OP.i32Store,
   64: OP.i64Store,
   128: SIMD['v128.store'],
+  256: SIMD['v128.store'],
 };
 const VECTOR_LOADS = new Set<number>([SIMD['v128.load'], SIMD['v128.load32_zero'], SIMD['v128.load64_zero']]);
 const COMPARISONS = new Set<number>([

@@ -91,6 +91,19 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     return result;
   }
 
+  rarely(condition: Node, rare: () => void, usual: () => void): void {
+    this.when(condition, rare, usual, false);
+  }
+  inPart(vexPart: 'plain' | 'gather', body: () => void): void {
+    const { form } = this;
+    this.form = { ...form, vexPart };
+    body();
+    this.form = form;
+  }
+  scratchVector(index: number): Operand<Node> {
+    return this.registerOperand(128, FIELDS.vectorScratch.offset + index * 16);
+  }
+
   xmm(index: number): Operand<Node> {
     return this.registerOperand(128, FIELDS.xmm.offset + index * 64);
   }
@@ -170,6 +183,7 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
       load: () => this.guestLoad(this.linear(segment, offset, width / 8, false), width),
       modify: inner.modify,
       store: inner.store,
+      part: inner.part,
       address: () => {
         written ??= this.linear(segment, offset, width / 8, true);
         return written;

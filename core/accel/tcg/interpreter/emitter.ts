@@ -279,6 +279,7 @@ export class Emitter extends InstructionEmitter {
         this.commitScratch(pointer);
       },
       address: at,
+      part: (index) => this.linearOperand('m', 128, () => this.add(at(), this.const(16 * index))),
     };
   }
   /** After the last store to a modified operand: writes it back if it was not plain RAM. */
@@ -297,9 +298,9 @@ export class Emitter extends InstructionEmitter {
   }
   /** A register through a pointer (relative to the state block) or at a constant offset. `isGeneral`: in 64-bit code a write of 32 bits
    *  clears the upper half. */
-  registerOperand(width: Width, pointer: Node | number, isGeneral = true): Operand<Node> {
+  registerOperand(width: Width, pointer: Node | number, isGeneral = true, byte = 0): Operand<Node> {
     const address = typeof pointer === 'number' ? this.base : pointer;
-    const offset = this.layout.state + (typeof pointer === 'number' ? pointer : 0);
+    const offset = this.layout.state + byte + (typeof pointer === 'number' ? pointer : 0);
     const load = () => this.load(LOAD_U[width], address, offset, ALIAS.register);
     const clears = this.isLong && isGeneral && width === 32;
     return {
@@ -314,15 +315,16 @@ export class Emitter extends InstructionEmitter {
       address: () => {
         throw new Error('a register has no address');
       },
+      part: (index) => this.registerOperand(128, pointer, isGeneral, 16 * index),
     };
   }
   immediateOperand(width: Width, offset: number, isWhole = false): Operand<Node> {
-    const refuse = () => {
+    const refuse = (): never => {
       throw new Error('an immediate cannot be written');
     };
     const op = width !== 64 ? OP.i32Load : isWhole ? OP.i64Load : OP.i64Load32S;
     const load = () => this.recordField(op, offset);
-    return { kind: 'i', width, load, modify: refuse, store: refuse, address: refuse };
+    return { kind: 'i', width, load, modify: refuse, store: refuse, address: refuse, part: refuse };
   }
 
   protected refuseOffset(segment: Node, offset: Node, shape: number): void {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { decode, decodeLong } from '../../../target/x86/decode/decoder.ts';
-import { parseEncoding } from '../../../target/x86/decode/encoding.ts';
+import { type Encoding, parseEncoding } from '../../../target/x86/decode/encoding.ts';
 import { EXECUTABLE, INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import { LONG_WIDE } from '../../../target/x86/semantics/long.ts';
+import { vexBytes } from '../../../target/x86/testing/vex-bytes.ts';
 import { bareMachine } from '../testing.ts';
 import { formCode, formKey, hotForms, longHotForms, parseForm, WARM_FORMS } from './forms.ts';
 import { generateCold, generateInterpreter } from './generate.ts';
@@ -13,11 +14,27 @@ const GONE = (
   'pushSeg3 pusha salc'
 ).split(' ');
 
+/** Every length and W, with a register and with memory behind a SIB byte. */
+function* withVex(e: Encoding, rex?: number): Generator<Uint8Array> {
+  for (const address of [[], [0x67]])
+    for (const modrm of e.mod === 0 ? [0x44] : e.mod === 1 ? [0xc1] : [0x44, 0xc1])
+      for (const choice of [0, 1, 2, 3]) {
+        const bytes = vexBytes(e, rex === undefined ? { register: 5, choice } : { register: 13, choice, rex });
+        const code = [...address, ...bytes];
+        if (e.hasModrm) code.push(modrm | ((e.digit < 0 ? 3 : e.digit) << 3));
+        yield Uint8Array.from([...code, ...Array(20 - code.length).fill(1)]);
+      }
+}
+
 /** Bytes of every encoding with every prefix that makes another form, register and memory operands. */
 function* everyInstruction(): Generator<{ bytes: Uint8Array; name: string }> {
   for (const instruction of INSTRUCTIONS)
     for (const text of instruction.encodings) {
       const e = parseEncoding(instruction, text);
+      if (e.vex) {
+        for (const bytes of withVex(e)) yield { bytes, name: instruction.name };
+        continue;
+      }
       for (const size of [[], [0x66]])
         for (const address of [[], [0x67]])
           for (const rep of [[], [0xf2], [0xf3]])
@@ -36,6 +53,10 @@ function* everyLongInstruction(): Generator<Uint8Array> {
   for (const instruction of EXECUTABLE)
     for (const text of instruction.encodings) {
       const e = parseEncoding(instruction, text);
+      if (e.vex) {
+        for (const rex of [0, 8, 15]) yield* withVex(e, rex);
+        continue;
+      }
       const isWide = LONG_WIDE.some((wide) => wide.instruction === instruction);
       for (const size of [[], [0x66]])
         for (const address of [[], [0x67]])

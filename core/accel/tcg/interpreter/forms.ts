@@ -48,13 +48,13 @@ function longKind(d: Executable, o: DecodedOperand, memoryKind: OperandKind): Op
 /** The same as a number: instruction, six bits for each operand, variants. Distinct where keys are distinct. */
 export function formCode(d: Executable, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean, isLong = false): number {
   let code = NUMBER.get(d.instruction)!;
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 4; i++) {
     const o = d.operands[i];
-    code <<= 6;
+    code *= 64;
     if (o)
-      code |=
+      code +=
         KIND_CODE[isLong ? longKind(d, o, memoryKind) : o.kind === 'm' ? memoryKind : o.kind] * 8 +
-        (o.width === 8 ? 0 : o.width === 16 ? 1 : o.width === 32 ? 2 : o.width === 64 ? 3 : 4);
+        (o.width === 8 ? 0 : o.width === 16 ? 1 : o.width === 32 ? 2 : o.width === 64 ? 3 : o.width === 128 ? 4 : 5);
   }
   let variants = 0;
   for (const variant of d.instruction.variants ?? []) {

@@ -89,9 +89,10 @@ const instructionsOf = (forms: readonly HandlerForm[]) => forms.map((form) => fo
 /** Where an interpreter handler's operands are: in the record at `ip`. */
 function operandsOf(o: Emitter, form: HandlerForm): Operand<Node>[] {
   const pointer = form.form.long ? 64 : 32;
-  const registers: number[] = [RECORD.a, RECORD.b, RECORD.imm];
+  const registers: number[] = [RECORD.a, RECORD.b, RECORD.imm, RECORD.imm2];
   const memory = form.operands.find((x) => x.kind === 'f' || x.kind === 'g');
-  const immediates: number[] = memory ? [RECORD.imm2] : [RECORD.imm, RECORD.imm2];
+  const isThirdRegister = form.operands.filter((x) => x.kind === 'r' || x.kind === 'v').length > 2;
+  const immediates: number[] = memory || isThirdRegister ? [RECORD.imm2] : [RECORD.imm, RECORD.imm2];
   return form.operands.map(({ kind, width }, position) => {
     if (kind === 'r' || kind === 'v')
       return o.registerOperand(width, o.recordField(OP.i32Load16U, registers.shift()!), kind === 'r');
@@ -114,21 +115,23 @@ function register(o: Emitter, field: number, width: 16 | 32 | 64 = 32): Node {
   return o.registerOperand(width, o.recordField(OP.i32Load16U, field)).load();
 }
 
+type FourOperands = [Operand<Node>, Operand<Node>, Operand<Node>, Operand<Node>];
+
 function emitForm(o: Emitter, form: HandlerForm): void {
   o.form = form.form;
   o.isSystem = form.instruction.ends === 'system';
-  const [a, b, c] = operandsOf(o, form) as [Operand<Node>, Operand<Node>, Operand<Node>];
+  const [a, b, c, d] = operandsOf(o, form) as FourOperands;
   const { instruction } = form;
   const quick = form.form.long ? instruction.quickLong : instruction.quick;
   if (quick) {
     o.longWay = () => {
-      const [a, b, c] = operandsOf(o, form) as [Operand<Node>, Operand<Node>, Operand<Node>];
-      instruction.semantics(o, a, b, c);
+      const [a, b, c, d] = operandsOf(o, form) as FourOperands;
+      instruction.semantics(o, a, b, c, d);
     };
     o.isSystem = false;
     quick(o, a, b, c);
     o.settleQuick();
-  } else instruction.semantics(o, a, b, c);
+  } else instruction.semantics(o, a, b, c, d);
   o.finish();
 }
 

@@ -126,7 +126,7 @@ export class RegionEmitter extends RegionFlags {
     this.mode = mode;
     this.current = [];
     this.hasJumped = false;
-    this.isSseReady = false;
+    this.ready.clear();
     this.flags = this.flagsInLocals(inKind);
     block.insns.forEach((insn, i) => {
       this.insn = insn;
@@ -354,12 +354,12 @@ export class RegionEmitter extends RegionFlags {
     });
   }
 
-  /** CR0 and CR4 stay as they are inside a block: what the first SSE instruction found holds for the others. */
-  private isSseReady = false;
+  /** CR0, CR4 and XCR0 stay as they are inside a block: what the first vector instruction found holds for the others. */
+  private readonly ready = new Set<string>();
   override field(name: string): Node {
-    if (name !== 'sseReady') return super.field(name);
-    if (this.isSseReady) return this.const(1);
-    this.isSseReady = true;
+    if (name !== 'sseReady' && name !== 'avxReady' && name !== 'vexReady') return super.field(name);
+    if (this.ready.has(name)) return this.const(1);
+    this.ready.add(name);
     return super.field(name);
   }
 
@@ -370,6 +370,7 @@ export class RegionEmitter extends RegionFlags {
     const address = () => {
       throw new Error('a register has no address');
     };
+    const part = (index: number) => this.registerOperand(128, pointer + 16 * index);
     if (place.file === 'gpr') {
       const load = () => this.loadGpr(place.index, place.byte, width);
       return {
@@ -378,6 +379,7 @@ export class RegionEmitter extends RegionFlags {
         load,
         modify: load,
         address,
+        part,
         store: (v) => this.storeGpr(place.index, place.byte, width, v),
       };
     }
@@ -389,6 +391,7 @@ export class RegionEmitter extends RegionFlags {
         load,
         modify: load,
         address,
+        part,
         store: (v) => this.storeXmm(place.index, place.byte, width, v),
       };
     }
@@ -400,6 +403,7 @@ export class RegionEmitter extends RegionFlags {
       load,
       modify: load,
       address,
+      part,
       store: (value) => this.storeTo(STORE[width], this.base, at, this.fit(value, width), ALIAS.register),
     };
   }
@@ -465,6 +469,7 @@ export class RegionEmitter extends RegionFlags {
         this.storeTo(STORE[width], to, 0, this.fit(value, width), ALIAS.guest);
       },
       address: at,
+      part: (index) => this.groupedOperand(128, () => this.add(at(), this.const(16 * index)), group),
     };
   }
   /** Address in linear memory of `bytes` guest bytes; leaves the region when the TLB does not know. */
@@ -602,6 +607,10 @@ export class RegionEmitter extends RegionFlags {
       this.depth--;
       w.end();
     });
+  }
+  override rarely(condition: Node, _rare: () => void, usual: () => void): void {
+    this.giveUp(condition);
+    usual();
   }
   nativeState(name: string, ...args: Node[]): Node {
     this.flagsToLocals(this.flags!);

@@ -17,6 +17,9 @@ export const GROUPS = 16;
 export const FAULTS = new Set([
   'cli',
   'sseUnavailable',
+  'vexUnavailable',
+  'avxUnavailable',
+  'probeWrite',
   'mmxUnavailable',
   'denied',
   'wait',
@@ -43,7 +46,7 @@ export function registerPlace(offset: number): RegisterPlace {
   const gpr = offset - FIELDS.gpr.offset;
   if (gpr >= 0 && gpr < 128) return { file: 'gpr', index: gpr >> 3, byte: gpr & 7 };
   const xmm = offset - FIELDS.xmm.offset;
-  if (xmm >= 0 && xmm < 16 * 64) return { file: 'xmm', index: xmm >> 6, byte: xmm & 63 };
+  if (xmm >= 0 && xmm < 16 * 64 && (xmm & 63) < 16) return { file: 'xmm', index: xmm >> 6, byte: xmm & 63 };
   return { file: 'memory', index: 0, byte: 0 };
 }
 
@@ -72,10 +75,10 @@ export abstract class RegionOps extends InstructionEmitter {
       flatStack: (this.mode & MODE.flatStack) !== 0,
       long: this.isLong,
     };
-    const [a, b, c] = d.operands.map((operand) => this.operandOf(d, operand));
+    const [a, b, c, e] = d.operands.map((operand) => this.operandOf(d, operand));
     const quick = quickOf(d, this.isLong);
     if (quick) quick(this, a!, b!, c!);
-    else d.instruction.semantics(this, a!, b!, c!);
+    else d.instruction.semantics(this, a!, b!, c!, e!);
   }
 
   private operandOf(d: Executable, operand: DecodedOperand): Operand<Node> {
@@ -91,7 +94,7 @@ export abstract class RegionOps extends InstructionEmitter {
       throw new Error('an immediate cannot be written');
     };
     const load = () => (width === 64 ? this.constant64(value, high) : this.const(value));
-    return { kind: 'i', width, load, modify: refuse, store: refuse, address: refuse };
+    return { kind: 'i', width, load, modify: refuse, store: refuse, address: refuse, part: refuse };
   }
   private constant64(low: number, high: number): Node {
     if (high === low >> 31) return this.const64(low);
@@ -124,7 +127,7 @@ export abstract class RegionOps extends InstructionEmitter {
   }
   /** A value as a store of this width takes it. */
   protected fit(value: Node, width: Width): Node {
-    if (!this.isLong || width === 128) return value;
+    if (!this.isLong || width >= 128) return value;
     return width === 64 ? this.wideU(value) : this.narrow(value);
   }
   /** Linear address of the memory operand; the bare offset for instructions that only compute it. */

@@ -75,7 +75,8 @@ class Probe extends RegionOps {
         this.xmms |= bit;
       }
     };
-    return { kind: 'r', width, load, modify: load, store, address: () => this.any() };
+    const part = (index: number) => this.registerOperand(128, pointer + 16 * index);
+    return { kind: 'r', width, load, modify: load, store, part, address: () => this.any() };
   }
   protected groupedOperand(width: Width, address: () => Node, group: number): Operand<Node> {
     const access = (isWrite: boolean) => () => {
@@ -90,6 +91,7 @@ class Probe extends RegionOps {
       load: access(false),
       modify: access(true),
       store: () => void access(true)(),
+      part: () => this.groupedOperand(128, address, group),
       address: () => {
         this.exits = true;
         return address();
@@ -113,6 +115,10 @@ class Probe extends RegionOps {
     then();
     otherwise?.();
     this.conditional--;
+  }
+  override rarely(_condition: Node, _rare: () => void, usual: () => void): void {
+    this.exits = true;
+    usual();
   }
   call(helper: string): Node {
     this.exits = true;

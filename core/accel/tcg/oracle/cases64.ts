@@ -4,6 +4,7 @@ import { type Encoding, parseEncoding } from '../../../target/x86/decode/encodin
 import { isInLongMode } from '../../../target/x86/decode/long-mode.ts';
 import { EXECUTABLE } from '../../../target/x86/semantics/index.ts';
 import { LONG, LONG_WIDE } from '../../../target/x86/semantics/long.ts';
+import { vexBytes } from '../../../target/x86/testing/vex-bytes.ts';
 import { NOT_COMPARABLE, random } from './cases.ts';
 import { CODE, DATA } from './native.ts';
 import { HIGH, type LongSnippet } from './native64.ts';
@@ -43,7 +44,7 @@ export function longCases(perForm: number, seed = 1): LongSnippet[] {
     for (const text of instruction.encodings) {
       const e = parseEncoding(instruction, text);
       if (!OWN.has(instruction) && !isInLongMode(e)) continue;
-      if (e.operands.some((o) => 'PQTVWU'.includes(o.letter)) || /mxcsr$|^emms$/.test(instruction.name)) continue;
+      if (e.operands.some((o) => 'PQTVWUY'.includes(o.letter)) || /mxcsr$|^emms$/.test(instruction.name)) continue;
       const hasE = e.operands.some((o) => 'EFM'.includes(o.letter));
       const modes = hasE ? (e.mod === 0 ? ['m', 'x', 'rip'] : ['r', 'm', 'x', 'rip', 'a32']) : ['r'];
       const isSized =
@@ -80,8 +81,9 @@ function snippet(make: Maker, e: Encoding, size: number, mode: string, n: number
     }
   }
   if (isShort) code.push(0x67);
+  if (e.vex && size === 16) return null;
   if (size === 16) code.push(0x66);
-  if (e.prefix > 0) code.push(e.prefix);
+  if (e.prefix > 0 && !e.vex) code.push(e.prefix);
   const isByte = e.operands.some((o) => o.width === 'b' && 'EGZ'.includes(o.letter));
   let rex = size === 64 ? 0x48 : (next() & 1) === 0 && isByte ? 0 : next() & 1 ? 0x40 : 0;
   // REX.R, X and B as the registers ask for them.
@@ -136,10 +138,13 @@ function snippet(make: Maker, e: Encoding, size: number, mode: string, n: number
       }
     }
   } else if (e.modrm >= 0) modrm = e.modrm;
-  if (rex) code.push(rex);
-  if (e.map) code.push(0x0f);
-  if (e.map > 1) code.push(e.map === 2 ? 0x38 : 0x3a);
-  code.push(e.opcode + low);
+  if (e.vex) code.push(...vexBytes(e, { register: next() & 15, choice: 0, rex }));
+  else {
+    if (rex) code.push(rex);
+    if (e.map) code.push(0x0f);
+    if (e.map > 1) code.push(e.map === 2 ? 0x38 : 0x3a);
+    code.push(e.opcode + low);
+  }
   if (modrm >= 0) code.push(modrm);
   if (relativeAt >= 0) relativeAt = code.length;
   code.push(...rest);

@@ -6,8 +6,8 @@
 import { INSTRUCTIONS } from '../semantics/index.ts';
 import type { Instruction, Width } from '../semantics/ops.ts';
 import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
-import { type Decodable, type Encoding, SELECTOR } from './encoding.ts';
-import { KIND, longModeMaps, MAPS, type OpcodeMaps, SIZE, WIDTHS } from './maps.ts';
+import { type Decodable, type Encoding, SELECTOR, vexMap } from './encoding.ts';
+import { KIND, longModeMaps, MAPS, type OpcodeMaps, SIZE, SIZE_BITS, SIZE_MASK, WIDTHS } from './maps.ts';
 
 export { longMapsFor, mapsFor, type OpcodeMaps } from './maps.ts';
 
@@ -75,6 +75,8 @@ const NO_OPERANDS: readonly DecodedOperand[] = [];
 
 /** What a byte is as a prefix. */
 const PREFIX = new Uint8Array(256);
+/** The same from the two low bits of a VEX prefix. */
+const VEX_SELECTOR = [SELECTOR.none, SELECTOR.operandSize, SELECTOR.f3, SELECTOR.f2];
 const IS = { operandSize: 1, addressSize: 2, segment: 3, lock: 4, rep: 5 } as const;
 for (const [kind, bytes] of [
   [IS.operandSize, [0x66]],
@@ -149,7 +151,7 @@ function decodeWith(
     } else if (prefix === IS.lock) lock = true;
     else rep = opcode as 0xf2 | 0xf3;
   }
-  const isWide = (rex & 8) !== 0;
+  let isWide = (rex & 8) !== 0;
   let opSize: 16 | 32 | 64;
   let addrSize: 16 | 32 | 64;
   if (bits === 64) {
@@ -161,7 +163,37 @@ function decodeWith(
     addrSize = isCode32 !== addressPrefix ? 32 : 16;
   }
   let map = 0;
-  if (opcode === 0x0f) {
+  let selector: number = rep
+    ? rep === 0xf3
+      ? SELECTOR.f3
+      : SELECTOR.f2
+    : operandPrefix
+      ? SELECTOR.operandSize
+      : SELECTOR.none;
+  let vexRegister = -1;
+  if (opcode === 0xc4 || opcode === 0xc5) {
+    if (p >= limit) return outOfBytes(isComplete);
+    // Outside of 64-bit code these are LES and LDS unless what would be their ModRM byte names a register.
+    if (bits === 64 || bytes[p]! >= 0xc0) {
+      if (lock || operandPrefix || rep !== 0 || rex !== 0) return failed(INVALID, (opcode << 8) | bytes[p]!, p - at);
+      const isShort = opcode === 0xc5;
+      if (p + (isShort ? 2 : 3) > limit) return outOfBytes(isComplete);
+      const first = bytes[p++]!;
+      const last = isShort ? first : bytes[p++]!;
+      map = isShort ? 1 : first & 31;
+      if (map < 1 || map > 3) return failed(INVALID, (opcode << 8) | first, p - at);
+      const vexWide = isShort ? 0 : last >> 7;
+      vexRegister = (~last >> 3) & 15;
+      if (bits === 64) {
+        isWide = vexWide !== 0;
+        rex = 0x40 | (first & 0x80 ? 0 : 4) | (isShort ? 0 : (~first >> 5) & 3) | (isWide ? 8 : 0);
+        if (isWide) opSize = 64;
+      } else vexRegister &= 7;
+      selector = VEX_SELECTOR[last & 3]!;
+      map = vexMap((last >> 2) & 1, vexWide, map);
+      opcode = bytes[p++]!;
+    }
+  } else if (opcode === 0x0f) {
     if (p >= limit) return outOfBytes(isComplete);
     opcode = bytes[p++]!;
     map = 1;
@@ -173,13 +205,6 @@ function decodeWith(
   }
   const cell = maps[map]![opcode]!;
   let modrm = 0;
-  let selector: number = rep
-    ? rep === 0xf3
-      ? SELECTOR.f3
-      : SELECTOR.f2
-    : operandPrefix
-      ? SELECTOR.operandSize
-      : SELECTOR.none;
   if (cell.hasModrm) {
     if (p >= limit) return outOfBytes(isComplete);
     modrm = bytes[p++]!;
@@ -192,6 +217,7 @@ function decodeWith(
   if (rex & 1 && opcode === 0x90 && map === 0) found = maps[0]![0x91]!.table[selector]!;
   if (found === null || (lock && (!found.isLockable || isRegister)))
     return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
+  if (vexRegister > 0 && !found.usesVexRegister) return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
   if (bits === 64) {
     if (isWide && found.wide) found = found.wide;
     if (found.longSize === 'port') {
@@ -202,6 +228,7 @@ function decodeWith(
 
   // Memory operand: ModRM, SIB and displacement come before immediates.
   let memory: MemoryOperand<16 | 32 | 64> | null = null;
+  let vectorIndex = 0;
   if (!isRegister && found.hasMemory) {
     let base = -1;
     let index = -1;
@@ -210,6 +237,8 @@ function decodeWith(
     let bytesLeft = 0;
     const mod = modrm >> 6;
     const rm = modrm & 7;
+    if (found.isVsib && (addrSize === 16 || rm !== 4))
+      return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
     if (addrSize === 16) {
       base = BASE16[rm]!;
       index = INDEX16[rm]!;
@@ -229,7 +258,11 @@ function decodeWith(
         base = sib & 7;
         index = ((sib >> 3) & 7) | ((rex & 2) << 2);
         scale = sib >> 6;
-        if (index === 4) index = -1;
+        if (found.isVsib) {
+          vectorIndex = index | (scale << 8);
+          index = -1;
+          scale = 0;
+        } else if (index === 4) index = -1;
       }
       if (mod === 0 && base === 5) {
         base = bits === 64 && rm === 5 ? RIP_BASE : -1;
@@ -264,9 +297,9 @@ function decodeWith(
     const rm = (modrm & 7) | ((rex & 1) << 3);
     for (let i = 0; i < count; i++) {
       const code = codes[i]!;
-      let size = code & 7;
-      if (size > 4) size = size === SIZE.v ? opIndex : (size === SIZE.y ? isWide : bits === 64) ? 3 : 2;
-      switch (code >> 3) {
+      let size = code & SIZE_MASK;
+      if (size > SIZE.t) size = size === SIZE.v ? opIndex : (size === SIZE.y ? isWide : bits === 64) ? 3 : 2;
+      switch (code >> SIZE_BITS) {
         case KIND.general:
           list.push(memory ? MEMORY[size]! : size === 0 && rex ? BYTES_WITH_REX[rm]! : GENERAL[size]![rm]!);
           break;
@@ -287,7 +320,7 @@ function decodeWith(
         case KIND.wholeImmediate:
         case KIND.immediate: {
           if (size === 3) {
-            if (code >> 3 === KIND.wholeImmediate) {
+            if (code >> SIZE_BITS === KIND.wholeImmediate) {
               if (p + 8 > limit) return outOfBytes(isComplete);
               list.push({ kind: 'i', width: 64, value: read32(bytes, p) });
               high = read32(bytes, p + 4);
@@ -327,6 +360,25 @@ function decodeWith(
         case KIND.vectorByReg:
           list.push(VECTORS[size]![reg]!);
           break;
+        case KIND.vectorByVex:
+          list.push(VECTORS[size]![vexRegister]!);
+          break;
+        case KIND.generalByVex:
+          list.push(GENERAL[size]![vexRegister]!);
+          break;
+        case KIND.vectorInImmediate:
+          if (p >= limit) return outOfBytes(isComplete);
+          list.push(VECTORS[size]![(bytes[p++]! >> 4) & (bits === 64 ? 15 : 7)]!);
+          break;
+        case KIND.gather: {
+          // Destination, mask and index are three registers.
+          const indexRegister = vectorIndex & 15;
+          if (reg === vexRegister || reg === indexRegister || vexRegister === indexRegister)
+            return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
+          const value = reg | (vexRegister << 4) | (vectorIndex << 8) | ((segment < 0 ? DS : segment) << 20);
+          list.push({ kind: 'i', width: 32, value });
+          break;
+        }
         case KIND.mmx:
           list.push(memory ? MEMORY[size]! : MMX[size]![modrm & 7]!);
           break;
@@ -381,7 +433,7 @@ function decodeWith(
           break;
         }
         default:
-          throw new Error(`operand kind ${code >> 3} is not decoded`);
+          throw new Error(`operand kind ${code >> SIZE_BITS} is not decoded`);
       }
     }
   }

@@ -7,12 +7,17 @@
  *  offset, A far pointer, X string source segment, H x87 register by ModRM,
  *  L segment of the memory operand and ModRM byte (both for x87); V vector register by reg, W vector register or memory, U vector register
  *  by r/m, P Q T the same for MMX registers; then the width: b w d q x (128), v operand size, z immediate of operand size.
- *  y doubleword, or quadword with REX.W; m the same by mode. `np`: with none of the prefixes 66, F2, F3; F2 and F3 count before 66. */
+ *  y doubleword, or quadword with REX.W; m the same by mode; t 256 bits. `np`: with none of the prefixes 66, F2, F3; F2 and F3 count before 66.
+ *
+ *  `vex.length.prefix.map.w opcode [/digit] operands`
+ *  as the SDM writes them: length 128, 256 or lig (ignored), prefix np, 66, f3 or f2, map 0f, 0f38 or 0f3a, w0, w1 or wig (ignored).
+ *  Letters: H vector and B general register that the prefix names, K vector register in the upper half of an immediate byte, Y what
+ *  a gather's helper has to know (its memory operand has a vector as index). */
 import type { Instruction } from '../semantics/ops.ts';
 
 export interface OperandCode {
   readonly letter: string;
-  readonly width: 'b' | 'w' | 'd' | 'q' | 'v' | 'x';
+  readonly width: 'b' | 'w' | 'd' | 'q' | 'v' | 'x' | 't';
   /** As written: tells an immediate `Iv` of up to 64 bits from `Iz`, and `Ey` from `Ed`. */
   readonly text: string;
 }
@@ -32,7 +37,19 @@ export interface Encoding<I extends Decodable = Instruction> {
   readonly mod: -1 | 0 | 1;
   readonly hasModrm: boolean;
   readonly operands: readonly OperandCode[];
+  /** What a VEX prefix has to say, or null without one. */
+  readonly vex: VexFields | null;
+  /** The maps that hold it: `map` itself, or those of `vexMap`. */
+  readonly places: readonly number[];
 }
+/** 0: 128 bits or W = 0, 1: 256 bits or W = 1. */
+export interface VexFields {
+  readonly lengths: readonly (0 | 1)[];
+  readonly wides: readonly (0 | 1)[];
+}
+/** The opcode map for a length, a W and a map (1 to 3) of a VEX prefix; below are those without VEX. */
+export const vexMap = (length: number, wide: number, map: number): number => 4 + (length * 2 + wide) * 3 + map - 1;
+export const MAP_COUNT = 16;
 
 /** Prefix of an encoding that none of 66, F2, F3 may precede. */
 export const NO_PREFIX = -1;
@@ -41,6 +58,7 @@ const FIXED = new Set(['AL', 'CL', 'DX', 'eAX', '1']);
 export function parseEncoding<I extends Decodable>(instruction: I, text: string): Encoding<I> {
   const tokens = text.split(' ');
   const isHex = (t: string | undefined): t is string => t !== undefined && /^[0-9a-f]{2}(\+\d?)?$/.test(t);
+  if (text.startsWith('vex.')) return parseVex(instruction, text, tokens);
   let at = 0;
   let prefix = 0;
   if ((tokens[0] === 'f3' || tokens[0] === 'f2' || tokens[0] === '66') && isHex(tokens[1]))
@@ -55,6 +73,29 @@ export function parseEncoding<I extends Decodable>(instruction: I, text: string)
     at++;
     if ((tokens[at] === '38' || tokens[at] === '3a') && isHex(tokens[at + 1])) map = tokens[at++] === '38' ? 2 : 3;
   }
+  return parseRest(instruction, text, tokens.slice(at), { map, prefix, vex: null, places: [map] });
+}
+const VEX_MAPS: Readonly<Record<string, number>> = { '0f': 1, '0f38': 2, '0f3a': 3 };
+function parseVex<I extends Decodable>(instruction: I, text: string, tokens: readonly string[]): Encoding<I> {
+  const [, length, mandatory, mapName, w] = tokens[0]!.split('.');
+  const map = VEX_MAPS[mapName!];
+  if (!map || !/^(128|256|lig)$/.test(length!) || !/^(np|66|f3|f2)$/.test(mandatory!) || !/^(w0|w1|wig)$/.test(w!))
+    throw new Error(`${tokens[0]} is no VEX prefix`);
+  const both = [0, 1] as const;
+  const lengths = both.filter((n) => length === 'lig' || (length === '256') === (n === 1));
+  const wides = both.filter((n) => w === 'wig' || (w === 'w1') === (n === 1));
+  const prefix = mandatory === 'np' ? NO_PREFIX : Number.parseInt(mandatory!, 16);
+  const places = lengths.flatMap((l) => wides.map((wide) => vexMap(l, wide, map)));
+  return parseRest(instruction, text, tokens.slice(1), { map, prefix, vex: { lengths, wides }, places });
+}
+function parseRest<I extends Decodable>(
+  instruction: I,
+  text: string,
+  tokens: readonly string[],
+  head: Pick<Encoding<I>, 'map' | 'prefix' | 'vex' | 'places'>,
+): Encoding<I> {
+  const isHex = (t: string | undefined): t is string => t !== undefined && /^[0-9a-f]{2}(\+\d?)?$/.test(t);
+  let at = 0;
   const code = tokens[at++]!;
   const opcode = Number.parseInt(code.slice(0, 2), 16);
   const span = code.includes('+') ? Number(code.slice(3) || 8) : 1;
@@ -67,16 +108,24 @@ export function parseEncoding<I extends Decodable>(instruction: I, text: string)
     .filter((o) => o !== '')
     .map((o): OperandCode => {
       if (FIXED.has(o)) return { letter: o, width: o === 'eAX' ? 'v' : o === 'DX' ? 'w' : 'b', text: o };
-      const [, letter, width] = /^(sI|[A-Z])([bwdqvzpxym])/.exec(o) ?? [];
+      const [, letter, width] = /^(sI|[A-Z])([bwdqvzpxymt])/.exec(o) ?? [];
       if (!letter || !width) throw new Error(`operand ${o} of ${instruction.name} is not understood`);
       if (letter === 'sI') return { letter, width: 'v', text: o };
       const plain = width === 'z' || width === 'p' ? 'v' : width === 'y' || width === 'm' ? 'd' : width;
       return { letter, width: plain as OperandCode['width'], text: o };
     });
   const letters = operands.map((o) => o.letter);
-  const hasModrm = digit >= 0 || modrm >= 0 || letters.some((l) => 'EFMRNGSCDPQTVWUH'.includes(l) && l !== 'DX');
-  const mod = letters.includes('M') ? 0 : letters.some((l) => 'RTUH'.includes(l)) || modrm >= 0 ? 1 : -1;
-  return { instruction, text, map, opcode, span, prefix, digit, modrm, mod, hasModrm, operands };
+  const hasModrm =
+    digit >= 0 ||
+    modrm >= 0 ||
+    letters.some((l) => 'EFMRNGSCDPQTVWU'.includes(l) && l !== 'DX') ||
+    (head.vex ? letters.length > 0 : letters.includes('H'));
+  const mod = letters.includes('M')
+    ? 0
+    : letters.some((l) => 'RTU'.includes(l) || (l === 'H' && !head.vex)) || modrm >= 0
+      ? 1
+      : -1;
+  return { instruction, text, ...head, opcode, span, digit, modrm, mod, hasModrm, operands };
 }
 
 /** Both take the same bytes and neither is tried first. */
@@ -115,32 +164,33 @@ export function encodingsOf<I extends Decodable>(instructions: readonly I[]): re
   return instructions.flatMap((instruction) =>
     instruction.encodings.map((text) => {
       const encoding = parseEncoding(instruction, text);
-      for (let i = 0; i < encoding.span; i++) {
-        const place = encoding.map * 256 + encoding.opcode + i;
-        const cell = cells.get(place) ?? [];
-        const rival = cell.find((other) => overlap(other, encoding));
-        if (rival) throw new Error(`${text} is claimed by ${rival.instruction.name} and ${instruction.name}`);
-        cells.set(place, [...cell, encoding]);
-      }
+      for (const map of encoding.places)
+        for (let i = 0; i < encoding.span; i++) {
+          const place = map * 256 + encoding.opcode + i;
+          const cell = cells.get(place) ?? [];
+          const rival = cell.find((other) => overlap(other, encoding));
+          if (rival) throw new Error(`${text} is claimed by ${rival.instruction.name} and ${instruction.name}`);
+          cells.set(place, [...cell, encoding]);
+        }
       return encoding;
     }),
   );
 }
 
-/** One-, two- and three-byte opcode maps (0F 38, 0F 3A). `compile` gives what the maps hold for an encoding, null to leave it out. */
+/** One-, two- and three-byte opcode maps (0F 38, 0F 3A), then those behind VEX prefixes. `compile` gives what the maps hold for an encoding, null to leave it out. */
 export function buildMaps<I extends Decodable, E>(
   encodings: readonly Encoding<I>[],
   compile: (encoding: Encoding<I>) => E | null,
 ): readonly OpcodeMap<E>[] {
-  const candidates: { encoding: Encoding<I>; compiled: E }[][] = Array.from({ length: 4 * 256 }, () => []);
+  const candidates: { encoding: Encoding<I>; compiled: E }[][] = Array.from({ length: MAP_COUNT * 256 }, () => []);
   for (const encoding of encodings) {
     const compiled = compile(encoding);
     if (compiled === null) continue;
-    for (let i = 0; i < encoding.span; i++)
-      candidates[encoding.map * 256 + encoding.opcode + i]!.push({ encoding, compiled });
+    for (const map of encoding.places)
+      for (let i = 0; i < encoding.span; i++) candidates[map * 256 + encoding.opcode + i]!.push({ encoding, compiled });
   }
   const cells = candidates.map((list) => buildCell(list.sort((a, b) => rank(b.encoding) - rank(a.encoding))));
-  return [0, 1, 2, 3].map((map) => cells.slice(map * 256, map * 256 + 256));
+  return Array.from({ length: MAP_COUNT }, (_, map) => cells.slice(map * 256, map * 256 + 256));
 }
 /** Order in which encodings are tried: those that ask for most come first. */
 function rank(e: Encoding<Decodable>): number {

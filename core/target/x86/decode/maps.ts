@@ -20,10 +20,13 @@ export interface Compiled {
   readonly isMovToSeg: boolean;
   /** 64-bit code: what the operand size is without being asked, or at most. */
   readonly longSize: LongSize;
+  /** An operand is the register that VEX adds; without one the prefix must not name any. */
+  readonly usesVexRegister: boolean;
+  /** The index of its address is a vector. */
+  readonly isVsib: boolean;
   /** What REX.W makes of it. */
   readonly wide: Compiled | null;
 }
-// An operand is `letter << 3 | size`.
 export const KIND = {
   general: 0,
   generalAtOpSize: 1,
@@ -47,6 +50,10 @@ export const KIND = {
   far: 19,
   relative: 20,
   wholeImmediate: 21,
+  vectorByVex: 22,
+  generalByVex: 23,
+  vectorInImmediate: 24,
+  gather: 25,
 } as const;
 const KIND_OF: Readonly<Record<string, number>> = {
   E: KIND.general,
@@ -78,10 +85,16 @@ const KIND_OF: Readonly<Record<string, number>> = {
   sI: KIND.signed,
   A: KIND.far,
   J: KIND.relative,
+  B: KIND.generalByVex,
+  K: KIND.vectorInImmediate,
+  Y: KIND.gather,
 };
-/** Sizes: 0-4 are widths; then operand size, 32 or 64 by REX.W, 32 or 64 by mode. */
-export const SIZE = { b: 0, w: 1, d: 2, q: 3, x: 4, v: 5, y: 6, native: 7 } as const;
-export const WIDTHS: readonly Width[] = [8, 16, 32, 64, 128];
+/** Sizes: 0-5 are widths; then operand size, 32 or 64 by REX.W, 32 or 64 by mode. */
+export const SIZE = { b: 0, w: 1, d: 2, q: 3, x: 4, t: 5, v: 6, y: 7, native: 8 } as const;
+export const WIDTHS: readonly Width[] = [8, 16, 32, 64, 128, 256];
+/** An operand is `letter << sizeBits | size`. */
+export const SIZE_BITS = 4;
+export const SIZE_MASK = 15;
 
 function compile(encoding: Encoding<Decodable>, wide: Compiled | null = null): Compiled {
   const { instruction, operands } = encoding;
@@ -90,10 +103,11 @@ function compile(encoding: Encoding<Decodable>, wide: Compiled | null = null): C
     encoding,
     instruction,
     operands: operands.map(({ letter, width, text }) => {
-      const kind = text === 'Iv' ? KIND.wholeImmediate : KIND_OF[letter];
+      const kind =
+        text === 'Iv' ? KIND.wholeImmediate : encoding.vex && letter === 'H' ? KIND.vectorByVex : KIND_OF[letter];
       if (kind === undefined) throw new Error(`operand letter ${letter} is not decoded`);
       const size = letter === 'N' || text.endsWith('m') ? SIZE.native : text.endsWith('y') ? SIZE.y : SIZE[width];
-      return (kind << 3) | size;
+      return (kind << SIZE_BITS) | size;
     }),
     opcode: encoding.opcode,
     isLockable: instruction.lockable === true && /[EM]/.test(encoding.operands[0]?.letter ?? ''),
@@ -101,6 +115,8 @@ function compile(encoding: Encoding<Decodable>, wide: Compiled | null = null): C
     isPop: name === 'pop',
     isMovToSeg: name === 'movToSeg',
     longSize: longSizeOf(name),
+    usesVexRegister: encoding.vex !== null && operands.some((o) => 'HBY'.includes(o.letter)),
+    isVsib: operands.some((o) => o.letter === 'Y'),
     wide,
   };
 }
@@ -141,11 +157,13 @@ export function longModeMaps(): OpcodeMaps {
   return longMaps;
 }
 
-/** Maps with everything that is defined for code of a size, and `more` where nothing of that name is. */
-export function buildMapsOf(more: readonly Decodable[], bits: 16 | 32 | 64): OpcodeMaps {
+/** Maps with everything that is defined for code of a size, and `more` where nothing of that name is. `hasVex`: with what stands
+ *  behind VEX prefixes. */
+export function buildMapsOf(more: readonly Decodable[], bits: 16 | 32 | 64, hasVex = true): OpcodeMaps {
   const names = new Set(INSTRUCTIONS.map((i) => i.name));
   const added = more.filter((i) => !names.has(i.name));
-  const kept = bits === 64 ? ENCODINGS.filter(isInLongMode) : ENCODINGS;
+  const known = hasVex ? ENCODINGS : ENCODINGS.filter((e) => e.vex === null);
+  const kept = bits === 64 ? known.filter(isInLongMode) : known;
   const encodings = [...kept, ...encodingsOf(bits === 64 ? [...IN_LONG_MODE_ONLY, ...added] : added)];
   const wide = wideForms();
   return buildMaps<Decodable, Compiled>(encodings, (e) => compile(e, wide.get(e.text) ?? null));

@@ -104,7 +104,8 @@ function vexLine(
   const prefixes = { ...prefixesOf(bytes, offset, 16), rex: 0 };
   const texts = (predicate === null ? codes : codes.slice(0, 2)).map((code, i) => {
     const text = operandText(d, code, d.operands[i], prefixes, address, bits);
-    return v.is256 && code.width === 'x' && !isHalf(name, i) ? text.replace('%x', '%y') : text;
+    const isWhole = code.width === 'x' || name === 'movddup';
+    return v.is256 && isWhole && !isHalf(name, i) ? text.replace('%x', '%y') : text;
   });
   if (v.hasThird) {
     const isWhole = v.is256 && codes.some((o) => o.width === 'x');

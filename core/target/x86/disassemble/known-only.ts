@@ -49,11 +49,11 @@ const KNOWN_ONLY = known(`
 `);
 const byMode = new Map<16 | 32 | 64, OpcodeMaps>();
 
-/** Opcode maps with everything that has a name. */
+/** Opcode maps with everything that has a name; VEX prefixes are vex.ts's business. */
 export function namedMaps(bits: 16 | 32 | 64): OpcodeMaps {
   let maps = byMode.get(bits);
   if (!maps) {
-    maps = buildMapsOf(KNOWN_ONLY, bits);
+    maps = buildMapsOf(KNOWN_ONLY, bits, false);
     byMode.set(bits, maps);
   }
   return maps;

@@ -1,5 +1,4 @@
-/** Instructions with a VEX prefix (C4, C5): no CPU model here has AVX, so they are undefined to the decoder; the disassembler names
- *  them. Most are SSE instructions in another coat: the prefix stands for 66, F2, F3, REX and the map, and adds a register.
+/** Instructions with a VEX prefix (C4, C5) as text; the decoder has definitions of its own for them, which execute. Most are SSE instructions in another coat: the prefix stands for 66, F2, F3, REX and the map, and adds a register.
  *  Intel SDM volume 2, 2.3. Not known: EVEX, FMA4, XOP, the mask instructions of AVX-512; gathers. */
 import { decodeWithMaps, type LongDecoded } from '../decode/decoder.ts';
 import type { Decodable, Encoding } from '../decode/encoding.ts';
@@ -136,9 +135,10 @@ export const COUNT_OF_128 = /^ps(ll|rl|ra)[wdq]$/;
 
 let maps: ReturnType<typeof buildVexMaps> | null = null;
 const isSse = (e: Encoding<Decodable>) =>
+  e.vex === null &&
   e.prefix !== 0 &&
   e.operands.every((o) => !'PQT'.includes(o.letter)) &&
-  e.operands.some((o) => 'VWU'.includes(o.letter)) &&
+  (e.operands.some((o) => 'VWU'.includes(o.letter)) || /mxcsr$/.test(e.instruction.name)) &&
   !/^(pblendvb|blendvp[sd]|sha)/.test(e.instruction.name);
 
 /** The instruction at `at` if it has a VEX prefix that is known. */

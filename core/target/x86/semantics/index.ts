@@ -1,6 +1,12 @@
 /** Every instruction there is. */
 import { ARITH } from './arith.ts';
+import { AVX_MEMORY } from './avx-memory.ts';
+import { AVX_MOVE } from './avx-move.ts';
+import { AVX_PERMUTE } from './avx-permute.ts';
+import { AVX_SSE } from './avx-sse.ts';
+import { BMI } from './bmi.ts';
 import { CONTROL } from './control.ts';
+import { FMA } from './fma.ts';
 import { LOGIC } from './logic.ts';
 import { LONG, LONG_WIDE } from './long.ts';
 import { MOVE } from './move.ts';
@@ -14,6 +20,7 @@ import { VECTOR_IMMEDIATE } from './vector-immediate.ts';
 import { VECTOR_INTEGER } from './vector-integer.ts';
 import { VECTOR_MOVE } from './vector-move.ts';
 import { X87 } from './x87.ts';
+import { XSAVE } from './xsave.ts';
 
 /** Families in which the unit's state comes before everything else. On hardware a pending #MF precedes #GP and #PF of the operand
  *  (tried on an AMD EPYC with a non-canonical and with an unmapped address). */
@@ -35,6 +42,13 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...guarded(VECTOR_IMMEDIATE),
   ...guarded(SHA),
   ...guarded(X87),
+  ...BMI,
+  ...XSAVE,
+  ...AVX_MOVE,
+  ...AVX_SSE,
+  ...AVX_PERMUTE,
+  ...AVX_MEMORY,
+  ...FMA,
 ];
 /** All of them. */
 export const EXECUTABLE: readonly Instruction[] = [...INSTRUCTIONS, ...LONG, ...LONG_WIDE.map((i) => i.instruction)];

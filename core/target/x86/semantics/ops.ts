@@ -6,7 +6,8 @@
  *  operand's width in a value that is stored are ignored. */
 import type { ScalarName, SimdName } from '../../../wasm/simd.ts';
 
-export type Width = 8 | 16 | 32 | 64 | 128;
+/** Operands of 256 bits are loaded and stored by parts of 128 (`Operand.part`). */
+export type Width = 8 | 16 | 32 | 64 | 128 | 256;
 export type FlagName = 'C' | 'P' | 'A' | 'Z' | 'S' | 'O';
 
 /** r: register, m: memory behind an effective-address record, s: the same, but the segment is looked at when the definition says so,
@@ -28,6 +29,8 @@ export interface Operand<V> {
   /** Loads a value that `store` will replace: faults now if it cannot be written. */
   modify(): V;
   store(value: V): void;
+  /** 128 bits from byte 16 * `index` on of a vector register or of memory. */
+  part(index: number): Operand<V>;
   /** Address of a memory operand: linear, or the bare offset for instructions with `addressOnly`. */
   address(): V;
 }
@@ -42,6 +45,9 @@ export interface Form {
   /** 64-bit code: addresses and instruction pointers are values of 64 bits, and a write to a general register of 32 bits clears its
    *  upper half. */
   readonly long: boolean;
+  /** The definition of an SSE instruction is read for part of one with a VEX prefix (vex.ts), which has looked at rights and alignment
+   *  itself; `gather`: exceptions of its arithmetic are gathered and settled afterwards. */
+  readonly vexPart?: 'plain' | 'gather';
 }
 
 export interface Ops<V> {
@@ -97,6 +103,12 @@ export interface Ops<V> {
   callVector(helper: string, code: V, a: V, b: V): V;
   /** Runs `then` (or `otherwise`) depending on a guest value. Values made inside must not be used outside. */
   when(condition: V, then: () => void, otherwise?: () => void, isLikely?: boolean): void;
+  /** The same for a case so rare that compiled code leaves it to the interpreter; nothing was changed yet. */
+  rarely(condition: V, rare: () => void, usual: () => void): void;
+  /** Reads a definition as part of another. */
+  inPart(vexPart: 'plain' | 'gather', body: () => void): void;
+  /** Room for 128 bits within an instruction, 0 to 3. */
+  scratchVector(index: number): Operand<V>;
 
   /** 0 or 1. */
   flag(name: FlagName): V;
@@ -174,7 +186,7 @@ export interface Instruction {
   readonly name: string;
   /** Opcode bytes, optional `/digit`, then operands in the letters of Intel's opcode map, see decode/encoding.ts. */
   readonly encodings: readonly string[];
-  semantics<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>): void;
+  semantics<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>, d: Operand<V>): void;
   /** For those that end their block as `system`: the everyday case in generated code, or `giveUp`. Neither mode nor anything else
    *  that the engine has to look at changes in it, unless `jumpState` says that all is settled. */
   quick?<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>): void;

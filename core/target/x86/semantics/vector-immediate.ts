@@ -67,10 +67,15 @@ const dotProduct = (precision: Precision) =>
         );
         dst.store(o.simd('v128.and', total, laneMask(o, imm, size)));
       };
+      const isGathering = o.form.vexPart === 'gather';
       const exactly = () => {
         const code = o.or(o.const(precision === 'd' ? 0x100 : 0), o.shl(imm, 16));
-        dst.store(o.callVector('vectorDot', code, a, b));
+        dst.store(o.callVector(isGathering ? 'vectorDotGather' : 'vectorDot', code, a, b));
       };
+      if (isGathering) {
+        exactly();
+        return;
+      }
       const unless = (isRefused: () => void, then: () => void) => o.when(o.field('sseOutcome'), isRefused, then, false);
       /** Sums of lanes 0 and 1, 2 and 3; then of those. */
       const sumUp = (v: typeof a, add: (x: typeof a, y: typeof a, then: (sum: typeof a) => void) => void) =>

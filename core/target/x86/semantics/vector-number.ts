@@ -20,7 +20,8 @@ export const floatCode = (op: number, precision: Precision, isScalar: boolean) =
 /** In the helper, with every setting and flag of MXCSR; an operand in the code's upper half comes as a value. */
 export function exactly<V>(o: Ops<V>, code: number, a: V, b: V, operand?: V): V {
   const number = o.const(code);
-  return o.callVector('vectorFloat', operand === undefined ? number : o.or(number, o.shl(operand, 16)), a, b);
+  const helper = o.form.vexPart === 'gather' ? 'vectorFloatGather' : 'vectorFloat';
+  return o.callVector(helper, operand === undefined ? number : o.or(number, o.shl(operand, 16)), a, b);
 }
 
 /** What the fast path does not admit: through the native function for whole vectors, and in the helper where that gives up. Of
@@ -33,6 +34,10 @@ export function natively<V>(
   helped: readonly [V, V],
   store: (v: V) => void,
 ): void {
+  if (o.form.vexPart === 'gather') {
+    store(exactly(o, code, ...helped));
+    return;
+  }
   const result = o.native(name, ...operands);
   o.when(
     o.field('sseOutcome'),

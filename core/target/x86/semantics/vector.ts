@@ -7,6 +7,7 @@ import type { Operand, Ops } from './ops.ts';
 
 /** #UD for CR0.EM or a clear CR4.OSFXSR, #NM for CR0.TS. */
 export function enterSse<V>(o: Ops<V>): void {
+  if (o.form.vexPart) return;
   o.when(o.eqz(o.field('sseReady')), () => void o.call('sseUnavailable'), undefined, false);
 }
 /** #UD for CR0.EM, #NM for CR0.TS, #MF for a pending x87 exception. */

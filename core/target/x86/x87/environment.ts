@@ -9,7 +9,7 @@ const FPR = FIELDS.fpr.offset >>> 2;
 export const MXCSR_MASK = 0xffff;
 
 /** Vector registers that FXSAVE knows. */
-const vectorCount = (state: CpuState) => (state.code64 ? 16 : 8);
+export const vectorCount = (state: CpuState) => (state.code64 ? 16 : 8);
 
 export class FloatEnvironment {
   private readonly ctx: UnitContext;
@@ -186,6 +186,17 @@ export class FloatEnvironment {
     const { state, memory } = this.ctx;
     const at = this.extended(segment, offset, true);
     memory.probeWrite(at, 512);
+    this.storeUnit(at, isWide);
+    const write = (place: number, value: number) => memory.write(at + place, 4, value >>> 0);
+    write(24, this.word(FIELDS.mxcsr));
+    write(28, MXCSR_MASK);
+    if (!(state.cr4 & CR4.OSFXSR)) return;
+    for (let i = 0; i < vectorCount(state); i++)
+      for (let k = 0; k < 4; k++) write(160 + i * 16 + k * 4, state.u32[(FIELDS.xmm.offset >>> 2) + i * 16 + k]!);
+  }
+  /** The x87 unit's part of an image of FXSAVE or XSAVE at a linear address. `isWide`: with REX.W. */
+  storeUnit(at: number, isWide: boolean): void {
+    const { state, memory } = this.ctx;
     const write = (place: number, value: number) => memory.write(at + place, 4, value >>> 0);
     write(0, this.word(FIELDS.fpuControl) | (this.unit.status << 16));
     write(4, (~this.word(FIELDS.fpuEmpty) & 0xff) | (this.word(FIELDS.fpuOpcode) << 16));
@@ -193,8 +204,6 @@ export class FloatEnvironment {
     write(12, isWide ? this.ctx.state.high(FIELDS.fpuIp) : this.word(FIELDS.fpuIpSelector));
     write(16, this.word(FIELDS.fpuDp));
     write(20, isWide ? this.ctx.state.high(FIELDS.fpuDp) : this.word(FIELDS.fpuDpSelector));
-    write(24, this.word(FIELDS.mxcsr));
-    write(28, MXCSR_MASK);
     const top = this.word(FIELDS.fpuTop);
     for (let i = 0; i < 8; i++) {
       const from = FPR + ((top + i) & 7) * 4;
@@ -202,9 +211,6 @@ export class FloatEnvironment {
         write(32 + i * 16 + k * 4, k === 2 ? state.u32[from + 2]! & 0xffff : state.u32[from + k]!);
       write(44 + i * 16, 0);
     }
-    if (!(state.cr4 & CR4.OSFXSR)) return;
-    for (let i = 0; i < vectorCount(state); i++)
-      for (let k = 0; k < 4; k++) write(160 + i * 16 + k * 4, state.u32[(FIELDS.xmm.offset >>> 2) + i * 16 + k]!);
   }
   /** FXRSTOR. */
   restore(segment: number, offset: number, isWide = false): void {
@@ -213,6 +219,15 @@ export class FloatEnvironment {
     const image = Array.from({ length: 104 }, (_, i) => memory.read(at + i * 4, 4));
     const hasSse = (state.cr4 & CR4.OSFXSR) !== 0;
     if (hasSse && image[6]! & ~MXCSR_MASK) raise(state, VECTOR.GP, 0);
+    this.loadUnit(image, isWide);
+    if (!hasSse) return;
+    state.mxcsr = image[6]!;
+    for (let i = 0; i < vectorCount(state); i++)
+      for (let k = 0; k < 4; k++) state.u32[(FIELDS.xmm.offset >>> 2) + i * 16 + k] = image[40 + i * 4 + k]!;
+  }
+  /** Its opposite, from the dwords of the image. */
+  loadUnit(image: readonly number[], isWide: boolean): void {
+    const { state } = this.ctx;
     state.set(FIELDS.fpuEmpty, ~image[1]! & 0xff);
     this.setStatus(image[0]! >>> 16);
     this.unit.setControl(image[0]! & 0xffff);
@@ -228,9 +243,5 @@ export class FloatEnvironment {
       state.u32[to + 1] = image[9 + i * 4]!;
       state.u32[to + 2] = image[10 + i * 4]! & 0xffff;
     }
-    if (!hasSse) return;
-    state.mxcsr = image[6]!;
-    for (let i = 0; i < vectorCount(state); i++)
-      for (let k = 0; k < 4; k++) state.u32[(FIELDS.xmm.offset >>> 2) + i * 16 + k] = image[40 + i * 4 + k]!;
   }
 }
