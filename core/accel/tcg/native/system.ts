@@ -240,8 +240,8 @@ export function defineSystem(module: ModuleWriter, state: number, tlb: number): 
       const units = b.let(low.and(0xffff).or(high.and(0x000f_0000)));
       limit.set(high.and(DESC.granularity).select(units.shl(12).or(0xfff), units));
       flags.set(high);
-      // Room for an access of 16 bytes.
-      const top = limit.gtU(14).select(limit.sub(14), none);
+      // Room for an access of 32 bytes.
+      const top = limit.gtU(30).select(limit.sub(30), none);
       readEnd.set(limit.eq(-1).select(limit, top));
       writeEnd.set(high.and(DESC.writable).select(readEnd, none));
     });

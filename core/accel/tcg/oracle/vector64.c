@@ -1,5 +1,5 @@
-/* As vector.c for 64-bit code. stdin: records of { regs[16], eflags, mxcsr, length, code[20], xmm[16][16], mm[8][8], data[128] };
-   stdout: { signal, top and tags, regs[16], eflags, mxcsr, xmm[16][16], mm[8][8], data[128] }. Vector state goes in and out by the
+/* As vector.c for 64-bit code. stdin: records of { regs[16], eflags, mxcsr, length, code[20], ymm[16][32], mm[8][8], data[128] };
+   stdout: { signal, top and tags, regs[16], eflags, mxcsr, ymm[16][32], mm[8][8], data[128] }. Vector state goes in and out by the
    signal frame, which has the layout of FXSAVE64 and, behind it, of XSAVE. */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -13,8 +13,8 @@
 
 #define DATA 0x100000ul
 #define CODE 0x200000ul
-struct input { uint64_t regs[16]; uint32_t eflags, mxcsr, length; uint8_t code[20], xmm[256], mm[64], data[128]; };
-struct output { uint32_t signal, fpu; uint64_t regs[16]; uint32_t eflags, mxcsr; uint8_t xmm[256], mm[64], data[128]; };
+struct input { uint64_t regs[16]; uint32_t eflags, mxcsr, length; uint8_t code[20], ymm[512], mm[64], data[128]; };
+struct output { uint32_t signal, fpu; uint64_t regs[16]; uint32_t eflags, mxcsr; uint8_t ymm[512], mm[64], data[128]; };
 static struct input in;
 static struct output out;
 static sigjmp_buf back;
@@ -37,10 +37,13 @@ static void start(int s, siginfo_t *i, void *context) {
     memcpy(f + 32 + 16 * r, in.mm + 8 * r, 8);
     memset(f + 40 + 16 * r, 0xff, 2);
   }
-  memcpy(f + 160, in.xmm, 256);
+  for (int r = 0; r < 16; r++) {
+    memcpy(f + 160 + 16 * r, in.ymm + 32 * r, 16);
+    memcpy(f + 576 + 16 * r, in.ymm + 32 * r + 16, 16);
+  }
   uint32_t magic;
   memcpy(&magic, f + 464, 4);
-  if (magic == 0x46505853) f[512] |= 3; /* XSTATE_BV: x87 and SSE are not in their initial state */
+  if (magic == 0x46505853) f[512] |= 7; /* XSTATE_BV: x87, SSE and AVX are not in their initial state */
 }
 static void stop(int s, siginfo_t *i, void *context) {
   ucontext_t *u = context;
@@ -54,11 +57,16 @@ static void stop(int s, siginfo_t *i, void *context) {
   int top = (status >> 11) & 7;
   out.fpu = top << 8 | (uint8_t)~f[4];
   memcpy(&out.mxcsr, f + 24, 4);
-  memcpy(out.xmm, f + 160, 256);
+  for (int r = 0; r < 16; r++) {
+    memset(out.ymm + 32 * r, 0, 32);
+    if (f[512] & 2) memcpy(out.ymm + 32 * r, f + 160 + 16 * r, 16);
+    if (f[512] & 4) memcpy(out.ymm + 32 * r + 16, f + 576 + 16 * r, 16);
+  }
   for (int r = 0; r < 8; r++) memcpy(out.mm + 8 * r, f + 32 + 16 * ((r - top) & 7), 8);
   siglongjmp(back, 1);
 }
 int main(void) {
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) return 3;
   static uint8_t stack[65536];
   stack_t alternate = { .ss_sp = stack, .ss_size = sizeof stack };
   sigaltstack(&alternate, 0);

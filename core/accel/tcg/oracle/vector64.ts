@@ -3,45 +3,60 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CR4, FIELDS } from '../../../target/x86/state.ts';
+import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
+import { CR4, FIELDS, XCR0 } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, enterLong } from '../testing.ts';
 import { random } from './cases.ts';
 import { CODE, DATA } from './native.ts';
 import { VECTOR_SIGNAL_OF, type VectorCase, type VectorOutcome } from './vector.ts';
 
-const XMM_BYTES = 256;
+const YMM_BYTES = 512;
 const CODE_AT = 140;
-const XMM_AT = 160;
-const INPUT = XMM_AT + XMM_BYTES + 64 + 128;
-const OUTPUT = 144 + XMM_BYTES + 64 + 128;
+const YMM_AT = 160;
+const INPUT = YMM_AT + YMM_BYTES + 64 + 128;
+const OUTPUT = 144 + YMM_BYTES + 64 + 128;
 
-/** `regs`: 32 words, the halves of 16 registers. `ymm`: the lower halves of 16 registers. */
+/** `regs`: 32 words, the halves of 16 registers. */
 export type LongVectorCase = VectorCase;
 
 const PREFIXES = new Set([0x66, 0xf2, 0xf3]);
+/** Those whose cases have a VEX prefix. */
+const VEX = Object.fromEntries(
+  INSTRUCTIONS.filter((i) => i.encodings.some((text) => text.startsWith('vex.'))).map((i) => [i.name, true]),
+);
+/** Clears bits of a VEX prefix that make registers those from 8 on: of ModRM, and of its own one where it names any. */
+function raiseRegisters(code: number[], choice: number): void {
+  const last = code[0] === 0xc5 ? 1 : 2;
+  code[1]! ^= code[0] === 0xc5 ? choice & 0x80 : choice & 0xe0;
+  const names = (~code[last]! >> 3) & 15;
+  if (names !== 0) code[last]! ^= choice & 0x100 ? 0x40 : 0;
+}
 /** Each case with a random REX prefix, or none. Registers 8 to 15 have the values of the lower ones, so addresses stay good. */
 export function longVectorCases(cases: readonly VectorCase[], seed = 5): LongVectorCase[] {
   const next = random(seed);
-  // Those with VEX prefixes are in avx.test.ts.
-  const plain = cases.filter(({ code }) => code[0] !== 0xc4 && code[0] !== 0xc5);
-  return plain.map((s) => {
+  return cases.map((s) => {
     const code = [...s.code];
     // W where it says nothing would still be taken away again by what 66 or F2 mean; the low three bits choose registers.
-    const rex = next() & 3 ? 0x40 | (next() & 0xd) : 0;
-    const at = PREFIXES.has(code[0]!) ? 1 : 0;
-    if (rex) code.splice(at, 0, rex);
+    if (s.name in VEX) raiseRegisters(code, next());
+    else {
+      const rex = next() & 3 ? 0x40 | (next() & 0xd) : 0;
+      const at = PREFIXES.has(code[0]!) ? 1 : 0;
+      if (rex) code.splice(at, 0, rex);
+    }
     const halves = Array.from({ length: 16 }, (_, i) => {
       const low = s.regs[i & 7]!;
       const isAddress = [4, 6, 7].includes(i & 7);
       return [low, isAddress ? 0 : next()];
     });
-    const xmm = new Uint8Array(XMM_BYTES);
-    const low = (register: number) => s.ymm.subarray(register * 32, register * 32 + 16);
+    const ymm = new Uint8Array(YMM_BYTES);
+    ymm.set(s.ymm);
+    // A gather's indices must stay small.
+    const isGather = /gather/.test(s.name);
     for (let i = 0; i < 8; i++) {
-      xmm.set(low(i), i * 16);
-      xmm.set(low(7 - i), 128 + i * 16);
+      const from = isGather ? i : 7 - i;
+      ymm.set(s.ymm.subarray(from * 32, from * 32 + 32), 256 + i * 32);
     }
-    return { ...s, code, regs: halves.flat(), ymm: xmm };
+    return { ...s, code, regs: halves.flat(), ymm };
   });
 }
 
@@ -64,10 +79,11 @@ export function runVectorNative64(cases: readonly LongVectorCase[]): VectorOutco
       view.setUint32(at + 132, s.mxcsr, true);
       view.setUint32(at + 136, s.code.length, true);
       input.set(s.code, at + CODE_AT);
-      input.set(s.ymm, at + XMM_AT);
-      input.set(s.mm, at + XMM_AT + XMM_BYTES);
-      input.set(s.data, at + XMM_AT + XMM_BYTES + 64);
+      input.set(s.ymm, at + YMM_AT);
+      input.set(s.mm, at + YMM_AT + YMM_BYTES);
+      input.set(s.data, at + YMM_AT + YMM_BYTES + 64);
     });
+    if (spawnSync(program, { input: '' }).status === 3) return null; // no AVX2
     const ran = spawnSync(program, { input, maxBuffer: 1 << 29 });
     if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
     const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
@@ -80,9 +96,9 @@ export function runVectorNative64(cases: readonly LongVectorCase[]): VectorOutco
         regs: Array.from({ length: 32 }, (_x, k) => out.getUint32(at + 8 + k * 4, true)),
         eflags: out.getUint32(at + 136, true),
         mxcsr: out.getUint32(at + 140, true),
-        ymm: bytes(at + 144, XMM_BYTES),
-        mm: bytes(at + 144 + XMM_BYTES, 64),
-        data: bytes(at + 144 + XMM_BYTES + 64, 128),
+        ymm: bytes(at + 144, YMM_BYTES),
+        mm: bytes(at + 144 + YMM_BYTES, 64),
+        data: bytes(at + 144 + YMM_BYTES + 64, 128),
       };
     });
   } finally {
@@ -104,7 +120,8 @@ export class LongVectorSubject {
       cpu.state.halted = true;
     };
     enterLong(this.machine, CODE);
-    cpu.state.cr4 |= CR4.OSXMMEXCPT;
+    cpu.state.cr4 |= CR4.OSXMMEXCPT | CR4.OSXSAVE;
+    cpu.state.xcr0 = XCR0.x87 | XCR0.avx;
   }
   /** Snippets compiled so far. */
   get compiled(): number {
@@ -124,7 +141,7 @@ export class LongVectorSubject {
     const gpr = FIELDS.gpr.offset >>> 2;
     state.u32.set(s.regs, gpr);
     const { u8 } = state;
-    for (let i = 0; i < 16; i++) u8.set(s.ymm.subarray(i * 16, i * 16 + 16), FIELDS.xmm.offset + i * 64);
+    for (let i = 0; i < 16; i++) u8.set(s.ymm.subarray(i * 32, i * 32 + 32), FIELDS.xmm.offset + i * 64);
     for (let i = 0; i < 8; i++) u8.set(s.mm.subarray(i * 8, i * 8 + 8), FIELDS.fpr.offset + i * 16);
     state.mxcsr = s.mxcsr;
     state.set(FIELDS.fpuStatus, 0);
@@ -136,10 +153,10 @@ export class LongVectorSubject {
     this.fault = -1;
     const result = cpu.run(1000);
     if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${state.rip.toString(16)}`);
-    const xmm = new Uint8Array(XMM_BYTES);
+    const ymm = new Uint8Array(YMM_BYTES);
     const mm = new Uint8Array(64);
     for (let i = 0; i < 16; i++)
-      xmm.set(u8.subarray(FIELDS.xmm.offset + i * 64, FIELDS.xmm.offset + i * 64 + 16), i * 16);
+      ymm.set(u8.subarray(FIELDS.xmm.offset + i * 64, FIELDS.xmm.offset + i * 64 + 32), i * 32);
     for (let i = 0; i < 8; i++) mm.set(u8.subarray(FIELDS.fpr.offset + i * 16, FIELDS.fpr.offset + i * 16 + 8), i * 8);
     return {
       signal: this.fault < 0 ? 5 : (VECTOR_SIGNAL_OF[this.fault] ?? 100 + this.fault),
@@ -147,7 +164,7 @@ export class LongVectorSubject {
       eflags: state.getEflags(),
       mxcsr: state.low(FIELDS.mxcsr),
       fpu: (state.low(FIELDS.fpuTop) << 8) | state.low(FIELDS.fpuEmpty),
-      ymm: xmm,
+      ymm,
       mm,
       data: ram.slice(DATA, DATA + 128),
     };
