@@ -150,6 +150,10 @@ export class BlockCache {
   blockAt(record: number): Block | undefined {
     return this.byRecord.get(record);
   }
+  /** Where the instructions of a block begin: behind the record that counts or leads to compiled code. */
+  afterEntry(record: number): number {
+    return this.byRecord.has(record) ? record + RECORD.bytes : record;
+  }
   /** Runs so far of a block that counts them. */
   runs(block: Block): number {
     return this.threshold - (this.word(block.record, RECORD.imm) | 0);

@@ -15,6 +15,7 @@ import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
 import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, isCanonical, SS, STATE_BYTES } from '../../target/x86/state.ts';
 import { createSystemOps } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
+import { cpuText, execText } from '../../target/x86/trace-text.ts';
 import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
 import { type EngineLayout, InstructionEmitter } from './emit/instruction-emitter.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
@@ -108,6 +109,10 @@ export class X86Cpu {
   private resumeSkipsBreakpoint = false;
   /** TF or DR7 asks for a look at every instruction. */
   private isStepping = false;
+  /** `-d nochain`: one block at a time, in the interpreter. */
+  private isUnchained = false;
+  /** The instruction that follows stands in the shadow of STI or MOV SS. */
+  private isShadowShown = false;
   /** A repeated instruction stopped between two elements. */
   private isPartial = false;
   /** DR6 bits of data breakpoints met by the current instruction. */
@@ -289,6 +294,7 @@ export class X86Cpu {
         return 'breakpoint';
       }
       this.resumeSkipsBreakpoint = false;
+      this.isShadowShown = isShadowed;
       state.interruptShadow = false;
       const isTrap = (state.eflagsSystem & EFLAGS.TF) !== 0;
       const isDebugged = hasBreakpoints(state);
@@ -300,7 +306,8 @@ export class X86Cpu {
       }
       const isSingle = this.isStepping || (isShadowed && this.attention) || this.breakpoints.size > 0;
       this.jit.poll();
-      left -= this.slice(isSingle ? 1 : Math.min(left, 1 << 30), isSingle, isTrap);
+      this.isUnchained = this.bus.logs?.('nochain') ?? false;
+      left -= this.slice(isSingle || this.isUnchained ? 1 : Math.min(left, 1 << 30), isSingle, isTrap);
       this.updateMode();
     }
     return this.exitRequested ? 'exit' : 'budget';
@@ -324,6 +331,9 @@ export class X86Cpu {
     return true;
   }
 
+  private interpret(record: number): void {
+    (this.runsLong ? this.long() : this.interpreter).run(record);
+  }
   /** One stay in generated code. Gives how much of the budget it took. */
   private slice(budget: number, isSingle: boolean, isTrap: boolean): number {
     const { state } = this;
@@ -342,7 +352,9 @@ export class X86Cpu {
     try {
       next = (isSingle ? 0 : this.cachedBlock()) || this.findBlock(isSingle ? MODE.single : 0);
       this.runsLong = state.u32[LONG]! !== 0;
-      if (next) (this.runsLong ? this.long() : this.interpreter).run(next);
+      this.logEntry(next);
+      if (this.isUnchained) next = this.blocks.afterEntry(next);
+      if (next) this.interpret(next);
     } catch (error) {
       if (error !== GUEST_FAULT) {
         this.isRunning = false;
@@ -468,8 +480,11 @@ export class X86Cpu {
     if (this.attention || state.i32[BUDGET]! <= 0 || state.eflagsSystem & EFLAGS.TF) return 0;
     if ((state.u32[LONG]! !== 0) !== this.runsLong) return 0; // for the other interpreter
     // The next instruction follows before anyone looks at the interrupt line again.
+    this.isShadowShown = state.interruptShadow;
     state.interruptShadow = false;
-    return this.cachedBlock() || this.findBlock(0);
+    const next = this.cachedBlock() || this.findBlock(0);
+    this.logEntry(next);
+    return next;
   }
   /** Where the jump cache leads from RIP, or 0. */
   private cachedBlock(): number {
@@ -587,7 +602,19 @@ export class X86Cpu {
     const slot = this.blocks.word(record, RECORD.a);
     const next = this.findBlock(0);
     if (next && !this.isUncached && this.blocks.generation === generation) this.blocks.setWord(slot, next);
+    this.logEntry(next);
     return next;
+  }
+  /** `-d exec` and `-d cpu`: the block that is about to run. What compiled code and links reach by themselves is not shown unless
+   *  `nochain` is on, as in QEMU. */
+  private logEntry(record: number): void {
+    const { bus, state } = this;
+    if (record === 0 || !(bus.logs?.('exec') || bus.logs?.('cpu'))) return;
+    state.interruptShadow = this.isShadowShown;
+    bus.log('exec', () => execText(state, record, this.isUnchained));
+    bus.log('cpu', () => cpuText(state, bus.logs!('fpu')));
+    state.interruptShadow = false;
+    this.isShadowShown = false;
   }
 
   // -- generated code ------------------------------------------------------------------------------------------------
