@@ -18,12 +18,15 @@ import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x8
 import { cpuText, execText } from '../../target/x86/trace-text.ts';
 import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
 import { type EngineLayout, InstructionEmitter } from './emit/instruction-emitter.ts';
+import { JOURNAL } from './emit/journal.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
 import { hotForms, longHotForms, parseForm, WARM_FORMS } from './interpreter/forms.ts';
 import { generateCold, generateInterpreter, SPECIAL, specialNames } from './interpreter/generate.ts';
 import { RECORD, TLB } from './interpreter/layout.ts';
 import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
+import { LockStep } from './jit/lockstep.ts';
+import { stopModule } from './jit/stop.ts';
 import { createNatives } from './native/module.ts';
 import { segmentAddress } from './strings.ts';
 
@@ -91,6 +94,8 @@ export class X86Cpu {
   private runsLong = false;
   readonly jit: Jit;
   private readonly now: () => number;
+  /** With `x-jit=lockstep`. */
+  readonly lockStep: LockStep | null = null;
 
   private irqLine = false;
   private nmi = false;
@@ -134,7 +139,9 @@ export class X86Cpu {
     const own = arena.allocate('cpu-state', STATE_BYTES).offset;
     const jumps = arena.allocate('cpu-jumps', JUMP_CACHE_BYTES).offset;
     this.state = new CpuState(arena.memory.buffer, own);
-    this.layout = { state: own, jumpCache: jumps };
+    const isLockStep = options.jit?.mode === 'lockstep';
+    const journal = isLockStep ? { journal: arena.allocate('cpu-journal', JOURNAL.bytes).offset } : {};
+    this.layout = { state: own, jumpCache: jumps, ...journal };
     this.jumpCache = new Uint32Array(arena.memory.buffer, jumps, JUMP_CACHE_BYTES / 4);
     this.memory = new GuestMemory(this.state, bus, this.activity);
     const context: CpuContext = {
@@ -163,6 +170,7 @@ export class X86Cpu {
     const hotCount = (isLong: boolean) => (isLong ? this.long() : machine).hotCount;
     const host = { arena, blocks: this.blocks, layout, hotCount };
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, this.now);
+    if (isLockStep) this.lockStep = this.createLockStep(machine);
     const { definition } = options;
     if (definition) {
       const has = (name: string) => definition.features.has(name);
@@ -355,6 +363,11 @@ export class X86Cpu {
       this.logEntry(next);
       if (this.isUnchained) next = this.blocks.afterEntry(next);
       if (next) this.interpret(next);
+      if (this.lockStep)
+        while (this.lockStep.isStopped) {
+          next = this.lockStep.run();
+          if (next) this.interpret(next);
+        }
     } catch (error) {
       if (error !== GUEST_FAULT) {
         this.isRunning = false;
@@ -474,6 +487,7 @@ export class X86Cpu {
   }
   /** Next block's first record, or 0 to leave. RIP says where; paid for already. */
   private lookup(): number {
+    if (this.lockStep?.isTrial) return 0;
     this.memory.record = 0;
     this.updateMode();
     const { state } = this;
@@ -617,6 +631,25 @@ export class X86Cpu {
     this.isShadowShown = false;
   }
 
+  private createLockStep({ hotCount, table }: ReturnType<X86Cpu['assemble']>): LockStep {
+    const slot = table.takeSlot();
+    table.setSlot(slot, table.instantiate(stopModule(this.layout)).stop);
+    this.jit.stopHandler = hotCount + slot;
+    const { blocks } = this;
+    return new LockStep({
+      arena: this.bus.arena,
+      state: this.state,
+      blocks,
+      journal: this.layout.journal!,
+      stopHandler: hotCount + slot,
+      interpret: (record) => this.interpret(record),
+      regionOf: (block) => this.jit.regionOf(block),
+      lookup: () => this.lookup(),
+      disassemble: ({ start, length }, linear) =>
+        inAsmText(this.bus.arena.bytes, start, length, BigInt(linear >>> 0), 32),
+    });
+  }
+
   // -- generated code ------------------------------------------------------------------------------------------------
 
   private long(): Interpreter {
@@ -710,6 +743,7 @@ export class X86Cpu {
         },
         lookup: () => this.lookup(),
         hot: (record: number) => this.jit.hot(record),
+        stopped: (record: number) => this.lockStep!.stopped(record),
       },
       n: natives,
     };

@@ -24,6 +24,8 @@ export interface EngineImports {
 export interface EngineLayout {
   readonly state: number;
   readonly jumpCache: number;
+  /** Where writes to guest memory are noted (journal.ts); absent: they are not. */
+  readonly journal?: number;
 }
 
 export abstract class InstructionEmitter extends Graph implements Ops<Node> {
