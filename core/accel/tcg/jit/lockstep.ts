@@ -5,8 +5,8 @@ import { infoRegisters } from '../../../target/x86/registers-text.ts';
 import { CpuState, CS, FIELDS, STATE_BYTES, type StateField } from '../../../target/x86/state.ts';
 import type { RamArena } from '../../../target/x86/system-ops.ts';
 import type { Block, BlockCache } from '../blocks.ts';
-import { JOURNAL } from '../emit/journal.ts';
 import { RECORD } from '../interpreter/layout.ts';
+import { WriteLog } from './write-log.ts';
 
 /** What lock-step needs of the engine. */
 export interface LockStepHost {
@@ -34,14 +34,26 @@ const IGNORED = new Set<string>(
     ' ',
   ),
 );
-const COMPARED = Object.entries(FIELDS as Record<string, StateField>).filter(([name]) => !IGNORED.has(name));
-const BUDGET = FIELDS.budget.offset >>> 2;
-
-interface Write {
-  readonly place: number;
-  readonly old: Uint8Array;
-  readonly now: Uint8Array;
+const words = (offset: number, bytes: number) => Array.from({ length: bytes >>> 2 }, (_, i) => (offset >>> 2) + i);
+/** What only helpers write, which regions in lock-step do not call. */
+const FIXED =
+  /^(mtrr|mc[A-Z]|pdpte|.star|star|fmask|kernelGs|sysenter|tsc|misc|feature|apic|smbase|smiCount|x[cs]|pat$)/;
+/** Vector registers outside 64-bit code, and bytes of each that there are. */
+const XMM = { count: 8, bytes: 16 } as const;
+/** Words of the state block that must be the same. */
+const COMPARED = Uint16Array.from(
+  Object.entries(FIELDS as Record<string, StateField>)
+    .filter(([name]) => !IGNORED.has(name) && !FIXED.test(name) && name !== 'xmm')
+    .flatMap(([, { offset, count, stride }]) => words(offset, count * stride))
+    .concat(Array.from({ length: XMM.count }, (_, i) => words(FIELDS.xmm.offset + 64 * i, XMM.bytes)).flat()),
+);
+/** Field and byte in it. */
+function fieldAt(word: number): string {
+  for (const [name, { offset, count, stride }] of Object.entries(FIELDS as Record<string, StateField>))
+    if (4 * word >= offset && 4 * word < offset + count * stride) return `${name}+${4 * word - offset}`;
+  return `word ${word}`;
 }
+const BUDGET = FIELDS.budget.offset >>> 2;
 
 /** The tiers differ: our error, with everything that is known. */
 export class LockStepError extends Error {
@@ -56,6 +68,10 @@ export class LockStep {
   private readonly before = new Uint8Array(STATE_BYTES);
   /** What the region came to. */
   private readonly compiled = new CpuState(new ArrayBuffer(STATE_BYTES), 0);
+  private readonly writes: WriteLog;
+  private readonly interpreted: WriteLog;
+  private buffer: ArrayBufferLike | null = null;
+  private view: Uint32Array = new Uint32Array(0);
   private pending = 0;
   /** A region is being tried: nothing may be looked up. */
   isTrial = false;
@@ -65,6 +81,17 @@ export class LockStep {
 
   constructor(host: LockStepHost) {
     this.host = host;
+    this.writes = new WriteLog(host.arena, host.journal);
+    this.interpreted = new WriteLog(host.arena, host.journal);
+  }
+  /** Linear memory, of which the buffer is another after it has grown. */
+  private get words(): Uint32Array {
+    const { buffer } = this.host.arena.bytes;
+    if (buffer !== this.buffer) {
+      this.buffer = buffer;
+      this.view = new Uint32Array(buffer);
+    }
+    return this.view;
   }
   /** Generated code has come to a region, or to where `runTail` wants it to stop. */
   stopped(record: number): void {
@@ -95,13 +122,13 @@ export class LockStep {
     const paid = window - i32[BUDGET]!;
     const tail = resumed === 0 || blocks.isStub(resumed) ? 0 : blocks.index(resumed);
     this.compiled.u8.set(u8);
-    const writes = this.journaled();
-    this.undo(writes);
+    this.writes.take(this.words);
+    this.writes.undo();
     u8.set(this.before);
     if (paid + tail === 0) return resumed;
     this.clearJournal();
     const trouble = this.interpretSame(head, paid) ?? this.runTail(resumed, tail);
-    const found = trouble ? [trouble] : this.differences(writes);
+    const found = trouble ? [trouble] : this.differences();
     if (found.length > 0) throw new LockStepError(this.report(block, paid + tail, found));
     this.checked++;
     this.instructions += paid + tail;
@@ -154,68 +181,30 @@ export class LockStep {
     return this.take() === resumed ? null : `the interpreter does not come to where the region stopped`;
   }
 
-  // -- memory --------------------------------------------------------------------------------------------------------
-
   private clearJournal(): void {
-    new DataView(this.host.arena.memory.buffer).setUint32(this.host.journal, 0, true);
-  }
-  private journaled(): Write[] {
-    const { arena, journal } = this.host;
-    const view = new DataView(arena.memory.buffer);
-    const all = arena.bytes;
-    const end = view.getUint32(journal, true);
-    const writes: Write[] = [];
-    for (let at = 0; at < end; at += JOURNAL.entryBytes) {
-      const entry = journal + JOURNAL.entries + at;
-      const place = view.getUint32(entry, true);
-      const bytes = view.getUint32(entry + 4, true);
-      const old = all.slice(entry + JOURNAL.old, entry + JOURNAL.old + bytes);
-      writes.push({ place, old, now: all.slice(place, place + bytes) });
-    }
-    return writes;
-  }
-  private undo(writes: readonly Write[]): void {
-    const { bytes } = this.host.arena;
-    for (let i = writes.length - 1; i >= 0; i--) bytes.set(writes[i]!.old, writes[i]!.place);
-  }
-  private redo(writes: readonly Write[]): void {
-    const { bytes } = this.host.arena;
-    for (const { place, now } of writes) bytes.set(now, place);
-  }
-  /** Writes that do not hold what memory holds. */
-  private unlike(writes: readonly Write[], first: string, second: string): string[] {
-    const { bytes } = this.host.arena;
-    const found = writes.filter(({ place, now }) => now.some((byte, i) => byte !== bytes[place + i]));
-    const text = (data: Uint8Array) => Array.from(data, (byte) => hex(byte, 2)).join(' ');
-    return found.map(
-      ({ place, now }) =>
-        `memory at ${hex(place)} of the arena: ${first} ${text(now)}, ${second} ${text(bytes.slice(place, place + now.length))}`,
-    );
+    this.words[this.host.journal >>> 2] = 0;
   }
 
   // -- comparison ----------------------------------------------------------------------------------------------------
 
-  private differences(compiled: readonly Write[]): string[] {
+  private differences(): string[] {
     const { state } = this.host;
     const found: string[] = [];
-    for (const [name, field] of COMPARED) {
-      const from = field.offset >>> 2;
-      const end = (field.offset + field.count * field.stride) >>> 2;
-      for (let i = from; i < end; i++)
-        if (state.u32[i] !== this.compiled.u32[i])
-          found.push(
-            `${name}+${4 * (i - from)}: region ${hex(this.compiled.u32[i]!)}, interpreter ${hex(state.u32[i]!)}`,
-          );
+    const [x, y] = [this.compiled.u32, state.u32];
+    for (let i = 0; i < COMPARED.length; i++) {
+      const word = COMPARED[i]!;
+      if (x[word] !== y[word]) found.push(`${fieldAt(word)}: region ${hex(x[word]!)}, interpreter ${hex(y[word]!)}`);
     }
     const [a, b] = [this.compiled.getEflags(), state.getEflags()];
     if (a !== b) found.push(`eflags: region ${hex(a)}, interpreter ${hex(b)}`);
-    found.push(...this.unlike(compiled, 'region', 'interpreter'));
+    found.push(...this.writes.unlike('region', 'interpreter'));
     // The other way round: what the interpreter wrote, in memory as the region left it.
-    const interpreted = this.journaled();
-    this.undo(interpreted);
-    this.redo(compiled);
-    found.push(...this.unlike(interpreted, 'interpreter', 'region'));
-    this.redo(interpreted);
+    const { interpreted } = this;
+    interpreted.take(this.words);
+    interpreted.undo();
+    this.writes.redo();
+    found.push(...interpreted.unlike('interpreter', 'region'));
+    interpreted.redo();
     return found;
   }
   private report(head: Block, count: number, found: readonly string[]): string {
