@@ -55,6 +55,7 @@ const RESYNC = SPECIAL.indexOf('resync');
 /** What stands in front of a block's first instruction. */
 const PREAMBLE = new Set([SPECIAL.indexOf('enter'), SPECIAL.indexOf('split')]);
 const BUDGET = FIELDS.budget.offset >>> 2;
+const CHARGED = FIELDS.charged.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
 /** Helpers of system instructions after which the mode is what it was. */
 const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'clts', 'wbinvd', 'invd']);
@@ -226,7 +227,7 @@ export class X86Cpu {
   /** Instructions retired since power-on; exact at block ends. */
   get executed(): number {
     if (!this.isRunning) return this.retired;
-    return this.retired + this.sliceStart - (this.state.i32[BUDGET]! + this.withheld);
+    return this.retired + this.sliceStart - (this.state.i32[BUDGET]! + this.withheld + this.state.u32[CHARGED]!);
   }
   flushTlb(keepGlobal = false): void {
     this.memory.flush(keepGlobal);
@@ -347,6 +348,7 @@ export class X86Cpu {
     const { state } = this;
     state.i32[BUDGET] = budget;
     this.withheld = 0;
+    state.u32[CHARGED] = 0;
     this.charged = 0;
     this.sliceStart = budget;
     this.isRunning = true;
@@ -377,12 +379,13 @@ export class X86Cpu {
       this.rewind();
     }
     this.isRunning = false;
-    const done = budget - (state.i32[BUDGET]! + this.withheld);
+    const nativelyCharged = state.u32[CHARGED]!;
+    const done = budget - (state.i32[BUDGET]! + this.withheld + nativelyCharged);
     this.retired += done;
     if (isFault) this.deliverFault();
     else if (this.isStepping) this.deliverDebugTrap(isTrap && (done > 0 || this.isPartial));
     // A fault counts as progress: a guest whose every instruction faults must not hold the loop.
-    return Math.max(isFault ? done + 1 : done, 1) + this.charged;
+    return Math.max(isFault ? done + 1 : done, 1) + this.charged + nativelyCharged;
   }
   /** After a fault: EIP and the count go back to the instruction that faulted. */
   private rewind(): void {

@@ -420,6 +420,9 @@ export class Emitter extends InstructionEmitter {
   nextEip(): Node {
     return this.truncated(this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.bytes + RECORD.pc)));
   }
+  protected takeBudget(instructions: Node): void {
+    this.setField('budget', this.sub(this.field('budget'), instructions));
+  }
   /** Pays for the instructions of the block; leaves when the budget is spent. RIP must be set. */
   private pay(): void {
     const count = this.add(this.recordField(OP.i32Load8U, RECORD.index), this.const(1));

@@ -30,7 +30,7 @@ export interface LockStepHost {
 const WINDOW = 4096;
 /** Bookkeeping of the engine, flags (compared as EFLAGS), and places whose content lasts for one instruction. */
 const IGNORED = new Set<string>(
-  'flagResult flagAux flagKind budget record accessAddress accessSize attend scratch fpuOutcome fpuStored sseOutcome vectorA vectorB'.split(
+  'flagResult flagAux flagKind budget charged record accessAddress accessSize attend interruptShadow scratch fpuOutcome fpuStored sseOutcome vectorA vectorB'.split(
     ' ',
   ),
 );

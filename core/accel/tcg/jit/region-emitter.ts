@@ -156,6 +156,16 @@ export class RegionEmitter extends RegionFlags {
     w.op(OP.i32Sub);
     w.set(this.budget);
   }
+  protected takeBudget(instructions: Node): void {
+    this.use(instructions);
+    this.statements.push(() => {
+      const { w } = this;
+      w.get(this.budget);
+      this.value(instructions);
+      w.op(OP.i32Sub);
+      w.set(this.budget);
+    });
+  }
   private pay(): void {
     this.statements.push(() => this.emitPay());
   }
