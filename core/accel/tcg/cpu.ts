@@ -636,7 +636,7 @@ export class X86Cpu {
 
   private createLockStep({ hotCount, table }: ReturnType<X86Cpu['assemble']>): LockStep {
     const slot = table.takeSlot();
-    table.setSlot(slot, table.instantiate(stopModule(this.layout)).stop);
+    table.setSlot(slot, table.instantiate(stopModule(this.layout, this.layout.journal!)).stop);
     this.jit.stopHandler = hotCount + slot;
     const { blocks } = this;
     return new LockStep({

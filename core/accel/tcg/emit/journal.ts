@@ -1,11 +1,18 @@
 /** The journal of guest memory that lock-step needs: generated code notes what stood at a place before it writes there.
- *  A ring in linear memory: one word with the offset of the next entry, then entries of 32 bytes { place, bytes, -, -, what stood there }. */
+ *  A ring in linear memory: one word with the offset of the next entry, one for stop.ts, then entries of 32 bytes { place, bytes, -, -, what stood there }. */
 import type { Width } from '../../../target/x86/semantics/ops.ts';
 import { OP } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { LOAD_U, STORE } from './graph.ts';
 
-export const JOURNAL = { entries: 64, entryBytes: 32, old: 16, bytes: 64 + (1 << 20), mask: (1 << 20) - 1 } as const;
+export const JOURNAL = {
+  passes: 4,
+  entries: 64,
+  entryBytes: 32,
+  old: 16,
+  bytes: 64 + (1 << 20),
+  mask: (1 << 20) - 1,
+} as const;
 
 /** Notes `bytes` bytes at the address in local `pointer`; `next` is a local to use. */
 export function emitJournal(w: FunctionWriter, journal: number, pointer: number, bytes: number, next: number): void {

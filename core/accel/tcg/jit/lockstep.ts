@@ -5,6 +5,7 @@ import { infoRegisters } from '../../../target/x86/registers-text.ts';
 import { CpuState, CS, FIELDS, STATE_BYTES, type StateField } from '../../../target/x86/state.ts';
 import type { RamArena } from '../../../target/x86/system-ops.ts';
 import type { Block, BlockCache } from '../blocks.ts';
+import { JOURNAL } from '../emit/journal.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { WriteLog } from './write-log.ts';
 
@@ -147,19 +148,19 @@ export class LockStep {
     const { host } = this;
     const { i32 } = host.state;
     i32[BUDGET] = count;
-    let next = host.blocks.afterEntry(head);
-    while (i32[BUDGET]! > 0) {
-      try {
-        host.interpret(next);
-      } catch (error) {
-        return `the interpreter faults after ${count - i32[BUDGET]!} instructions: ${String(error)}`;
-      }
-      if (i32[BUDGET]! <= 0) break;
-      if (!this.isStopped) return `the interpreter leaves after ${count - i32[BUDGET]!} instructions`;
-      next = host.blocks.afterEntry(this.take());
+    if (count === 0) return null;
+    const passes = (this.host.journal + JOURNAL.passes) >>> 2;
+    this.words[passes] = 1;
+    try {
+      host.interpret(host.blocks.afterEntry(head));
+    } catch (error) {
+      return `the interpreter faults after ${count - i32[BUDGET]!} instructions: ${String(error)}`;
+    } finally {
+      this.words[passes] = 0;
     }
-    this.pending = 0;
-    return i32[BUDGET] === 0 ? null : `the interpreter pays ${count - i32[BUDGET]!} instructions, the region ${count}`;
+    return i32[BUDGET] === 0
+      ? null
+      : `the interpreter leaves after ${count - i32[BUDGET]!} instructions, the region after ${count}`;
   }
   /** The interpreter over the first `count` instructions of the block in which the region stopped in front of `resumed`. */
   private runTail(resumed: number, count: number): string | null {
