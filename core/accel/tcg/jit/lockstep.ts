@@ -29,7 +29,7 @@ export interface LockStepHost {
 
 /** Instructions that a region may run before it is compared; the journal has room for what they write. */
 const WINDOW = 4096;
-/** Bookkeeping of the engine, flags (compared as EFLAGS), and places whose content lasts for one instruction. */
+/** Bookkeeping of the engine, the shadow of STI (whose end the engine notes when it is asked for a block, which a region may not do), flags (compared as EFLAGS), and places whose content lasts for one instruction. */
 const IGNORED = new Set<string>(
   'flagResult flagAux flagKind budget charged record accessAddress accessSize attend interruptShadow scratch fpuOutcome fpuStored sseOutcome vectorA vectorB'.split(
     ' ',
