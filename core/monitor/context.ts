@@ -48,7 +48,7 @@ export interface JitStatistics {
 
 /** The second tier. A region is a stretch of guest code, with its loops, that is one function; a module holds several. */
 export interface CompilerStatistics {
-  readonly mode: 'off' | 'on' | 'always';
+  readonly mode: 'off' | 'on' | 'always' | 'lockstep';
   readonly regions: number;
   readonly modules: number;
   readonly wasmBytes: number;

@@ -122,9 +122,21 @@ const VGA_TYPES: Readonly<Record<string, string>> = {
 };
 const VGA_SUPPORTED = ['none', 'std'];
 const DISPLAYS_NOT_YET = new Set('default gtk sdl egl-headless curses cocoa spice-app dbus'.split(' '));
-const LOG_ITEMS_NOT_YET = new Set(
-  'out_asm op op_opt op_ind exec cpu fpu mmu pcall page nochain plugin strace tid'.split(' '),
-);
+const NO_TCG_OPS = 'instructions become WebAssembly without an intermediate language';
+const USER_MODE = 'it belongs to the emulation of single programs, this is a whole machine';
+/** Items of QEMU's that are refused, and why. */
+const LOG_ITEMS_REFUSED: ReadonlyMap<string, string> = new Map([
+  ['out_asm', 'the code for the host is made by the WebAssembly engine, which does not show it'],
+  ['op', NO_TCG_OPS],
+  ['op_opt', NO_TCG_OPS],
+  ['op_ind', NO_TCG_OPS],
+  ['mmu', 'not supported yet'],
+  ['pcall', 'not supported yet'],
+  ['page', USER_MODE],
+  ['strace', USER_MODE],
+  ['plugin', 'there are no plugins'],
+  ['tid', 'the processor has one thread'],
+]);
 const ACTION_VALUES: { readonly [K in keyof Actions]: readonly Actions[K][] } = {
   reboot: ['reset', 'shutdown'],
   shutdown: ['poweroff', 'pause'],
@@ -639,7 +651,7 @@ class CommandLineParser {
       if (item === 'all') logItems.push(...(Object.keys(LOG_ITEMS) as LogItem[]));
       else if (item.startsWith('trace:') && item.length > 6) logTracePatterns.push(item.slice(6));
       else if (Object.hasOwn(LOG_ITEMS, item)) logItems.push(item as LogItem);
-      else if (LOG_ITEMS_NOT_YET.has(item)) throw new UserError(`-d ${item}: not supported yet`);
+      else if (LOG_ITEMS_REFUSED.has(item)) throw new UserError(`-d ${item}: ${LOG_ITEMS_REFUSED.get(item)}`);
       else throw answer(logHelpText(), 1);
     }
     return { logItems, logTracePatterns };

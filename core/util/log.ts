@@ -2,10 +2,14 @@
 
 export const LOG_ITEMS = {
   in_asm: 'show target assembly code for each compiled TB',
+  exec: 'show trace before each executed TB (lots of logs)',
+  cpu: 'show CPU registers before entering a TB (lots of logs)',
+  fpu: "include FPU registers in the 'cpu' logging",
   int: 'show interrupts/exceptions in short format',
   cpu_reset: 'show CPU state before CPU resets',
   unimp: 'log unimplemented functionality',
   guest_errors: 'log when the guest OS does something invalid (eg accessing a\nnon-existent register)',
+  nochain: 'do not chain compiled TBs so that "exec" and "cpu" show\ncomplete traces',
 } as const;
 export type LogItem = keyof typeof LOG_ITEMS;
 

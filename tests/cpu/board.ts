@@ -25,6 +25,8 @@ export interface GuestOptions {
   /** Extra I/O ports. */
   readonly readPort?: (port: number, size: number) => number;
   readonly log?: (mask: string, text: string) => void;
+  /** Items of `-d` that are on, besides what is always told. */
+  readonly logged?: readonly string[];
 }
 
 /** Runs a 64 KiB BIOS image on our CPU. */
@@ -102,6 +104,7 @@ export function runGuest(image: Uint8Array, options: GuestOptions = {}): GuestRu
     },
     lookupPage: () => null,
   };
+  const isLogged = (mask: string) => !options.logged || options.logged.includes(mask);
   let now = 0;
   const bus: CpuBus = {
     arena,
@@ -116,7 +119,10 @@ export function runGuest(image: Uint8Array, options: GuestOptions = {}): GuestRu
       end = 'shutdown';
       cpu.requestExit();
     },
-    log: (mask, text) => options.log?.(mask, text()),
+    log: (mask, text) => {
+      if (isLogged(mask)) options.log?.(mask, text());
+    },
+    ...(options.logged ? { logs: isLogged } : {}),
   };
   const { definition } = defineCpu(parseCpuOption(options.cpu ?? 'qemu64'));
   const cpu: X86Cpu = new X86Cpu(bus, { definition });

@@ -41,6 +41,8 @@ export interface Block {
 }
 /** What a block has to undo when its code changes. */
 export interface CompiledRegion {
+  /** Its blocks, the one that it is entered by first. */
+  readonly blocks: readonly Block[];
   release(): void;
 }
 
@@ -149,6 +151,26 @@ export class BlockCache {
   /** The block that begins with this record, if it counts its runs. */
   blockAt(record: number): Block | undefined {
     return this.byRecord.get(record);
+  }
+  /** The block that counts its runs and holds this record. */
+  blockOf(record: number): Block | undefined {
+    for (let at = record; at >= record - BLOCK_RECORDS * RECORD.bytes; at -= RECORD.bytes) {
+      const block = this.byRecord.get(at);
+      if (block) return record < block.end ? block : undefined;
+    }
+    return undefined;
+  }
+  /** A way out behind a block's last instruction. */
+  isStub(record: number): boolean {
+    const handler = this.half(record, RECORD.handler);
+    return handler === special.link || handler === special.find;
+  }
+  setHandler(record: number, handler: number): void {
+    this.u16[(record - this.pool) >>> 1] = handler;
+  }
+  /** Where the instructions of a block begin: behind the record that counts or leads to compiled code. */
+  afterEntry(record: number): number {
+    return this.byRecord.has(record) ? record + RECORD.bytes : record;
   }
   /** Runs so far of a block that counts them. */
   runs(block: Block): number {

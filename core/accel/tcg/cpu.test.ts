@@ -138,7 +138,7 @@ describe('repeated string instructions', () => {
   it('copies and fills over pages', () => {
     const m = machine('be00000100bf01000200b900300000fcf3a4b8ddccbbaabf03000300b901100000f3abf4');
     for (let i = 0; i < 0x3000; i++) m.ram[0x10000 + i] = (i * 7) & 0xff;
-    expect(m.cpu.run(1000)).toBe('halted');
+    expect(m.cpu.run(10_000)).toBe('halted');
     expect(m.ram.slice(0x20001, 0x23001)).toEqual(m.ram.slice(0x10000, 0x13000));
     expect(m.view.getUint32(0x30003 + 0x4000, true)).toBe(0xaabb_ccdd);
     expect(m.ram[0x30003 + 0x4004]).toBe(0);

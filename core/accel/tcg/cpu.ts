@@ -15,14 +15,18 @@ import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
 import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, isCanonical, SS, STATE_BYTES } from '../../target/x86/state.ts';
 import { createSystemOps } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
+import { cpuText, execText } from '../../target/x86/trace-text.ts';
 import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
 import { type EngineLayout, InstructionEmitter } from './emit/instruction-emitter.ts';
+import { JOURNAL } from './emit/journal.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
 import { hotForms, longHotForms, parseForm, WARM_FORMS } from './interpreter/forms.ts';
 import { generateCold, generateInterpreter, SPECIAL, specialNames } from './interpreter/generate.ts';
 import { RECORD, TLB } from './interpreter/layout.ts';
 import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
+import { LockStep } from './jit/lockstep.ts';
+import { stopModule } from './jit/stop.ts';
 import { createNatives } from './native/module.ts';
 import { segmentAddress } from './strings.ts';
 
@@ -51,6 +55,7 @@ const RESYNC = SPECIAL.indexOf('resync');
 /** What stands in front of a block's first instruction. */
 const PREAMBLE = new Set([SPECIAL.indexOf('enter'), SPECIAL.indexOf('split')]);
 const BUDGET = FIELDS.budget.offset >>> 2;
+const CHARGED = FIELDS.charged.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
 /** Helpers of system instructions after which the mode is what it was. */
 const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'clts', 'wbinvd', 'invd']);
@@ -90,6 +95,8 @@ export class X86Cpu {
   private runsLong = false;
   readonly jit: Jit;
   private readonly now: () => number;
+  /** With `x-jit=lockstep`. */
+  readonly lockStep: LockStep | null = null;
 
   private irqLine = false;
   private nmi = false;
@@ -108,6 +115,10 @@ export class X86Cpu {
   private resumeSkipsBreakpoint = false;
   /** TF or DR7 asks for a look at every instruction. */
   private isStepping = false;
+  /** `-d nochain`: one block at a time, in the interpreter. */
+  private isUnchained = false;
+  /** The instruction that follows stands in the shadow of STI or MOV SS. */
+  private isShadowShown = false;
   /** A repeated instruction stopped between two elements. */
   private isPartial = false;
   /** DR6 bits of data breakpoints met by the current instruction. */
@@ -129,7 +140,9 @@ export class X86Cpu {
     const own = arena.allocate('cpu-state', STATE_BYTES).offset;
     const jumps = arena.allocate('cpu-jumps', JUMP_CACHE_BYTES).offset;
     this.state = new CpuState(arena.memory.buffer, own);
-    this.layout = { state: own, jumpCache: jumps };
+    const isLockStep = options.jit?.mode === 'lockstep';
+    const journal = isLockStep ? { journal: arena.allocate('cpu-journal', JOURNAL.bytes).offset } : {};
+    this.layout = { state: own, jumpCache: jumps, ...journal };
     this.jumpCache = new Uint32Array(arena.memory.buffer, jumps, JUMP_CACHE_BYTES / 4);
     this.memory = new GuestMemory(this.state, bus, this.activity);
     const context: CpuContext = {
@@ -158,6 +171,7 @@ export class X86Cpu {
     const hotCount = (isLong: boolean) => (isLong ? this.long() : machine).hotCount;
     const host = { arena, blocks: this.blocks, layout, hotCount };
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, this.now);
+    if (isLockStep) this.lockStep = this.createLockStep(machine);
     const { definition } = options;
     if (definition) {
       const has = (name: string) => definition.features.has(name);
@@ -213,7 +227,7 @@ export class X86Cpu {
   /** Instructions retired since power-on; exact at block ends. */
   get executed(): number {
     if (!this.isRunning) return this.retired;
-    return this.retired + this.sliceStart - (this.state.i32[BUDGET]! + this.withheld);
+    return this.retired + this.sliceStart - (this.state.i32[BUDGET]! + this.withheld + this.state.u32[CHARGED]!);
   }
   flushTlb(keepGlobal = false): void {
     this.memory.flush(keepGlobal);
@@ -289,6 +303,7 @@ export class X86Cpu {
         return 'breakpoint';
       }
       this.resumeSkipsBreakpoint = false;
+      this.isShadowShown = isShadowed;
       state.interruptShadow = false;
       const isTrap = (state.eflagsSystem & EFLAGS.TF) !== 0;
       const isDebugged = hasBreakpoints(state);
@@ -300,7 +315,8 @@ export class X86Cpu {
       }
       const isSingle = this.isStepping || (isShadowed && this.attention) || this.breakpoints.size > 0;
       this.jit.poll();
-      left -= this.slice(isSingle ? 1 : Math.min(left, 1 << 30), isSingle, isTrap);
+      this.isUnchained = this.bus.logs?.('nochain') ?? false;
+      left -= this.slice(isSingle || this.isUnchained ? 1 : Math.min(left, 1 << 30), isSingle, isTrap);
       this.updateMode();
     }
     return this.exitRequested ? 'exit' : 'budget';
@@ -324,11 +340,15 @@ export class X86Cpu {
     return true;
   }
 
+  private interpret(record: number): void {
+    (this.runsLong ? this.long() : this.interpreter).run(record);
+  }
   /** One stay in generated code. Gives how much of the budget it took. */
   private slice(budget: number, isSingle: boolean, isTrap: boolean): number {
     const { state } = this;
     state.i32[BUDGET] = budget;
     this.withheld = 0;
+    state.u32[CHARGED] = 0;
     this.charged = 0;
     this.sliceStart = budget;
     this.isRunning = true;
@@ -342,7 +362,14 @@ export class X86Cpu {
     try {
       next = (isSingle ? 0 : this.cachedBlock()) || this.findBlock(isSingle ? MODE.single : 0);
       this.runsLong = state.u32[LONG]! !== 0;
-      if (next) (this.runsLong ? this.long() : this.interpreter).run(next);
+      this.logEntry(next);
+      if (this.isUnchained) next = this.blocks.afterEntry(next);
+      if (next) this.interpret(next);
+      if (this.lockStep)
+        while (this.lockStep.isStopped) {
+          next = this.lockStep.run();
+          if (next) this.interpret(next);
+        }
     } catch (error) {
       if (error !== GUEST_FAULT) {
         this.isRunning = false;
@@ -352,12 +379,13 @@ export class X86Cpu {
       this.rewind();
     }
     this.isRunning = false;
-    const done = budget - (state.i32[BUDGET]! + this.withheld);
+    const nativelyCharged = state.u32[CHARGED]!;
+    const done = budget - (state.i32[BUDGET]! + this.withheld + nativelyCharged);
     this.retired += done;
     if (isFault) this.deliverFault();
     else if (this.isStepping) this.deliverDebugTrap(isTrap && (done > 0 || this.isPartial));
     // A fault counts as progress: a guest whose every instruction faults must not hold the loop.
-    return Math.max(isFault ? done + 1 : done, 1) + this.charged;
+    return Math.max(isFault ? done + 1 : done, 1) + this.charged + nativelyCharged;
   }
   /** After a fault: EIP and the count go back to the instruction that faulted. */
   private rewind(): void {
@@ -462,14 +490,18 @@ export class X86Cpu {
   }
   /** Next block's first record, or 0 to leave. RIP says where; paid for already. */
   private lookup(): number {
+    if (this.lockStep?.isTrial) return 0;
     this.memory.record = 0;
     this.updateMode();
     const { state } = this;
     if (this.attention || state.i32[BUDGET]! <= 0 || state.eflagsSystem & EFLAGS.TF) return 0;
     if ((state.u32[LONG]! !== 0) !== this.runsLong) return 0; // for the other interpreter
     // The next instruction follows before anyone looks at the interrupt line again.
+    this.isShadowShown = state.interruptShadow;
     state.interruptShadow = false;
-    return this.cachedBlock() || this.findBlock(0);
+    const next = this.cachedBlock() || this.findBlock(0);
+    this.logEntry(next);
+    return next;
   }
   /** Where the jump cache leads from RIP, or 0. */
   private cachedBlock(): number {
@@ -587,7 +619,38 @@ export class X86Cpu {
     const slot = this.blocks.word(record, RECORD.a);
     const next = this.findBlock(0);
     if (next && !this.isUncached && this.blocks.generation === generation) this.blocks.setWord(slot, next);
+    this.logEntry(next);
     return next;
+  }
+  /** `-d exec` and `-d cpu`: the block that is about to run. What compiled code and links reach by themselves is not shown unless
+   *  `nochain` is on, as in QEMU. */
+  private logEntry(record: number): void {
+    const { bus, state } = this;
+    if (record === 0 || !(bus.logs?.('exec') || bus.logs?.('cpu'))) return;
+    state.interruptShadow = this.isShadowShown;
+    bus.log('exec', () => execText(state, record, this.isUnchained));
+    bus.log('cpu', () => cpuText(state, bus.logs!('fpu')));
+    state.interruptShadow = false;
+    this.isShadowShown = false;
+  }
+
+  private createLockStep({ hotCount, table }: ReturnType<X86Cpu['assemble']>): LockStep {
+    const slot = table.takeSlot();
+    table.setSlot(slot, table.instantiate(stopModule(this.layout, this.layout.journal!)).stop);
+    this.jit.stopHandler = hotCount + slot;
+    const { blocks } = this;
+    return new LockStep({
+      arena: this.bus.arena,
+      state: this.state,
+      blocks,
+      journal: this.layout.journal!,
+      stopHandler: hotCount + slot,
+      interpret: (record) => this.interpret(record),
+      regionOf: (block) => this.jit.regionOf(block),
+      lookup: () => this.lookup(),
+      disassemble: ({ start, length }, linear) =>
+        inAsmText(this.bus.arena.bytes, start, length, BigInt(linear >>> 0), 32),
+    });
   }
 
   // -- generated code ------------------------------------------------------------------------------------------------
@@ -683,6 +746,7 @@ export class X86Cpu {
         },
         lookup: () => this.lookup(),
         hot: (record: number) => this.jit.hot(record),
+        stopped: (record: number) => this.lockStep!.stopped(record),
       },
       n: natives,
     };

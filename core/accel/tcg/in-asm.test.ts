@@ -58,3 +58,29 @@ it('says nothing unless it is asked for', () => {
   expect(m.cpu.run(100)).toBe('halted');
   expect(texts).toEqual([]);
 });
+
+it('exec without nochain tells what the engine looks up, with it every block', () => {
+  const traces = (isUnchained: boolean) => {
+    const m = bareMachine(RAM_BYTES, { jit: 'always' });
+    const texts: string[] = [];
+    Object.assign(m.bus, {
+      logs: (mask: string) => mask === 'exec' || (isUnchained && mask === 'nochain'),
+      log: (mask: string, text: () => string) => mask === 'exec' && texts.push(text()),
+    });
+    enterFlat32(m, 0x1000);
+    m.ram.set([0x40, 0xeb, 0xfd], 0x1000); // 1: inc eax; jmp 1b
+    m.cpu.run(200);
+    return { texts, count: m.cpu.state.reg32(0) };
+  };
+  const all = traces(true);
+  expect(all.count).toBe(100);
+  expect(all.texts).toHaveLength(100);
+  expect(all.texts[99]).toMatch(
+    /^Trace 0: 0x[0-9a-f]{12} \[0000000000000000\/0000000000001000\/000000b0\/ff000200\] $/,
+  );
+  const some = traces(false);
+  expect(some.count).toBe(100);
+  expect(some.texts.length).toBeGreaterThan(0);
+  expect(some.texts.length).toBeLessThan(10);
+  expect(some.texts[0]).toContain('/ff000000]');
+});

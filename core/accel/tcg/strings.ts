@@ -7,8 +7,10 @@ import type { Helper, HelperContext } from './helpers.ts';
 import { longSegmentAddress } from './long-helpers.ts';
 
 type Size = 1 | 2 | 4 | 8;
-/** Elements (of plain RAM; others weigh more) between looks at the interrupt line. */
-const SLICE = 65536;
+/** Elements (of plain RAM; others weigh more) between looks at the interrupt line: some 30 us of comparing. */
+const SLICE = 16384;
+/** So many elements take the time of an ordinary instruction. */
+const WORTH = 16;
 
 /** Raises #GP (or #SS) unless `size` bytes at `offset` may be accessed; gives the linear address. */
 export function segmentAddress(
@@ -142,7 +144,12 @@ export class StringOps {
   }
   /** Time has passed: part of the budget is used up by it. */
   private get shouldPause(): boolean {
-    return this.ctx.isStepped() || this.ctx.charge(SLICE / 16);
+    return this.ctx.isStepped() || this.ctx.charge(SLICE / WORTH);
+  }
+  /** The instruction is done; what it did since the last look is paid for as well. */
+  private finish(slice: number): number {
+    if (slice >= WORTH) this.ctx.charge(Math.floor(slice / WORTH));
+    return 0;
   }
 
   private movs(segment: number): number {
@@ -152,7 +159,7 @@ export class StringOps {
     const { size, step } = this;
     for (let slice = 0; ; ) {
       const { count } = this;
-      if (count === 0) return 0;
+      if (count === 0) return this.finish(slice);
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;
@@ -256,7 +263,7 @@ export class StringOps {
     const high = state.high(FIELDS.gpr, EAX);
     for (let slice = 0; ; ) {
       const { count } = this;
-      if (count === 0) return 0;
+      if (count === 0) return this.finish(slice);
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;
@@ -315,7 +322,7 @@ export class StringOps {
     const { memory, state } = this.ctx;
     for (let slice = 0; ; slice += 64) {
       const { count } = this;
-      if (count === 0) return 0;
+      if (count === 0) return this.finish(slice);
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;
@@ -362,7 +369,7 @@ export class StringOps {
     const to = state.segments[ES]!;
     for (let slice = 0; ; ) {
       const { count } = this;
-      if (count === 0) return 0;
+      if (count === 0) return this.finish(slice);
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;
@@ -401,7 +408,7 @@ export class StringOps {
       this.move(EDI, done);
       this.counted(done);
       this.compare(a, b, aHigh, bHigh);
-      if ((a === b && aHigh === bHigh) === this.isRepne) return 0;
+      if ((a === b && aHigh === bHigh) === this.isRepne) return this.finish(slice);
     }
   }
   /** The element, or the lower half of 64 bits. */
@@ -431,7 +438,7 @@ export class StringOps {
     const aHigh = this.size === 8 ? state.high(FIELDS.gpr, EAX) : 0;
     for (let slice = 0; ; ) {
       const { count } = this;
-      if (count === 0) return 0;
+      if (count === 0) return this.finish(slice);
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;
@@ -457,7 +464,7 @@ export class StringOps {
       this.move(EDI, done);
       this.counted(done);
       this.compare(a, b, aHigh, bHigh);
-      if ((a === b && aHigh === bHigh) === this.isRepne) return 0;
+      if ((a === b && aHigh === bHigh) === this.isRepne) return this.finish(slice);
     }
   }
   /** How many of `n` elements, from the first on, do not end the scan for `a`. */
@@ -482,7 +489,7 @@ export class StringOps {
     this.checkPort(port);
     for (let slice = 0; ; slice += 64) {
       const { count } = this;
-      if (count === 0) return 0;
+      if (count === 0) return this.finish(slice);
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;
@@ -516,7 +523,7 @@ export class StringOps {
     this.checkPort(port);
     for (let slice = 0; ; slice += 64) {
       const { count } = this;
-      if (count === 0) return 0;
+      if (count === 0) return this.finish(slice);
       if (slice >= this.limit) {
         if (this.shouldPause) return this.pause();
         slice = 0;

@@ -3,7 +3,7 @@ import type { CpuDefinition } from '../../target/x86/cpu-definition.ts';
 import { CR0, CR4, CS, DESC, EFER } from '../../target/x86/state.ts';
 import type { AddressSpace, CpuBus, RamArena } from '../../target/x86/system-ops.ts';
 import { X86Cpu } from './cpu.ts';
-import { JIT_DEFAULTS, type JitMode } from './jit/jit.ts';
+import { JIT_DEFAULTS, JIT_MODES, type JitMode } from './jit/jit.ts';
 
 const FLAT = DESC.present | DESC.s | DESC.writable | DESC.accessed | DESC.big | DESC.granularity;
 
@@ -24,7 +24,7 @@ export interface BareMachine {
 /** TCG_JIT=off|on|always: the tier that tests run in that do not say. */
 function testedMode(): JitMode {
   const said = (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.TCG_JIT;
-  return said === 'on' || said === 'always' || said === 'off' ? said : JIT_DEFAULTS.mode;
+  return JIT_MODES.find((mode) => mode === said) ?? JIT_DEFAULTS.mode;
 }
 /** `ramBytes` of RAM at 0; what lies above is a device that records writes and reads as 0x5a bytes. */
 export function bareMachine(

@@ -46,7 +46,7 @@ export const MISC_COMMANDS: readonly QmpCommand[] = [
       'idle-poll-rests': required(uint64),
       compiler: required(
         object({
-          mode: required(choice('off', 'on', 'always')),
+          mode: required(choice('off', 'on', 'always', 'lockstep')),
           regions: required(uint64),
           modules: required(uint64),
           'wasm-bytes': required(uint64),

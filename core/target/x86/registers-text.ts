@@ -122,6 +122,12 @@ function vectorLines(state: CpuState, count: number): string[] {
   return pairs(registers, ' ');
 }
 
+/** FPU and vector registers, as `-d fpu` shows them. No newline at the end. */
+export function fpuText(state: CpuState): string {
+  const isLong = (state.efer & EFER.LMA) !== 0 && (state.segments[CS]!.flags & DESC.long) !== 0;
+  return [...fpuLines(state), ...vectorLines(state, isLong ? 16 : 8)].join('\n');
+}
+
 /** Every line of `info registers`, ending in a newline. */
 export function infoRegisters(state: CpuState): string {
   const isLong = (state.efer & EFER.LMA) !== 0 && (state.segments[CS]!.flags & DESC.long) !== 0;

@@ -65,6 +65,8 @@ export const FIELDS = {
   direction: field('u32'),
   /** Instructions that may still be executed before WebAssembly returns. */
   budget: field('u32'),
+  /** Part of the budget that was used up without retiring instructions: long string instructions. */
+  charged: field('u32'),
   /** Record that called a helper: tells which instruction faulted. */
   record: field('u32'),
   /** Linear address and size of the access that is in the scratch area. */

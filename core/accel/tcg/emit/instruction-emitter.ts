@@ -24,6 +24,8 @@ export interface EngineImports {
 export interface EngineLayout {
   readonly state: number;
   readonly jumpCache: number;
+  /** Where writes to guest memory are noted (journal.ts); absent: they are not. */
+  readonly journal?: number;
 }
 
 export abstract class InstructionEmitter extends Graph implements Ops<Node> {
@@ -51,6 +53,11 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
 
   abstract call(helper: string, ...args: Node[]): Node;
   abstract repeat(helper: string, a: Node, b: Node): void;
+  protected abstract takeBudget(instructions: Node): void;
+  charge(instructions: Node): void {
+    this.takeBudget(instructions);
+    this.setField('charged', this.add(this.field('charged'), instructions));
+  }
   abstract registerOperand(width: Width, pointer: number): Operand<Node>;
   abstract linearOperand(kind: 'm' | 's' | 'f' | 'g', width: Width, address: () => Node): Operand<Node>;
   protected abstract guestLoad(ea: Node, width: Width): Node;

@@ -5,6 +5,7 @@ import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, LOAD_U, type Node, type ScratchLocals, STORE } from '../emit/graph.ts';
 import { type EngineImports, type EngineLayout, InstructionEmitter } from '../emit/instruction-emitter.ts';
+import { emitJournal } from '../emit/journal.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { RECORD, TLB } from './layout.ts';
 
@@ -150,6 +151,7 @@ export class Emitter extends InstructionEmitter {
       w.get(entry);
       w.memory(OP.i32Load, TLB.addend);
       w.op(OP.i32Add);
+      if (right === TLB.write) this.journal(entry, bytes);
       w.end();
       this.frame.scratch.give(I32, entry);
       this.bindResult(pointer);
@@ -169,6 +171,15 @@ export class Emitter extends InstructionEmitter {
   private lowAddress(ea: Node): void {
     this.value(ea);
     if (this.isLong) this.w.op(OP.i32WrapI64);
+  }
+  /** Notes what is at the address on the stack, which stays there; `local` is free. */
+  private journal(local: number, bytes: number): void {
+    const { journal } = this.layout;
+    if (journal === undefined) return;
+    const next = this.frame.scratch.take(I32);
+    this.w.tee(local);
+    emitJournal(this.w, journal, local, bytes, next);
+    this.frame.scratch.give(I32, next);
   }
   /** Leaves 1 on the stack when the TLB does not allow the access; two uses of `ea`. */
   private tlbCheck(ea: Node, bytes: number, right: number, entry: number): void {
@@ -250,6 +261,7 @@ export class Emitter extends InstructionEmitter {
       w.get(entry);
       w.memory(OP.i32Load, TLB.addend);
       w.op(OP.i32Add);
+      this.journal(entry, width / 8);
       this.value(value);
       w.memory(STORE[width], 0);
       w.end();
@@ -409,6 +421,9 @@ export class Emitter extends InstructionEmitter {
   }
   nextEip(): Node {
     return this.truncated(this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.bytes + RECORD.pc)));
+  }
+  protected takeBudget(instructions: Node): void {
+    this.setField('budget', this.sub(this.field('budget'), instructions));
   }
   /** Pays for the instructions of the block; leaves when the budget is spent. RIP must be set. */
   private pay(): void {

@@ -5,8 +5,9 @@ import { type Block, type BlockCache, type CompiledRegion, MODE, MODE_SHIFT } fr
 import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
 import { planRegion } from './plan.ts';
 
-/** off: interpreter only. on: as usual. always: whatever runs is compiled at once. */
-export const JIT_MODES = ['off', 'on', 'always'] as const;
+/** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
+ *  (lockstep.ts). */
+export const JIT_MODES = ['off', 'on', 'always', 'lockstep'] as const;
 export type JitMode = (typeof JIT_MODES)[number];
 
 export interface JitOptions {
@@ -57,6 +58,8 @@ export interface JitExits {
 
 /** Runs until a block is compiled. */
 const THRESHOLD = 1000;
+/** The same in lock-step, which is slow anyway. */
+const LOCKSTEP_THRESHOLD = 50;
 /** A block that has run this part of the threshold comes along into a region. */
 const WARM_PART = 16;
 /** Machine code takes about so many times the room of WebAssembly, both tiers of V8 together. */
@@ -87,6 +90,8 @@ class Region implements CompiledRegion {
   readonly blocks: readonly Block[];
   readonly slot: number;
   module: Module | null = null;
+  /** The compiled function. */
+  run: ((record: number, unused: number) => number) | undefined;
   private readonly jit: Jit;
   constructor(jit: Jit, head: Block, blocks: readonly Block[], slot: number) {
     this.jit = jit;
@@ -118,6 +123,9 @@ export class Jit {
   private readonly host: JitHost;
   readonly options: JitOptions;
   private readonly threshold: number;
+  private readonly isLockStep: boolean;
+  /** Number of the handler that stands in for every region in lock-step. */
+  stopHandler = 0;
   /** First records of blocks that wait. */
   private queue: number[] = [];
   /** Blocks of a region that once waited for one of their own. */
@@ -139,7 +147,8 @@ export class Jit {
     this.options = options;
     this.now = now;
     this.leftCounters = new Uint32Array(host.arena.memory.buffer, host.layout.counters, this.leftTotals.length);
-    this.threshold = options.mode === 'off' ? 0 : options.mode === 'always' ? 1 : THRESHOLD;
+    this.isLockStep = options.mode === 'lockstep';
+    this.threshold = { off: 0, on: THRESHOLD, always: 1, lockstep: LOCKSTEP_THRESHOLD }[options.mode];
     host.blocks.threshold = this.threshold;
     host.blocks.onClear = () => this.clear();
   }
@@ -226,7 +235,7 @@ export class Jit {
         blocks.resetEntry(head);
         continue;
       }
-      const plan = planRegion(host.arena, blocks, head, (block) => blocks.runs(block) >= warm, isHead);
+      const plan = planRegion(host.arena, blocks, head, (block) => blocks.runs(block) >= warm, isHead, this.isLockStep);
       if (!plan) {
         statistics.refused++;
         continue;
@@ -256,7 +265,8 @@ export class Jit {
       region.module = module;
       module.regions.add(region);
       host.setSlot(region.slot, exports[String(i)]);
-      host.blocks.setEntry(region.head, requests[i]!.handler);
+      region.run = exports[String(i)] as Region['run'];
+      host.blocks.setEntry(region.head, this.isLockStep ? this.stopHandler : requests[i]!.handler);
       this.heads.add(region.head);
       for (const block of region.blocks) {
         block.regions ??= new Set();
@@ -271,6 +281,11 @@ export class Jit {
     statistics.codeBytes += bytes.length * EXPANSION;
   }
 
+  /** The region that begins with a block. */
+  regionOf(block: Block): Region['run'] {
+    for (const region of block.regions ?? []) if (region.blocks[0] === block) return (region as Region).run;
+    return undefined;
+  }
   private isFull(): boolean {
     const { codeBytes, regions } = this.statistics;
     return codeBytes > this.options.codeBytes || regions > MAX_REGIONS;

@@ -58,11 +58,24 @@ export interface Plan {
   readonly instructions: number;
 }
 
+/** Lock-step does everything twice: what may be done only once stays out of regions. */
+function isOnce(d: Executable, traits: Traits): boolean {
+  return traits.calls || d.instruction.quick !== undefined || /^(movs|stos)$/.test(d.instruction.name);
+}
+
 /** The instructions of a decoded block with their records, or null when it cannot be part of a region. */
-function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: number, page: number): PlannedBlock | null {
+function planBlock(
+  arena: RamArena,
+  cache: BlockCache,
+  block: Block,
+  delta: number,
+  page: number,
+  isTwice: boolean,
+): PlannedBlock | null {
   if (block.second >= 0) return null;
   const mode = block.key % MODE_SHIFT;
   const isLong = (mode & MODE.code64) !== 0;
+  if (isTwice && isLong) return null; // lock-step is for 16- and 32-bit code so far
   const { bytes } = arena;
   const insns: PlannedInsn[] = [];
   const end = block.start + block.length;
@@ -80,12 +93,14 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
       record += RECORD.bytes;
       if (record >= block.end) return null;
     }
-    if ((d.instruction.ends === 'system' && !quickOf(d, isLong)) || d.instruction.name === 'invalid') {
+    const traits = traitsOf(d, mode);
+    const isLeft = (d.instruction.ends === 'system' && !quickOf(d, isLong)) || d.instruction.name === 'invalid';
+    if (isLeft || (isTwice && isOnce(d, traits))) {
       ends = 'stop';
       stopRecord = record;
       break;
     }
-    insns.push({ d, traits: traitsOf(d, mode), record, pc: at - block.start, flagsNeeded: false });
+    insns.push({ d, traits, record, pc: at - block.start, flagsNeeded: false });
     at += d.length;
     last = d;
   }
@@ -124,17 +139,19 @@ function planBlock(arena: RamArena, cache: BlockCache, block: Block, delta: numb
   };
 }
 
-/** `isWarm`: whether a block has run often enough to be taken along. `isHead`: whether a region begins with it. */
+/** `isWarm`: whether a block has run often enough to be taken along. `isHead`: whether a region begins with it. `isTwice`: the region will
+ *  be run in lock-step. */
 export function planRegion(
   arena: RamArena,
   cache: BlockCache,
   head: Block,
   isWarm: (block: Block) => boolean,
   isHead: (block: Block) => boolean,
+  isTwice = false,
 ): Plan | null {
   const mode = head.key % MODE_SHIFT;
   const page = (head.start & ~0xfff) >>> 0;
-  const first = planBlock(arena, cache, head, 0, page);
+  const first = planBlock(arena, cache, head, 0, page, isTwice);
   if (!first || (first.ends === 'stop' && first.insns.length === 0)) return null;
   const blocks = [first];
   const byStart = new Map<number, number>([[head.start, 0]]);
@@ -146,7 +163,7 @@ export function planRegion(
     const block = cache.find(start, mode);
     if (!block || !isWarm(block)) return -1;
     if (instructions > ABSORB && isHead(block)) return -1;
-    const planned = planBlock(arena, cache, block, block.start - head.start, page);
+    const planned = planBlock(arena, cache, block, block.start - head.start, page, isTwice);
     if (!planned || planned.insns.length === 0) return -1;
     byStart.set(start, blocks.length);
     instructions += planned.insns.length;

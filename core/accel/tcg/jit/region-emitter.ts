@@ -7,6 +7,7 @@ import { SIMD } from '../../../wasm/simd.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, CONST, LOAD_U, type Node, STORE } from '../emit/graph.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
+import { emitJournal } from '../emit/journal.ts';
 import { FLAG_KIND } from './flags.ts';
 import type { PlannedBlock, PlannedEdge, PlannedInsn } from './plan.ts';
 import { ALIAS_FLAGS, type Flags, RegionFlags, type RegionFunctions } from './region-flags.ts';
@@ -154,6 +155,16 @@ export class RegionEmitter extends RegionFlags {
     w.i32(this.block.count);
     w.op(OP.i32Sub);
     w.set(this.budget);
+  }
+  protected takeBudget(instructions: Node): void {
+    this.use(instructions);
+    this.statements.push(() => {
+      const { w } = this;
+      w.get(this.budget);
+      this.value(instructions);
+      w.op(OP.i32Sub);
+      w.set(this.budget);
+    });
   }
   private pay(): void {
     this.statements.push(() => this.emitPay());
@@ -549,6 +560,7 @@ export class RegionEmitter extends RegionFlags {
       w.op(OP.i32Add);
       if (!isCached || fallsBack) this.scratch.give(I32, found);
       this.bindResult(pointer);
+      if (access & 1) this.journal(pointer, bytes);
       this.consume(ea);
     });
     return pointer;
@@ -564,6 +576,13 @@ export class RegionEmitter extends RegionFlags {
     w.i32(-4096);
     w.op(OP.i32And);
     w.op(OP.i64ExtendI32U);
+  }
+  private journal(pointer: Node, bytes: number): void {
+    const { journal } = this.layout;
+    if (journal === undefined) return;
+    const next = this.scratch.take(I32);
+    emitJournal(this.w, journal, pointer.local, bytes, next);
+    this.scratch.give(I32, next);
   }
   /** The one use that was said of a prepared node is over. */
   protected consume(node: Node): void {

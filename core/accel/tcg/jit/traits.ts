@@ -135,6 +135,8 @@ class Probe extends RegionOps {
     this.exits = true;
     return this.any();
   }
+  protected takeBudget(): void {}
+  override charge(): void {}
   jumpState(): void {}
   override raise(): void {
     this.exits = true;

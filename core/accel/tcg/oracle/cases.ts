@@ -20,7 +20,7 @@ const INTERESTING = [
 
 /** Left out here: what needs privilege, a device, another segment, or names the CPU model. */
 export const NOT_COMPARABLE =
-  /^(x(save|rstor|[gs]etbv)|v?zero|vzero|hlt|cli|sti|clac|stac|in|out|ins|outs|cpuid|rd|wr|clts|inv|rsm|s[gi]dt|l[gi]dt|smsw|lmsw|sldt|str|lldt|ltr|ver|lar|lsl|mov(To|From)|push(Seg|f)|popSeg|popf|l[edsfg]s$|jmp|call|ret|iret|int|sys|f|wait|ud0|j|loop|clflush|bound|arpl|salc|pause|monitor|mwait|wbinvd|[ml]fence|sfence|xlat)/;
+  /^(x(save|rstor|[gs]etbv)|vzero|hlt|cli|sti|clac|stac|in|out|ins|outs|cpuid|rd|wr|clts|inv|rsm|s[gi]dt|l[gi]dt|smsw|lmsw|sldt|str|lldt|ltr|ver|lar|lsl|mov(To|From)|push(Seg|f)|popSeg|popf|l[edsfg]s$|jmp|call|ret|iret|int|sys|f|wait|ud0|j|loop|clflush|bound|arpl|salc|pause|monitor|mwait|wbinvd|[ml]fence|sfence|xlat)/;
 
 /** Base and index of 16-bit addresses by r/m, with an 8-bit displacement. */
 const FORMS_16: readonly (readonly [number, number])[] = [

@@ -169,6 +169,8 @@ export interface Ops<V> {
   native(name: string, ...args: V[]): V;
   /** A repeated string helper, or an x87 one that an interrupt may precede: called again for the same instruction until it returns 0. */
   repeat(helper: string, a: V, b: V): void;
+  /** Takes the time of so many ordinary instructions beside its own, which an interrupt should not have to wait for unseen. */
+  charge(instructions: V): void;
   /** Raises a fault without error code. */
   raise(vector: number): void;
 

@@ -64,6 +64,8 @@ function pass<V>(o: Ops<V>, done: V, width: Width, ...pointers: number[]): void 
   }
   const count = o.reg(ECX, size);
   count.store(o.sub(count.load(), elements));
+  // As many as the helper takes for the same: `WORTH` in accel/tcg/strings.ts.
+  o.charge(o.shrU(done, 4));
 }
 /** How many elements one call of a native function is asked for at most, in 64-bit code. */
 function countForOne<V>(o: Ops<V>): V {
