@@ -191,20 +191,21 @@ export function planRegion(
     for (const e of b.edges) if (e.target === to) e.target = -1;
     b.returns = b.returns.filter((site) => site !== to);
   }
-  analyseFlags(blocks);
+  analyseFlags(blocks, shape);
   return { blocks, mode, structure: shape, instructions };
 }
 
 /** Where flags have to be right: before whatever reads them or may leave. */
-function analyseFlags(blocks: readonly PlannedBlock[]): void {
-  const decided = blocks.map((b): boolean | null => {
+function analyseFlags(blocks: readonly PlannedBlock[], shape: Structure): void {
+  const decided = blocks.map((b, i): boolean | null => {
     for (const { traits } of b.insns) {
       if (traits.readsFlags || traits.exits) return true;
       if (traits.writesAllFlags) return false;
     }
     // Indirect jumps and stops leave at once.
     if (b.ends === 'stop' || b.ends === 'indirect') return true;
-    return b.edges.some((e) => e.target < 0) ? true : null;
+    // Where a loop goes round, time may be up.
+    return b.edges.some((e) => e.target < 0 || shape.isBackEdge(i, e.target)) ? true : null;
   });
   blocks.forEach((b, i) => {
     b.needsFlags = decided[i] ?? false;

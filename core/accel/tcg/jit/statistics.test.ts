@@ -88,6 +88,22 @@ describe('what the second tier tells of itself', () => {
     expect(jit.exits).toEqual({ resumed: 900, interpreted: 0, budget: 0 });
   });
 
+  it('leaves a loop with the flags of its last instruction that wrote some', () => {
+    // 1: sub ecx, 1; jz 2f; mov edx, ebx; nop; jmp 1b; 2: hlt
+    const loop = [0x83, 0xe9, 0x01, 0x74, 0x05, 0x89, 0xda, 0x90, 0xeb, 0xf6, 0xf4];
+    const compiled = machine(loop);
+    const plain = machine(loop, 'off');
+    for (const m of [compiled, plain]) m.cpu.state.setReg32(ECX, 0x8000_0040);
+    compiled.cpu.run(100); // notices
+    for (let i = 0; i < 200; i++) {
+      compiled.cpu.run(7);
+      while (plain.cpu.executed < compiled.cpu.executed) plain.cpu.run(1);
+      expect(plain.cpu.executed).toBe(compiled.cpu.executed);
+      expect(compiled.cpu.state.getEflags(), `after ${plain.cpu.executed}`).toBe(plain.cpu.state.getEflags());
+    }
+    expect(compiled.cpu.jit.statistics.compiled).toBeGreaterThan(0);
+  });
+
   it('stays at nothing where nothing is compiled', () => {
     const m = machine(INC_FOR_EVER, 'off');
     for (let i = 0; i < 5; i++) m.cpu.run(10_000);
