@@ -19,6 +19,8 @@ describe('FERR# and IGNNE#', () => {
     spawnSync(
       terrarium,
       [
+        // With a local APIC the firmware would have to let the 8259's interrupts through.
+        ...['-cpu', 'qemu64,-apic'],
         ...['-nodefaults', '-display', 'none', '-m', '16', '-bios', assemble('ferr', folder)],
         ...['-chardev', `file,id=log,path=${log}`, '-device', 'isa-debugcon,iobase=0xe9,chardev=log'],
         ...['-device', 'isa-debug-exit,iobase=0xf4'],
