@@ -14,7 +14,8 @@ export const nodeTime: HostTime = {
 export const nodeLoop: LoopHost = {
   soon: (task) => void setImmediate(task),
   after(ms, task) {
-    const timeout = setTimeout(task, ms);
+    // Node drops fractions: the loop would wake too early, find nothing to do, and sleep once more.
+    const timeout = setTimeout(task, Math.ceil(ms));
     return () => clearTimeout(timeout);
   },
   monotonicNs: nodeTime.monotonicNs,
