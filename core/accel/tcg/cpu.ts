@@ -12,8 +12,9 @@ import {
 import { decodeLong, longMapsFor, MAX_LENGTH, mapsFor } from '../../target/x86/decode/decoder.ts';
 import { inAsmText } from '../../target/x86/disassemble/listing.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
+import type { PagingFeatures } from '../../target/x86/mmu/page-walk.ts';
 import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, isCanonical, SS, STATE_BYTES } from '../../target/x86/state.ts';
-import { createSystemOps } from '../../target/x86/system.ts';
+import { createSystemOps, pagingFeatures } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { cpuText, execText } from '../../target/x86/trace-text.ts';
 import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
@@ -27,7 +28,7 @@ import { RECORD, TLB } from './interpreter/layout.ts';
 import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
 import { LockStep } from './jit/lockstep.ts';
 import { stopModule } from './jit/stop.ts';
-import { createNatives } from './native/module.ts';
+import { createNatives, createPaging } from './native/module.ts';
 import { segmentAddress } from './strings.ts';
 
 export interface X86CpuOptions {
@@ -86,6 +87,8 @@ export class X86Cpu {
   private readonly bus: CpuBus;
   private readonly blocks: BlockCache;
   private readonly layout: EngineLayout;
+  /** What paging is like; null: only whoever made the system half knows. */
+  private readonly paging: PagingFeatures | null;
   private readonly jumpCache: Uint32Array;
   /** For 16- and 32-bit code, and for 64-bit code. */
   private readonly interpreter: Interpreter;
@@ -160,6 +163,7 @@ export class X86Cpu {
       codeWritten: (offset, length, isBefore) => this.blocks.invalidate(offset, length, isBefore),
     };
     this.memory.onFlush = () => this.flushTlb();
+    this.paging = options.createOps ? null : pagingFeatures(options.definition);
     const machine = this.assemble();
     this.interpreter = machine;
     this.makeLong = machine.makeLong;
@@ -701,21 +705,37 @@ export class X86Cpu {
       return found;
     };
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
-    const natives = createNatives(this.bus.arena, this.layout.state, memory.tlbOffset);
+    const natives = createNatives(this.bus.arena, this.layout.state, memory.layout.tlb);
+    const slow = {
+      slowRead: (linear: number, record: number, size: number) => memory.slowRead(linear, record, size),
+      slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
+      slowWrite: (linear: number, value: number, size: number, record: number) =>
+        memory.slowWrite(linear, value, size, record),
+      slowReadLong: (low: number, high: number, record: number, size: number) =>
+        memory.slowReadLong(low, high, record, size),
+      slowUpdateLong: (low: number, high: number, record: number, size: number) =>
+        memory.slowUpdateLong(low, high, record, size),
+      slowWriteLong: (low: number, high: number, value: number, size: number, record: number) =>
+        memory.slowWriteLong(low, high, value, size, record),
+      lookup: () => this.lookup(),
+    };
+    const { state, jumpCache } = this.layout;
+    const paging = createPaging(
+      this.bus.arena.memory,
+      slow as Parameters<typeof createPaging>[1],
+      state,
+      jumpCache,
+      memory.layout,
+      this.paging ?? pagingFeatures(),
+    );
+    // Lock-step takes back what compiled code wrote: bits of page tables would not be noted.
+    if (this.paging && this.layout.journal === undefined) memory.setNative(paging);
     const imports = {
       e: {
+        lookup: slow.lookup,
         memory: this.bus.arena.memory,
         table,
-        slowRead: (linear: number, record: number, size: number) => memory.slowRead(linear, record, size),
-        slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
-        slowWrite: (linear: number, value: number, size: number, record: number) =>
-          memory.slowWrite(linear, value, size, record),
-        slowReadLong: (low: number, high: number, record: number, size: number) =>
-          memory.slowReadLong(low, high, record, size),
-        slowUpdateLong: (low: number, high: number, record: number, size: number) =>
-          memory.slowUpdateLong(low, high, record, size),
-        slowWriteLong: (low: number, high: number, value: number, size: number, record: number) =>
-          memory.slowWriteLong(low, high, value, size, record),
+        ...paging,
         commitUpdate: (record: number) => memory.commitUpdate(record),
         segmentCheck: (segment: number, offset: number, shape: number, record: number) => {
           memory.record = record;
@@ -744,7 +764,6 @@ export class X86Cpu {
           this.settleSystem(id < lightCount);
           return result;
         },
-        lookup: () => this.lookup(),
         hot: (record: number) => this.jit.hot(record),
         stopped: (record: number) => this.lockStep!.stopped(record),
       },

@@ -16,6 +16,8 @@ export interface EngineImports {
   readonly helper: number;
   readonly system: number;
   readonly lookup: number;
+  /** `lookup` behind a jump that the jump cache did not answer. */
+  readonly seek: number;
   readonly hot: number;
   /** Those native functions that the module's instructions call. */
   readonly natives: Readonly<Record<string, number>>;

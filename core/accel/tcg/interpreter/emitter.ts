@@ -499,7 +499,10 @@ export class Emitter extends InstructionEmitter {
       const entry = this.frame.scratch.take(I32);
       const translation = this.frame.scratch.take(I32);
       this.prepare(linear);
-      const miss = () => w.call(this.imports.lookup);
+      const miss = () => {
+        w.get(this.offsetLocal(linear));
+        w.call(this.imports.seek);
+      };
       emitJumpLookup(w, layout, this.offsetLocal(linear), entry, translation, miss, this.isLong);
       if (this.frame.loopDepth < 0) w.op(OP.return);
       else {

@@ -77,6 +77,7 @@ export function declareImports(
     helper: f('helper', 5, 1),
     system: f('system', 5, 1),
     lookup: f('lookup', 0, 1),
+    seek: isLong ? module.importFunction('e', 'seekLong', [I64], [I32]) : f('seek', 1, 1),
     hot: f('hot', 1, 0),
     natives: declareNatives(module, instructions),
   };

@@ -11,6 +11,8 @@ export const TLB = {
   write: 8,
   execute: 16,
   addend: 24,
+  /** What the entry holds (guest-memory.ts). */
+  kind: 28,
   entryBytes: 32,
   entries: 4096,
   /** (linear >>> indexShift) & indexMask = byte offset of the entry. */

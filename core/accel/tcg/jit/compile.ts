@@ -26,8 +26,8 @@ export interface CompileLayout extends RegionLayout {
   readonly counters: number;
 }
 
-/** (linear, bytes) -> addend, or 1. */
-function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, isLong: boolean): void {
+/** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know. */
+function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, fill: number, isLong: boolean): void {
   const entry = w.local(I32);
   w.get(0);
   if (isLong) w.op(OP.i32WrapI64);
@@ -62,7 +62,9 @@ function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, isLong
   w.get(entry);
   w.memory(OP.i32Load, TLB.addend);
   w.op(OP.else);
-  w.i32(1);
+  w.get(0);
+  w.get(1);
+  w.call(fill);
   w.end();
 }
 
@@ -201,7 +203,8 @@ function emitEnd(
   }
   const miss = () => {
     emitter.emitCanonicalFlags();
-    w.call(imports.lookup);
+    w.get(linear);
+    w.call(imports.seek);
   };
   emitJumpLookup(w, layout, linear, entry, w.local(I32), miss, isLong);
   w.tee(emitter.exitRecord);
@@ -243,9 +246,12 @@ export function compileModule(
   const module = new ModuleWriter();
   const used = new Set<Instruction>();
   for (const { plan } of requests) for (const b of plan.blocks) for (const { d } of b.insns) used.add(d.instruction);
-  const imports = declareImports(module, true, used, isLong);
-  module.importMemory('e', 'memory', 1, PAGES, true);
   const address = isLong ? I64 : I32;
+  const imports = declareImports(module, true, used, isLong);
+  const fill = (name: string) => module.importFunction('e', isLong ? `${name}Long` : name, [address, I32], [I32]);
+  const fillRead = fill('fillRead');
+  const fillWrite = fill('fillWrite');
+  module.importMemory('e', 'memory', 1, PAGES, true);
   const chainType = module.type([I32, address], [I32]);
   const make = (params: readonly number[], emit: (w: FunctionWriter) => void): number => {
     const w = module.function(params, [I32]);
@@ -253,8 +259,8 @@ export function compileModule(
     return module.indexOf(w);
   };
   const functions: RegionFunctions = {
-    findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, isLong)),
-    findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, isLong)),
+    findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, fillRead, isLong)),
+    findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, fillWrite, isLong)),
     flagAux: make([I32, address, address], (w) => emitFlagAux(w, isLong)),
   };
   requests.forEach((request, i) => {
