@@ -464,6 +464,8 @@ export class X86Cpu {
       if (ss.flags & DESC.big && ss.flat) mode |= MODE.flatStack;
       if (ss.flat && segments[DS]!.flat && segments[ES]!.flat) mode |= MODE.flatData;
     }
+    const { limit } = segments[CS]!;
+    if (!isLong && limit !== 0xffff_ffff) mode |= limit < 0xffff ? MODE.limited | MODE.narrow : MODE.limited;
     const isUser = state.cpl === 3;
     if (isUser) mode |= MODE.user;
     if ((state.u32[LONG]! !== 0) !== isLong) {
@@ -580,6 +582,10 @@ export class X86Cpu {
   }
   private nextPage(linear: number): number {
     const next = linear - (linear & 0xfff) + 4096;
+    if (this.state.u32[MODE_WORD]! & MODE.limited) {
+      const cs = this.state.segments[CS]!;
+      if ((next - cs.base) >>> 0 > cs.limit) raise(this.state, VECTOR.GP, 0);
+    }
     const at = this.memory.locateCode(this.state.u32[LONG]! ? next : next >>> 0);
     return at < 0 ? this.copyFromDevice(DEVICE_REST) : at;
   }
@@ -614,6 +620,15 @@ export class X86Cpu {
     return at;
   }
   private devicePage: number | undefined;
+
+  /** The limit of CS lies in the block or in front of it: where to go on. */
+  private overLimit(): number {
+    const { state, blocks, memory } = this;
+    const isSingle = blocks.half(memory.record, RECORD.a) !== 0;
+    memory.record = 0;
+    if (isSingle || state.eip > state.segments[CS]!.limit) raise(state, VECTOR.GP, 0);
+    return this.findBlock(MODE.single);
+  }
 
   /** A direct branch was taken for the first time: finds its target and lets the branch lead there from now on. */
   private link(record: number): number {
@@ -676,6 +691,7 @@ export class X86Cpu {
       activity: this.activity,
       link: (record) => this.link(record),
       findSplit: () => this.findSplit(),
+      overLimit: () => this.overLimit(),
       flushPage: (linear) => this.flushPage(linear),
       get record() {
         return memory.record;

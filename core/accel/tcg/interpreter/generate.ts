@@ -20,6 +20,7 @@ export const SPECIAL = [
   'resync',
   'enter',
   'split',
+  'limit',
   'ea32',
   'ea32x0',
   'ea32x1',
@@ -155,6 +156,9 @@ function emitSpecial(o: Emitter, name: string, isLong: boolean): void {
       break;
     case 'split':
       o.split();
+      break;
+    case 'limit':
+      o.limit();
       break;
     case 'eaBits16':
     case 'eaBits32':

@@ -4,6 +4,7 @@ import type { Instruction } from '../../../target/x86/semantics/ops.ts';
 import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
+import { MODE } from '../blocks.ts';
 import type { EngineImports } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { declareImports, PAGES } from '../interpreter/generate.ts';
@@ -117,6 +118,7 @@ function emitRegion(
   w.memory(isLong ? OP.i64Load : OP.i32Load, layout.state + FIELDS.rip.offset);
   w.set(emitter.eip0);
   w.block(OP.block, VOID);
+  if (plan.mode & MODE.limited) emitLimitCheck(w, emitter, layout, plan);
   const { structure } = plan;
   const sole = solePredecessors(plan);
   structure.walk({
@@ -131,6 +133,40 @@ function emitRegion(
   });
   w.end();
   emitEnd(w, emitter, layout, imports, chainType, isLong);
+}
+
+/** A region whose code, or where its branches lead in its page, is not below the limit of CS as a whole leaves at once. */
+function emitLimitCheck(w: FunctionWriter, emitter: RegionEmitter, layout: CompileLayout, plan: Plan): void {
+  const deltas = plan.blocks.flatMap((b) => [
+    b.delta,
+    b.delta + b.block.length - 1,
+    ...b.edges.filter((e) => e.isInside).map((e) => e.delta),
+  ]);
+  const [first, last] = [w.local(I32), w.local(I32)];
+  for (const [local, delta] of [
+    [first, Math.min(...deltas)],
+    [last, Math.max(...deltas)],
+  ] as const) {
+    w.get(emitter.eip0);
+    w.i32(delta);
+    w.op(OP.i32Add);
+    w.set(local);
+  }
+  w.get(first);
+  w.get(last);
+  w.op(OP.i32GtU);
+  w.get(last);
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.limit);
+  w.op(OP.i32GtU);
+  w.op(OP.i32Or);
+  w.block(OP.if, VOID, false);
+  w.i32(plan.blocks[0]!.insns[0]!.record);
+  w.set(emitter.exitRecord);
+  w.get(emitter.eip0);
+  w.set(emitter.exitEip);
+  w.br(OP.br, 1);
+  w.end();
 }
 
 /** For each block its only predecessor, or -1. */

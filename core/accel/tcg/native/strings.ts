@@ -1,10 +1,10 @@
-/** Repeated MOVS and STOS, as far as one call can do them in plain memory: ascending, 32-bit addresses in unlimited segments or
+/** Repeated MOVS, STOS, CMPS and SCAS, as far as one call can do them in plain memory: ascending, 32-bit addresses in unlimited segments or
  *  linear ones of 64 bits, both sides in the TLB, nobody stepping, a page at a time and not for long. They answer how many elements are done, 0 if none; the helper of
  *  the same instruction does the rest. A page with code has no write right in the TLB, so no code is written here. */
 
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { EFLAGS, ES, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
-import { type Body, defineFunction, i32, type Local, type Value } from '../../../wasm/expressions.ts';
+import { type Body, defineFunction, i32, i64, type Local, type Value } from '../../../wasm/expressions.ts';
 import { I32, I64, OP } from '../../../wasm/opcodes.ts';
 import type { ModuleWriter } from '../../../wasm/writer.ts';
 import { TLB } from '../interpreter/layout.ts';
@@ -150,6 +150,106 @@ export function defineStrings(module: ModuleWriter, state: number): void {
         },
       );
     });
+  const SCRATCH = state + FIELDS.vectorScratch.offset;
+  /** By log2 of an element's bytes: a word with the lowest bit of each element set, and the highest. */
+  const lowest = [0x0101_0101_0101_0101n, 0x0001_0001_0001_0001n, 0x0000_0001_0000_0001n, 1n];
+  const choose = (shift: Value, words: readonly bigint[]) =>
+    shift
+      .ltU(2)
+      .select(shift.eqz().select(i64(words[0]!), i64(words[1]!)), shift.eq(2).select(i64(words[2]!), i64(words[3]!)));
+  /** An element, zero-extended. */
+  const element = (b: Body, address: Value, shift: Local): Local => {
+    const value = b.variable(I64);
+    const read = (op: number) => () => value.set(b.load(op, address, 0));
+    const large = () => b.if(shift.eq(2), read(OP.i64Load32U), read(OP.i64Load));
+    const small = () => b.if(shift.eqz(), read(OP.i64Load8U), read(OP.i64Load16U));
+    b.if(shift.ltU(2), small, large);
+    return value;
+  };
+  /** Compares elements at `linear` addresses with each other, or with `value`, until one ends it. Eight bytes at a time, told apart by the
+   *  lowest bit that differs or, for REPNE, that the first element of zero leaves; those at the end one by one. */
+  const seek = (b: Body, linear: Local[], value: Local | null, count: Local, shift: Local, isRepne: Local) => {
+    const done = b.let(none);
+    const n = b.variable(I32);
+    const at = b.variable(I32);
+    const bytes = b.variable(I32);
+    const isEnd = b.let(none);
+    const ones = b.let(choose(shift, lowest));
+    const tops = b.let(
+      choose(
+        shift,
+        lowest.map((ones, i) => ones << BigInt((8 << i) - 1)),
+      ),
+    );
+    /** The value as an element, and as eight bytes full of it. */
+    const one = value ? b.let(shift.eq(3).select(value, value.and(i64(1).shl(i32(8).shl(shift)).sub(1)))) : null;
+    const wanted = one ? b.let(one.mul(ones)) : null;
+    b.loop((again) => {
+      n.set(count.sub(done));
+      for (const each of linear) bound(b, n, each, shift);
+      giveUpIf(b, n.eqz(), done);
+      const places = linear.map((each) => translate(b, each, TLB.read, done));
+      const second = places.at(-1)!;
+      bytes.set(n.shl(shift));
+      at.set(none);
+      b.block((found) => {
+        b.loop((on) => {
+          b.if(at.add(8).leU(bytes), () => {
+            const other = wanted ?? b.load(OP.i64Load, places[0]!.add(at), 0);
+            const differs = b.let(other.xor(b.load(OP.i64Load, second.add(at), 0)));
+            b.if(isRepne, () => differs.set(differs.sub(ones).and(differs.not()).and(tops)));
+            b.if(differs.eqz(), () => {
+              at.set(at.add(8));
+              on();
+            });
+            at.set(at.add(differs.ctz().narrow().shrU(3).and(i32(-1).shl(shift))));
+            isEnd.set(i32(1));
+            found();
+          });
+        });
+        b.loop((on) => {
+          b.if(at.ltU(bytes), () => {
+            const left = one ?? element(b, places[0]!.add(at), shift);
+            const right = element(b, second.add(at), shift);
+            b.if(left.eq(right).eq(isRepne), () => {
+              isEnd.set(i32(1));
+              found();
+            });
+            at.set(at.add(i32(1).shl(shift)));
+            on();
+          });
+        });
+        at.set(at.sub(i32(1).shl(shift)));
+      });
+      // `at`: the last element that was compared.
+      n.set(at.shrU(shift).add(1));
+      done.set(done.add(n));
+      b.store(OP.i64Store, none, SCRATCH, one ?? element(b, places[0]!.add(at), shift));
+      b.store(OP.i64Store, none, SCRATCH + 8, element(b, second.add(at), shift));
+      for (const each of linear) each.set(each.add(each.type === I64 ? n.shl(shift).wideU() : n.shl(shift)));
+      b.if(isEnd.eqz().and(done.ltU(count)).and(done.shl(shift).ltU(LONG)), again);
+    });
+    b.result(done.or(isEnd.shl(31)));
+  };
+  define('repCmps', (b, segment, si, di, count, shift, isRepne) => {
+    begin(b, count!);
+    const from = linearOf(b, segment!, si!, SEGMENT.readEnd);
+    const to = linearOf(b, i32(ES), di!, SEGMENT.readEnd);
+    seek(b, [from, to], null, count!, shift!, isRepne!);
+  });
+  define('repCmpsLong', (b, from, to, count, shift, isRepne) => {
+    begin(b, count!);
+    seek(b, [from!, to!], null, count!, shift!, isRepne!);
+  });
+  define('repScas', (b, di, count, value, shift, isRepne) => {
+    begin(b, count!);
+    seek(b, [linearOf(b, i32(ES), di!, SEGMENT.readEnd)], b.let(value!.wideU()), count!, shift!, isRepne!);
+  });
+  define('repScasLong', (b, to, count, value, shift, isRepne) => {
+    begin(b, count!);
+    seek(b, [to!], value!, count!, shift!, isRepne!);
+  });
+
   define('repStos', (b, di, count, value, shift) => {
     begin(b, count!);
     stos(b, linearOf(b, i32(ES), di!, SEGMENT.writeEnd), count!, value!, shift!);
