@@ -721,7 +721,6 @@ export class X86Cpu {
       return found;
     };
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
-    const natives = createNatives(this.bus.arena, this.layout.state, memory.layout.tlb);
     const slow = {
       slowRead: (linear: number, record: number, size: number) => memory.slowRead(linear, record, size),
       slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
@@ -746,6 +745,7 @@ export class X86Cpu {
     );
     // Lock-step takes back what compiled code wrote: bits of page tables would not be noted.
     if (this.paging && this.layout.journal === undefined) memory.setNative(paging);
+    const natives = createNatives(this.bus.arena, state, memory.layout.tlb, paging);
     const imports = {
       e: {
         lookup: slow.lookup,

@@ -10,7 +10,7 @@ import { TABLE_BYTES, transcendentalTables } from '../../../target/x86/x87/nativ
 import { I32, V128, VOID } from '../../../wasm/opcodes.ts';
 import { ModuleWriter } from '../../../wasm/writer.ts';
 import type { NativePaging, PagingLayout } from '../guest-memory.ts';
-import { definePaging, type SlowPaths } from './paging.ts';
+import { definePaging, type Fills, importFills, type SlowPaths } from './paging.ts';
 import { defineStrings } from './strings.ts';
 import { defineSystem } from './system.ts';
 import { defineSystemLong } from './system-long.ts';
@@ -37,11 +37,7 @@ const SLOW: Record<keyof SlowPaths, readonly [params: number, results: number]> 
   slowWriteLong: [5, 0],
   lookup: [0, 1],
 };
-type PagingFunction =
-  | Exclude<keyof SlowPaths, 'lookup'>
-  | 'seek'
-  | 'seekLong'
-  | `fill${'Read' | 'Write'}${'' | 'Long'}`;
+type PagingFunction = Exclude<keyof SlowPaths, 'lookup'> | 'seek' | 'seekLong' | keyof Fills;
 
 /** The functions that look at TLB misses first; `slow` is asked where they do not know. */
 export function createPaging(
@@ -69,18 +65,20 @@ export function createPaging(
 type NativeFunction = (...args: never[]) => unknown;
 type Exports = Readonly<Record<string, NativeFunction>>;
 
-/** Exports by name. `state`, `tlb`: addresses of the CPU's state block and TLB in the arena. */
+/** Exports by name. `state`, `tlb`: addresses of the CPU's state block and TLB in the arena; `fills`: what looks at pages that the TLB
+ *  does not know. */
 export function createNatives(
   arena: Pick<RamArena, 'memory' | 'allocate'>,
   state: number,
   tlb: number,
+  fills: Readonly<Record<keyof Fills, NativeFunction>>,
 ): Record<string, NativeFunction> {
   const { memory } = arena;
   const tables = arena.allocate('cpu-x87', TABLE_BYTES).offset;
   const define: Record<Family, (module: ModuleWriter) => void> = {
-    strings: (module) => defineStrings(module, state),
-    system: (module) => defineSystem(module, state, tlb),
-    systemLong: (module) => defineSystemLong(module, state, tlb),
+    strings: (module) => defineStrings(module, state, importFills(module)),
+    system: (module) => defineSystem(module, state, tlb, importFills(module)),
+    systemLong: (module) => defineSystemLong(module, state, tlb, importFills(module)),
     sse: (module) => defineSse(module, state),
     x87: (module) => defineX87(module, state),
     transcendental: (module) => {
@@ -93,7 +91,8 @@ export function createNatives(
     const writer = new ModuleWriter();
     writer.importMemory('e', 'memory', 1, PAGES, true);
     define[family](writer);
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(writer.finish()), { e: { memory } });
+    const bytes = writer.finish();
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { e: { memory, ...fills } });
     made.set(family, exports as Exports);
     return exports as Exports;
   };

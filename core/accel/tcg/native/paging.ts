@@ -31,6 +31,30 @@ export interface SlowPaths {
   readonly lookup: Callee;
 }
 
+/** What the other natives ask where the TLB does not know. */
+export interface Fills {
+  /** (low, high, access, user) -> address of the entry, or 0. */
+  readonly fill: Callee;
+  /** (linear, bytes) -> addend, or 1. */
+  readonly fillRead: Callee;
+  readonly fillWrite: Callee;
+  readonly fillReadLong: Callee;
+  readonly fillWriteLong: Callee;
+}
+export function importFills(module: ModuleWriter): Fills {
+  const fill = (name: string, ...params: number[]): Callee => {
+    const index = module.importFunction('e', name, params, [I32]);
+    return { index, params, result: I32 };
+  };
+  return {
+    fill: fill('fill', I32, I32, I32, I32),
+    fillRead: fill('fillRead', I32, I32),
+    fillWrite: fill('fillWrite', I32, I32),
+    fillReadLong: fill('fillReadLong', I64, I32),
+    fillWriteLong: fill('fillWriteLong', I64, I32),
+  };
+}
+
 export function definePaging(
   module: ModuleWriter,
   slow: SlowPaths,
