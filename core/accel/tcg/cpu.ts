@@ -680,7 +680,7 @@ export class X86Cpu {
   }
   private assemble(): Interpreter & {
     makeLong: () => Interpreter;
-    table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate'>;
+    table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate' | 'provide'>;
   } {
     const { memory } = this;
     const context: HelperContext = {
@@ -732,6 +732,9 @@ export class X86Cpu {
         memory.slowUpdateLong(low, high, record, size),
       slowWriteLong: (low: number, high: number, value: number, size: number, record: number) =>
         memory.slowWriteLong(low, high, value, size, record),
+      storeScratch: (linear: number, record: number, size: number) => memory.storeScratch(linear, record, size),
+      storeScratchLong: (low: number, high: number, record: number, size: number) =>
+        memory.storeScratchLong(low, high, record, size),
       lookup: () => this.lookup(),
     };
     const { state, jumpCache } = this.layout;
@@ -837,6 +840,7 @@ export class X86Cpu {
         giveSlot: (slot) => freeSlots.push(slot),
         setSlot: (slot, f) => table.set(slot, f),
         instantiate: (bytes) => new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports,
+        provide: (functions) => Object.assign(imports.e, functions),
       },
     };
   }

@@ -28,6 +28,7 @@ export const PAGE = { known: 1, ram: 2, writable: 4 } as const;
 const MANY = 0xffff;
 const MAP_PAGES = 1 << 20;
 const MAP_CHUNK = 1024;
+const GROUP = 32;
 
 /** What else is known of translations, in linear memory for generated code: words, then the slots in use (each once, 16 bits), then
  *  a byte for each region of 4 MiB that large pages were found in since everything was flushed: what is known of them may outlive
@@ -297,11 +298,12 @@ export class GuestMemory implements LinearMemory {
     if (phys > 0xffff_ffff) return this.describe(phys);
     return this.pageMap[phys >>> 12]! || this.learn(phys);
   }
+  /** Pages are asked for in groups: the neighbours are likely to be next. */
   private learn(phys: number): number {
     this.mapUsed[phys >>> 22] = 1;
-    const known = this.describe(phys);
-    this.pageMap[phys >>> 12] = known;
-    return known;
+    const first = ((phys >>> 12) & -GROUP) >>> 0;
+    for (let page = first; page < first + GROUP; page++) this.pageMap[page] ||= this.describe(page * 4096);
+    return this.pageMap[phys >>> 12]!;
   }
   private describe(phys: number): number {
     const backing = this.bus.memory.lookupPage(phys);
@@ -379,12 +381,17 @@ export class GuestMemory implements LinearMemory {
     }
     return place;
   }
-  /** Notes that writes to a page of RAM need not be told to anybody any more. */
+  /** Notes that writes to a page of RAM need not be told to anybody any more, nor those to its neighbours that nobody logs. */
   private openIfPlain(backing: number): void {
+    const { arena } = this.bus;
     const page = backing >>> 12;
     if (this.codePages[page]) return;
-    this.open[page] = 1;
     this.openUsed[page >>> 10] = 1;
+    this.open[page] = 1;
+    if (!arena.isLoggedAndClean) return;
+    const first = page & -GROUP;
+    for (let each = first; each < first + GROUP; each++)
+      if (!this.codePages[each] && !arena.isLoggedAndClean(each * 4096)) this.open[each] = 1;
   }
 
   /** Arena offset of RAM or ROM for an access inside a page, or -1 with `place.phys` set. */
@@ -440,9 +447,6 @@ export class GuestMemory implements LinearMemory {
   }
   slowWriteLong(low: number, high: number, value: number, size: number, record: number): void {
     this.slowWriteAt(this.joined(low, high, record), value, size, record);
-  }
-  storeScratchLong(low: number, high: number, size: number): void {
-    this.storeScratch(this.joined(low, high, this.record), size);
   }
   slowRead(linear: number, record: number, size: number): number {
     return this.slowReadAt(linear >>> 0, record, size);
@@ -536,8 +540,15 @@ export class GuestMemory implements LinearMemory {
     this.watch?.access(at, size, true);
     this.store(at, size, value, this.isUser);
   }
+  storeScratch(linear: number, record: number, size: number): void {
+    this.record = record;
+    this.storeScratchAt(linear >>> 0, size);
+  }
+  storeScratchLong(low: number, high: number, record: number, size: number): void {
+    this.storeScratchAt(this.joined(low, high, record), size);
+  }
   /** Writes what lies in the scratch area. */
-  storeScratch(linear: number, size: number): void {
+  private storeScratchAt(linear: number, size: number): void {
     const at = this.normal(linear);
     this.watch?.access(at, size, true);
     if ((at & 0xfff) + size > 4096) this.probe(at, size, ACCESS.write, false);

@@ -11,6 +11,8 @@ export interface EngineImports {
   readonly slowRead: number;
   readonly slowUpdate: number;
   readonly slowWrite: number;
+  /** Writes what is in the scratch area. */
+  readonly storeScratch: number;
   readonly commitUpdate: number;
   readonly segmentCheck: number;
   readonly helper: number;

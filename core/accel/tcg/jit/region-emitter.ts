@@ -10,12 +10,10 @@ import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts
 import { emitJournal } from '../emit/journal.ts';
 import { FLAG_KIND } from './flags.ts';
 import type { PlannedBlock, PlannedEdge, PlannedInsn } from './plan.ts';
+import { EXIT } from './region-end.ts';
 import { ALIAS_FLAGS, type Flags, RegionFlags, type RegionFunctions } from './region-flags.ts';
 import { FAULTS, GROUPS, registerPlace } from './region-ops.ts';
 import type { BranchTo } from './structure.ts';
-
-/** What the common end of a region does. */
-export const EXIT = { resume: 0, chain: 1, find: 2, leave: 3 } as const;
 
 export interface RegionLayout extends EngineLayout {
   /** A page of linear memory that nobody uses. */

@@ -35,6 +35,8 @@ const SLOW: Record<keyof SlowPaths, readonly [params: number, results: number]> 
   slowReadLong: [4, 1],
   slowUpdateLong: [4, 1],
   slowWriteLong: [5, 0],
+  storeScratch: [3, 0],
+  storeScratchLong: [4, 0],
   lookup: [0, 1],
 };
 type PagingFunction = Exclude<keyof SlowPaths, 'lookup'> | 'seek' | 'seekLong' | keyof Fills;

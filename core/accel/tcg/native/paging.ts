@@ -28,6 +28,8 @@ export interface SlowPaths {
   readonly slowReadLong: Callee;
   readonly slowUpdateLong: Callee;
   readonly slowWriteLong: Callee;
+  readonly storeScratch: Callee;
+  readonly storeScratchLong: Callee;
   readonly lookup: Callee;
 }
 
@@ -350,8 +352,59 @@ export function definePaging(
   find('fillReadLong', I64, ACCESS.read);
   find('fillWriteLong', I64, ACCESS.write);
 
-  /** The slow paths of the interpreter: where the fill knows, they go on as if the TLB had known. */
-  const through = (name: keyof SlowPaths, isLong: boolean, access: number) => {
+  /** (linear, access) -> what its page adds to the address, or 1; from the TLB if that is there already. */
+  const pageAddend = defineFunction(module, [I64, I32], I32, (b, linear, access) => {
+    b.unlikely(b.load(OP.i32Load, none, at.tables + TABLES.isOff), () => b.return(1));
+    const bank = field(b, FIELDS.tlbBase);
+    const entry = b.let(linear!.narrow().shrU(TLB.indexShift).and(TLB.indexMask).add(bank));
+    const tag = b.load(OP.i64Load, entry.add(access!.eq(ACCESS.write).select(i32(TLB.write), TLB.read)), 0);
+    b.if(tag.ne(linear!.and(-4096)), () => {
+      entry.set(b.call(fill, linear!, access!, isUser(b)));
+      b.unlikely(entry.eqz(), () => b.return(1));
+    });
+    b.result(b.load(OP.i32Load, entry, TLB.addend));
+  });
+  const SCRATCH = state + FIELDS.scratch.offset;
+  /** Runs `body` with the arena addresses of every byte of an access, and the byte's number, if both pages are RAM at hand. */
+  const bytewise = (
+    b: Body,
+    linear: Local,
+    size: Value,
+    isLong: boolean,
+    access: number,
+    body: (place: Local, i: Local) => void,
+    end: () => void,
+  ) => {
+    const head = b.let(i32(4096).sub(linear.narrow().and(0xfff)));
+    const next = b.let(linear.add(head.wideU()));
+    if (!isLong) next.set(next.and(0xffff_ffff));
+    const first = b.call(pageAddend, linear, access);
+    const second = b.variable(I32);
+    b.if(first.ne(1), () => {
+      second.set(b.call(pageAddend, next, access));
+      b.if(second.ne(1), () => {
+        const i = b.let(none);
+        b.loop((again) => {
+          const low = linear.narrow().add(i);
+          const place = b.let(i.ltU(head).select(first.add(low), second.add(low)));
+          body(place, i);
+          i.set(i.add(1));
+          b.if(i.ltU(size), again);
+        });
+        end();
+      });
+    });
+  };
+  /** The slow paths of the interpreter: where the walk knows, they go on as if the TLB had known. */
+  const through = (
+    name: Exclude<keyof SlowPaths, 'lookup'>,
+    isLong: boolean,
+    sizeAt: number,
+    access: number,
+    inPage: (b: Body, pointer: Local, rest: readonly Local[]) => void,
+    across: ((b: Body, place: Local, i: Local, rest: readonly Local[]) => void) | null,
+    end: (b: Body) => void,
+  ) => {
     const { params, result } = slow[name];
     defineFunction(
       module,
@@ -360,41 +413,79 @@ export function definePaging(
       (b, ...args) => {
         const rest = args.slice(isLong ? 2 : 1);
         const linear = b.let(isLong ? joined(args[0]!, args[1]!) : args[0]!.wideU());
-        const size = rest[1]!;
-        b.if(isInPage(args[0]!, size), () => {
-          const entry = b.call(fill, linear, access, isUser(b));
-          b.if(entry, () => {
-            const pointer = b.let(b.load(OP.i32Load, entry, TLB.addend).add(args[0]!));
-            if (result !== VOID) {
-              b.return(pointer);
-              return;
-            }
-            const value = rest[0]!;
-            b.if(
-              size.eq(4),
-              () => b.store(OP.i32Store, pointer, 0, value),
-              () =>
-                b.if(
-                  size.eq(2),
-                  () => b.store(OP.i32Store16, pointer, 0, value),
-                  () => b.store(OP.i32Store8, pointer, 0, value),
-                ),
-            );
-            b.return();
-          });
-        });
+        const size = rest[sizeAt]!;
+        b.if(
+          isInPage(args[0]!, size),
+          () => {
+            const entry = b.call(fill, linear, access, isUser(b));
+            b.if(entry, () => inPage(b, b.let(b.load(OP.i32Load, entry, TLB.addend).add(args[0]!)), rest));
+          },
+          () => {
+            if (across)
+              bytewise(
+                b,
+                linear,
+                size,
+                isLong,
+                access,
+                (place, i) => across(b, place, i, rest),
+                () => end(b),
+              );
+          },
+        );
         const answer = b.call(slow[name], ...args);
         if (result !== VOID) b.result(answer);
       },
       name,
     );
   };
-  through('slowRead', false, ACCESS.read);
-  through('slowUpdate', false, ACCESS.write);
-  through('slowWrite', false, ACCESS.write);
-  through('slowReadLong', true, ACCESS.read);
-  through('slowUpdateLong', true, ACCESS.write);
-  through('slowWriteLong', true, ACCESS.write);
+  for (const isLong of [false, true]) {
+    const called = <T extends string>(name: T) => (isLong ? `${name}Long` : name) as T | `${T}Long`;
+    const gather = (b: Body, place: Local, i: Local) =>
+      b.store(OP.i32Store8, i, SCRATCH, b.load(OP.i32Load8U, place, 0));
+    const give = (b: Body, pointer: Local) => b.return(pointer);
+    through(called('slowRead'), isLong, 1, ACCESS.read, give, gather, (b) => b.return(SCRATCH));
+    // What is changed in two pages goes back in two pieces, which is not done here.
+    through(called('slowUpdate'), isLong, 1, ACCESS.write, give, null, () => {});
+    through(
+      called('slowWrite'),
+      isLong,
+      1,
+      ACCESS.write,
+      (b, pointer, [value, size]) => {
+        const small = () =>
+          b.if(
+            size!.eq(2),
+            () => b.store(OP.i32Store16, pointer, 0, value!),
+            () => b.store(OP.i32Store8, pointer, 0, value!),
+          );
+        b.if(size!.eq(4), () => b.store(OP.i32Store, pointer, 0, value!), small);
+        b.return();
+      },
+      (b, place, i, [value]) => b.store(OP.i32Store8, place, 0, value!.shrU(i.shl(3))),
+      (b) => b.return(),
+    );
+    const spread = (b: Body, place: Local, i: Local) =>
+      b.store(OP.i32Store8, place, 0, b.load(OP.i32Load8U, i, SCRATCH));
+    through(
+      called('storeScratch'),
+      isLong,
+      1,
+      ACCESS.write,
+      (b, pointer, [, size]) => {
+        // 8, 10, 16 bytes.
+        const i = b.let(none);
+        b.loop((again) => {
+          b.store(OP.i32Store16, pointer.add(i), 0, b.load(OP.i32Load16U, i, SCRATCH));
+          i.set(i.add(2));
+          b.if(i.ltU(size!), again);
+        });
+        b.return();
+      },
+      spread,
+      (b) => b.return(),
+    );
+  }
 
   /** Behind a jump that the jump cache did not answer, RIP set and paid for: the TLB may have forgotten the page only. */
   const seek = (name: string, type: number) =>
