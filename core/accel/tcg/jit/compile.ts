@@ -312,6 +312,8 @@ export function compileModule(
     return module.indexOf(w);
   };
   const functions: RegionFunctions = {
+    fillRead,
+    fillWrite,
     findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, fillRead, isLong)),
     findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, fillWrite, isLong)),
     flagAux,
