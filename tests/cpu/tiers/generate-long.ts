@@ -284,7 +284,7 @@ class LongGenerator extends Generator {
       if (!/ps|pd/.test(name)) before.push(...this.moveImmediate(7, this.pointer(isShort)));
     }
     if (/^i?div$/.test(name) && random.chance(0.7)) before.push(...random.pick([[0x31, 0xd2], [0x99], [0x48, 0x99]]));
-    if (random.chance(flavour.portable ? 0.02 : 0.06))
+    if (random.chance(flavour.portable ? 0.02 : 0.1))
       prefixes.push(random.pick([0x36, 0x3e, 0x26, 0x2e, ...(flavour.portable ? [] : [0x64, 0x65, 0x64, 0x65])]));
     const isByte = (letters: string) => operands.some((o) => o.width === 'b' && letters.includes(o.letter));
     if (form.vex === null && form.prefix > 0) prefixes.push(form.prefix);

@@ -346,6 +346,7 @@ export class Guest {
       state.setParts(FIELDS.kernelGsBase, DATA, 0);
     }
     state.cr4 = CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE | CR4.PGE | (world.pae ? CR4.PAE : 0);
+    if (isLong) state.cr4 |= CR4.FSGSBASE;
     state.xcr0 = XCR0.x87 | XCR0.avx;
     state.cr3 = isLong ? LONG_TABLES : world.pae ? PAE_TABLES : LEGACY_TABLES;
     if (world.pae && !isLong)
