@@ -654,21 +654,26 @@ export class X86Cpu {
   }
 
   private createLockStep({ hotCount, table }: ReturnType<X86Cpu['assemble']>): LockStep {
-    const slot = table.takeSlot();
-    table.setSlot(slot, table.instantiate(stopModule(this.layout, this.layout.journal!)).stop);
-    this.jit.stopHandler = hotCount + slot;
+    const stop = (isLong: boolean) => {
+      const slot = table.takeSlot();
+      table.setSlot(slot, table.instantiate(stopModule(this.layout, this.layout.journal!, isLong)).stop);
+      return slot;
+    };
+    const slots = [stop(false), stop(true)] as const;
+    const stopHandler = (isLong: boolean) => (isLong ? this.long().hotCount + slots[1] : hotCount + slots[0]);
+    this.jit.stopHandler = stopHandler;
     const { blocks } = this;
     return new LockStep({
       arena: this.bus.arena,
       state: this.state,
       blocks,
       journal: this.layout.journal!,
-      stopHandler: hotCount + slot,
+      stopHandler,
       interpret: (record) => this.interpret(record),
       regionOf: (block) => this.jit.regionOf(block),
       lookup: () => this.lookup(),
-      disassemble: ({ start, length }, linear) =>
-        inAsmText(this.bus.arena.bytes, start, length, BigInt(linear >>> 0), 32),
+      disassemble: ({ start, length }, linear, bits) =>
+        inAsmText(this.bus.arena.bytes, start, length, BigInt.asUintN(bits, BigInt(linear)), bits),
     });
   }
 

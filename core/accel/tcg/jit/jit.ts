@@ -93,8 +93,8 @@ class Region implements CompiledRegion {
   readonly blocks: readonly Block[];
   readonly slot: number;
   module: Module | null = null;
-  /** The compiled function. */
-  run: ((record: number, unused: number) => number) | undefined;
+  /** The compiled function; the unused parameter has 64 bits in 64-bit code. */
+  run: ((record: number, unused: number | bigint) => number) | undefined;
   private readonly jit: Jit;
   constructor(jit: Jit, head: Block, blocks: readonly Block[], slot: number) {
     this.jit = jit;
@@ -127,8 +127,8 @@ export class Jit {
   readonly options: JitOptions;
   private readonly threshold: number;
   private readonly isLockStep: boolean;
-  /** Number of the handler that stands in for every region in lock-step. */
-  stopHandler = 0;
+  /** Number of the handler that stands in for every region in lock-step, in one kind of code or the other. */
+  stopHandler = (_isLong: boolean): number => 0;
   /** First records of blocks that wait. */
   private queue: number[] = [];
   /** Blocks of a region that once waited for one of their own. */
@@ -277,7 +277,7 @@ export class Jit {
       module.regions.add(region);
       host.setSlot(region.slot, exports[String(i)]);
       region.run = exports[String(i)] as Region['run'];
-      host.blocks.setEntry(region.head, this.isLockStep ? this.stopHandler : requests[i]!.handler);
+      host.blocks.setEntry(region.head, this.isLockStep ? this.stopHandler(isLong) : requests[i]!.handler);
       this.heads.add(region.head);
       for (const block of region.blocks) {
         block.regions ??= new Set();

@@ -14,11 +14,11 @@ export interface Signature {
   readonly result: number;
 }
 const signature = (params: readonly number[], result: number = I32): Signature => ({ params, result });
-/** code, eip */
-const REGISTER = signature([I32, I32]);
+/** code, eip; addresses have 64 bits in every kind of code */
+const REGISTER = signature([I32, I64]);
 /** value, code, eip, linear */
-const MEMORY32 = signature([I32, I32, I32, I32]);
-const MEMORY64 = signature([I64, I32, I32, I32]);
+const MEMORY32 = signature([I32, I32, I64, I64]);
+const MEMORY64 = signature([I64, I32, I64, I64]);
 const CONVERSION = signature([], I64);
 
 /** Two vectors give one; `sseOutcome` says whether it counts (sse-native.ts). */
@@ -74,11 +74,11 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ]),
   ...['fsin', 'fcos', 'fsincos', 'fpatan', 'fyl2x', 'f2xm1'].map((name): [string, Signature] => [name, REGISTER]),
   // condition, code, eip
-  ['fcmov', signature([I32, I32, I32])],
+  ['fcmov', signature([I32, I32, I64])],
   ['fld32', MEMORY32],
   ['fld64', MEMORY64],
   // mantissa, sign and exponent, code, eip, offset
-  ['fld80', signature([I64, I32, I32, I32, I32])],
+  ['fld80', signature([I64, I32, I32, I64, I64])],
   ['fild', MEMORY32],
   ['fild64', MEMORY64],
   ['x87ToSingle', CONVERSION],
@@ -93,7 +93,7 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   // pops, code, eip, linear
   ['x87Stored', MEMORY32],
   // code, eip, offset
-  ['x87Stored80', signature([I32, I32, I32])],
+  ['x87Stored80', signature([I32, I64, I64])],
   // control word
   ['fldcw', signature([I32])],
   ...['add', 'sub', 'mul', 'div', 'sqrt'].flatMap((name): [string, Signature][] => [
