@@ -102,8 +102,9 @@ interface DroppedBlock {
   /** Record addresses and the handlers that stood there. */
   readonly handlers: readonly number[];
 }
-/** Remembered forms of a block that changes. */
+/** Remembered forms of a block that changes, and of all blocks together: each takes half a kilobyte of V8's heap. */
 const VARIANTS = 8;
+const REMEMBERED = 16384;
 
 export class BlockCache {
   private readonly arena: RamArena;
@@ -119,6 +120,8 @@ export class BlockCache {
   private blocks = new Map<number, Block>();
   /** Blocks that a write dropped, by key: code that patches itself tends to come back to what it was. */
   private dropped = new Map<number, DroppedBlock[]>();
+  /** The same, oldest first. */
+  private readonly remembered = new Set<DroppedBlock>();
   private pages = new Map<number, Block[]>();
   /** For each arena page which of its 32 parts hold decoded code: most writes to a page with code miss it. */
   private readonly parts = new Uint32Array(1 << 20);
@@ -209,6 +212,7 @@ export class BlockCache {
     this.blocks.clear();
     this.recent.fill(null);
     this.dropped.clear();
+    this.remembered.clear();
     this.pages.clear();
     this.next = this.pool;
     this.generation++;
@@ -589,11 +593,13 @@ export class BlockCache {
     if (!variants) return null;
     const all = this.arena.bytes;
     for (let v = 0; v < variants.length; v++) {
-      const { block, bytes, handlers } = variants[v]!;
+      const variant = variants[v]!;
+      const { block, bytes, handlers } = variant;
       let i = 0;
       while (i < bytes.length && all[block.start + i] === bytes[i]) i++;
       if (i < bytes.length) continue;
       variants.splice(v, 1);
+      this.remembered.delete(variant);
       for (let k = 0; k < handlers.length; k += 2) this.u16[(handlers[k]! - this.pool) >>> 1] = handlers[k + 1]!;
       block.isValid = true;
       this.blocks.set(key, block);
@@ -619,13 +625,34 @@ export class BlockCache {
       // The first instruction follows with the same index.
       previous = isEntry ? -1 : index;
     }
-    if (!isBeforeWrite || block.second >= 0) return;
-    const bytes = this.arena.bytes.slice(block.start, block.start + block.length);
-    const variants = this.dropped.get(block.key);
-    if (!variants) this.dropped.set(block.key, [{ block, bytes, handlers }]);
-    else {
-      if (variants.length === VARIANTS) variants.shift();
-      variants.push({ block, bytes, handlers });
+    if (!isBeforeWrite || block.second >= 0) {
+      this.byRecord.delete(block.record);
+      return;
     }
+    const bytes = this.arena.bytes.slice(block.start, block.start + block.length);
+    this.remember({ block, bytes, handlers });
+  }
+  private remember(variant: DroppedBlock): void {
+    const { key } = variant.block;
+    const variants = this.dropped.get(key);
+    if (!variants) this.dropped.set(key, [variant]);
+    else {
+      if (variants.length === VARIANTS) this.forget(variants[0]!);
+      variants.push(variant);
+    }
+    this.remembered.add(variant);
+    if (this.remembered.size <= REMEMBERED) return;
+    for (const oldest of this.remembered) {
+      this.forget(oldest);
+      break;
+    }
+  }
+  private forget(variant: DroppedBlock): void {
+    const { key, record } = variant.block;
+    this.remembered.delete(variant);
+    this.byRecord.delete(record);
+    const variants = this.dropped.get(key)!;
+    variants.splice(variants.indexOf(variant), 1);
+    if (variants.length === 0) this.dropped.delete(key);
   }
 }

@@ -12,7 +12,6 @@ const digit = (modrm: number) => (modrm >> 3) & 7;
 
 export const UNIMPLEMENTED: readonly UnimplementedFamily[] = [
   { name: 'XOP', matches: (map, opcode) => map === 0 && opcode === 0x8f },
-  { name: '3DNow!', matches: (map, opcode) => map === 1 && (opcode === 0x0f || opcode === 0x0e) },
   {
     name: 'XSAVEC, XSAVES',
     matches: (map, opcode, modrm) =>

@@ -43,6 +43,8 @@ function* everyInstruction(): Generator<{ bytes: Uint8Array; name: string }> {
               const code = [...size, ...address, ...(e.prefix > 0 ? [e.prefix] : rep), ...opcodeEscape, e.opcode];
               if (e.modrm >= 0) code.push(e.modrm);
               else if (modrm >= 0) code.push(modrm | ((e.digit < 0 ? 3 : e.digit) << 3));
+              // The displacement of one byte, or the suffix itself.
+              if (e.suffix >= 0) code.push(e.suffix, e.suffix);
               yield { bytes: Uint8Array.from([...code, ...Array(20 - code.length).fill(1)]), name: instruction.name };
             }
     }
@@ -68,6 +70,7 @@ function* everyLongInstruction(): Generator<Uint8Array> {
                 const code = [...before, ...opcodeEscape, e.opcode];
                 if (e.modrm >= 0) code.push(e.modrm);
                 else if (modrm >= 0) code.push(modrm | ((e.digit < 0 ? 3 : e.digit) << 3));
+                if (e.suffix >= 0) code.push(e.suffix, e.suffix);
                 yield Uint8Array.from([...code, ...Array(24 - code.length).fill(0x81)]);
               }
     }

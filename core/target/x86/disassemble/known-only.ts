@@ -43,7 +43,6 @@ const KNOWN_ONLY = known(`
   invvpid: 66 0f 38 81 Gm,Mx
   invpcid: 66 0f 38 82 Gm,Mx
   getsec: 0f 37
-  femms: 0f 0e
   xend: 0f 01 d5
   xtest: 0f 01 d6
 `);
