@@ -4,7 +4,7 @@ import { hasBreakpoints, matchBreakpoints, recordDebugException } from './debug-
 import { VECTOR } from './fault.ts';
 import { readTsc } from './msr.ts';
 import { infoRegisters } from './registers-text.ts';
-import { CR0, CR4, CS, DS, EFER, EFLAGS, FIELDS, SS } from './state.ts';
+import { CR0, CR4, CS, DS, EFER, EFLAGS, FIELDS, GS, SS } from './state.ts';
 import { FakeMachine, TSS } from './testing/fake-machine.ts';
 
 const GP0 = { vector: VECTOR.GP, errorCode: 0 };
@@ -67,6 +67,16 @@ describe('info registers', () => {
     expect(lines[6]).toBe('DS =0023 00000000 ffffffff 00c0f300 DPL=3 DS   [-WA]'.replace('DS   [', 'DS   ['));
     expect(lines[9]).toBe('LDT=0000 00000000 0000ffff 00008200 DPL=0 LDT');
     expect(lines[10]).toBe('TR =0028 00003000 00002067 00008900 DPL=0 TSS32-avl');
+  });
+  it('shows bases of the upper half in long mode', () => {
+    const m = new FakeMachine().enterProtected();
+    m.state.efer = EFER.LME | EFER.LMA;
+    m.state.segments[CS]!.set(0x10, 0, 0xffff_ffff, 0x00a0_9b00);
+    m.state.segments[GS]!.setBase(0x0012_3000, 0xffff_8b84);
+    m.state.setParts(FIELDS.gdtBase, 0x0000_1000, 0xffff_fe00);
+    const lines = infoRegisters(m.state).split('\n');
+    expect(lines.find((line) => line.startsWith('GS'))).toMatch(/^GS =[0-9a-f]{4} ffff8b8400123000 /);
+    expect(lines.find((line) => line.startsWith('GDT'))).toMatch(/^GDT= {5}fffffe0000001000 /);
   });
 });
 
