@@ -1,6 +1,6 @@
 /** Guest memory as the CPU reaches it: the TLB in linear memory that generated code reads, its slow path, and the accesses of
  *  helpers. A write right is withheld while the page holds decoded code, is logged and clean, or is not RAM. */
-import { type CpuState, FIELDS, isCanonical, linearAddress } from '../../target/x86/state.ts';
+import { type CpuState, CR4, FIELDS, isCanonical, linearAddress } from '../../target/x86/state.ts';
 import {
   ACCESS,
   type Access,
@@ -10,11 +10,9 @@ import {
   type SystemOps,
 } from '../../target/x86/system-ops.ts';
 import { TLB } from './interpreter/layout.ts';
+import { SavedContexts, SLOT } from './saved-contexts.ts';
 
 const BANK_BYTES = TLB.entries * TLB.entryBytes;
-/** What a slot holds; `used` also while its tags are invalid but it stands in the list. `guarded`: the page may be written, but
- *  holds decoded code. */
-const KIND = { used: 1, global: 2, large: 4, guarded: 8 } as const;
 /** Of 32-bit code: supervisor, user; of 64-bit code the same. Addresses of 32 bits alone would confuse what differs above them. */
 const BANKS = 4;
 export const LONG_BANK = 2;
@@ -62,6 +60,8 @@ export class GuestMemory implements LinearMemory {
   private readonly filled = new Uint16Array(BANKS * TLB.entries);
   private filledCount = 0;
   private readonly kind = new Uint8Array(BANKS * TLB.entries);
+  /** Entries of process contexts that are not the current one. */
+  private readonly contexts: SavedContexts;
   /** Regions of 4 MiB that large pages were found in since everything was flushed: what is known of them may outlive their
    *  slots, in the jump cache. */
   private readonly largeRegions = new Uint8Array(1024);
@@ -101,6 +101,7 @@ export class GuestMemory implements LinearMemory {
     this.pageMap = new Uint32Array(bus.arena.memory.buffer, map, MAP_PAGES);
     this.scratch = new DataView(bus.arena.memory.buffer, state.offset + FIELDS.scratch.offset, 64);
     this.tlb.fill(TLB.invalid);
+    this.contexts = new SavedContexts(this.tlb);
     bus.memory.subscribe({
       flatViewChanged: () => {
         this.forgetPages();
@@ -126,6 +127,10 @@ export class GuestMemory implements LinearMemory {
 
   /** Drops translations, all or all but global ones: proportional to what was filled. */
   flush(keepGlobal = false): void {
+    this.contexts.clear();
+    this.flushCurrent(keepGlobal);
+  }
+  private flushCurrent(keepGlobal: boolean): void {
     const { filled, kind } = this;
     let kept = 0;
     if (!keepGlobal) {
@@ -134,10 +139,28 @@ export class GuestMemory implements LinearMemory {
     }
     for (let i = 0; i < this.filledCount; i++) {
       const slot = filled[i]!;
-      if (keepGlobal && kind[slot]! & KIND.global) filled[kept++] = slot;
+      if (keepGlobal && kind[slot]! & SLOT.global) filled[kept++] = slot;
       else this.drop(slot);
     }
     this.filledCount = kept;
+  }
+  /** Process context that the entries belong to which are not global. */
+  private get pcid(): number {
+    return this.state.cr4 & CR4.PCIDE ? this.state.cr3 & 0xfff : 0;
+  }
+  /** MOV to CR3 with CR4.PCIDE, before CR3 changes: see `CpuContext`. */
+  selectPcid(pcid: number, keeps: boolean): void {
+    const { contexts } = this;
+    if (pcid !== this.pcid) {
+      contexts.save(this.pcid, this.filled, this.filledCount, this.kind);
+      this.flushCurrent(true);
+      this.filledCount = contexts.restore(pcid, keeps, this.filled, this.filledCount, this.kind);
+    } else if (!keeps) this.flushCurrent(true);
+  }
+  flushPcid(pcid: number, linear?: number): void {
+    if (pcid !== this.pcid) this.contexts.forget(pcid);
+    else if (linear === undefined) this.flushCurrent(true);
+    else this.flushPage(linear);
   }
   private drop(slot: number): void {
     const entry = slot * WORDS;
@@ -162,7 +185,7 @@ export class GuestMemory implements LinearMemory {
     if (!this.largeRegions[region]) return false;
     for (let i = 0; i < this.filledCount; i++) {
       const slot = this.filled[i]!;
-      if (kind[slot]! & KIND.large && tlb[slot * WORDS + TLB.read / 4]! >>> 22 === region) {
+      if (kind[slot]! & SLOT.large && tlb[slot * WORDS + TLB.read / 4]! >>> 22 === region) {
         const flags = kind[slot]!;
         this.drop(slot);
         kind[slot] = flags; // still in the list
@@ -173,7 +196,7 @@ export class GuestMemory implements LinearMemory {
   /** Whether the page of a linear address is translated by a global entry now. */
   isGlobal(linear: number): boolean {
     const entry = this.entryOf(linear, this.bankOf(linear, this.isUser));
-    return this.allows(entry, TLB.execute, linear) && (this.kind[entry / WORDS]! & KIND.global) !== 0;
+    return this.allows(entry, TLB.execute, linear) && (this.kind[entry / WORDS]! & SLOT.global) !== 0;
   }
   /** The engine changes its mode: gives the bank that its code uses. */
   setMode(isLong: boolean, isLongCode: boolean, isUser: boolean): number {
@@ -225,7 +248,7 @@ export class GuestMemory implements LinearMemory {
       const at = (tag + tlb[i + TLB.addend / 4]!) >>> 0;
       if (at < first || at >= end) continue;
       tlb[i + TLB.write / 4] = TLB.invalid;
-      this.kind[slot] = this.kind[slot]! & ~KIND.guarded;
+      this.kind[slot] = this.kind[slot]! & ~SLOT.guarded;
     }
   }
 
@@ -291,7 +314,7 @@ export class GuestMemory implements LinearMemory {
       const isLarge = translation.pageBytes > 4096;
       if (isLarge) this.largeRegions[page >>> 22] = 1;
       if (translation.pageBytes > LARGEST_REGION) this.hasHugePages = true;
-      this.kind[slot] = KIND.used | (translation.global ? KIND.global : 0) | (isLarge ? KIND.large : 0);
+      this.kind[slot] = SLOT.used | (translation.global ? SLOT.global : 0) | (isLarge ? SLOT.large : 0);
       tlb.fill(TLB.invalid, entry, entry + WORDS);
       tlb[entry + TLB.addend / 4] = addend;
       tlb[entry + TLB.read / 4] = tag;
@@ -300,7 +323,7 @@ export class GuestMemory implements LinearMemory {
     if (translation.executable) tlb[entry + TLB.execute / 4] = tag;
     if (access === ACCESS.write) {
       this.markDirty(phys, backing);
-      if (this.codePages[backing >>> 12]) this.kind[slot] = this.kind[slot]! | KIND.guarded;
+      if (this.codePages[backing >>> 12]) this.kind[slot] = this.kind[slot]! | SLOT.guarded;
       else {
         tlb[entry + TLB.write / 4] = tag;
         const writer = this.writers[backing >>> 12]!;
@@ -317,7 +340,7 @@ export class GuestMemory implements LinearMemory {
     if (this.allows(entry, right, linear)) return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
     if (
       access === ACCESS.write &&
-      (this.kind[entry / WORDS]! & KIND.guarded) !== 0 &&
+      (this.kind[entry / WORDS]! & SLOT.guarded) !== 0 &&
       this.allows(entry, TLB.read, linear)
     ) {
       const arena = (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
