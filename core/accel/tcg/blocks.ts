@@ -14,9 +14,21 @@ import { formCode, formKey } from './interpreter/forms.ts';
 import { SPECIAL, type SpecialName, specialNames } from './interpreter/generate.ts';
 import { RECORD } from './interpreter/layout.ts';
 
-/** What decoded code depends on besides its bytes. */
-export const MODE = { code32: 1, flatStack: 2, flatData: 4, user: 8, single: 16, code64: 32 } as const;
-export const MODE_SHIFT = 64;
+/** What decoded code depends on besides its bytes. `limited`: CS has a limit below 4 GiB, `narrow`: even one below 64 KiB, where
+ *  targets of 16 bits may lie beyond it. */
+export const MODE = {
+  code32: 1,
+  flatStack: 2,
+  flatData: 4,
+  user: 8,
+  single: 16,
+  code64: 32,
+  limited: 64,
+  narrow: 128,
+} as const;
+export const MODE_SHIFT = 256;
+/** Whether a near jump has to look at the limit of CS. */
+export const isLimited = (mode: number, opSize: number) => (mode & (opSize === 16 ? MODE.narrow : MODE.limited)) !== 0;
 
 const RECENT_BITS = 13;
 const RECENT_MASK = (1 << RECENT_BITS) - 1;
@@ -248,6 +260,8 @@ export class BlockCache {
     const record = this.next;
     const counts = this.threshold > 0 && (isCode32 || isLong) && most > 1;
     if (counts) this.put(special.enter, 0, 0, 0, 0, this.threshold, 0);
+    const limit = this.next;
+    if (mode & MODE.limited) this.put(special.limit, 0, 0, mode & MODE.single ? 1 : 0, 0, 0, 0);
     let p = start;
     let count = 0;
     let second = -1;
@@ -283,6 +297,7 @@ export class BlockCache {
         break;
       }
     }
+    if (mode & MODE.limited) this.setWord(limit + RECORD.imm, length - 1);
     const block: Block = {
       record,
       end: this.next,
@@ -325,7 +340,7 @@ export class BlockCache {
         ((mode & MODE.flatData) !== 0 && (memory.segment === DS || memory.segment === SS || memory.segment === ES));
       if (isFlat && memory.addrSize === 32 && !instruction.addressOnly) {
         fused = memory.index < 0 ? 'f' : 'g';
-        handler = this.fusedHandler(d, fused, flatStack);
+        handler = this.fusedHandler(d, fused, flatStack, isLimited(mode, d.opSize));
       }
       if (handler >= 0) {
         b = memory.base < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + memory.base * 8;
@@ -337,7 +352,7 @@ export class BlockCache {
         this.effectiveAddress(d, pc, index, isFlat);
       }
     }
-    if (handler < 0) handler = this.plainHandler(d, kind, flatStack);
+    if (handler < 0) handler = this.plainHandler(d, kind, flatStack, isLimited(mode, d.opSize));
     this.operands(d, handler, pc, index, b, imm, imm2, fused !== 'm');
   }
   /** The record of an instruction whose memory operand, if any, is settled. */
@@ -448,20 +463,20 @@ export class BlockCache {
   }
   /** Handler numbers by form: keys are strings and slow. -1: no fused handler. */
   private readonly known = new Map<number, number>();
-  private fusedHandler(d: Executable, kind: 'f' | 'g', flatStack: boolean): number {
-    const code = formCode(d, kind, flatStack);
+  private fusedHandler(d: Executable, kind: 'f' | 'g', flatStack: boolean, limited: boolean): number {
+    const code = formCode(d, kind, flatStack, false, limited);
     let handler = this.known.get(code);
     if (handler === undefined) {
-      handler = this.handlers.hot(formKey(d, kind, flatStack));
+      handler = this.handlers.hot(formKey(d, kind, flatStack, false, limited));
       this.known.set(code, handler);
     }
     return handler;
   }
-  private plainHandler(d: Executable, kind: 'm' | 's', flatStack: boolean): number {
-    const code = formCode(d, kind, flatStack);
+  private plainHandler(d: Executable, kind: 'm' | 's', flatStack: boolean, limited: boolean): number {
+    const code = formCode(d, kind, flatStack, false, limited);
     let handler = this.known.get(code);
     if (handler === undefined) {
-      handler = this.handlers.handler(formKey(d, kind, flatStack));
+      handler = this.handlers.handler(formKey(d, kind, flatStack, false, limited));
       this.known.set(code, handler);
     }
     return handler;

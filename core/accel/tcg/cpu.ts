@@ -12,8 +12,9 @@ import {
 import { decodeLong, longMapsFor, MAX_LENGTH, mapsFor } from '../../target/x86/decode/decoder.ts';
 import { inAsmText } from '../../target/x86/disassemble/listing.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
+import type { PagingFeatures } from '../../target/x86/mmu/page-walk.ts';
 import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, isCanonical, SS, STATE_BYTES } from '../../target/x86/state.ts';
-import { createSystemOps } from '../../target/x86/system.ts';
+import { createSystemOps, pagingFeatures } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { cpuText, execText } from '../../target/x86/trace-text.ts';
 import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
@@ -27,7 +28,7 @@ import { RECORD, TLB } from './interpreter/layout.ts';
 import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
 import { LockStep } from './jit/lockstep.ts';
 import { stopModule } from './jit/stop.ts';
-import { createNatives } from './native/module.ts';
+import { createNatives, createPaging } from './native/module.ts';
 import { segmentAddress } from './strings.ts';
 
 export interface X86CpuOptions {
@@ -86,6 +87,8 @@ export class X86Cpu {
   private readonly bus: CpuBus;
   private readonly blocks: BlockCache;
   private readonly layout: EngineLayout;
+  /** What paging is like; null: only whoever made the system half knows. */
+  private readonly paging: PagingFeatures | null;
   private readonly jumpCache: Uint32Array;
   /** For 16- and 32-bit code, and for 64-bit code. */
   private readonly interpreter: Interpreter;
@@ -165,6 +168,7 @@ export class X86Cpu {
       codeWritten: (offset, length, isBefore) => this.blocks.invalidate(offset, length, isBefore),
     };
     this.memory.onFlush = () => this.flushTlb();
+    this.paging = options.createOps ? null : pagingFeatures(options.definition);
     const machine = this.assemble();
     this.interpreter = machine;
     this.makeLong = machine.makeLong;
@@ -465,6 +469,8 @@ export class X86Cpu {
       if (ss.flags & DESC.big && ss.flat) mode |= MODE.flatStack;
       if (ss.flat && segments[DS]!.flat && segments[ES]!.flat) mode |= MODE.flatData;
     }
+    const { limit } = segments[CS]!;
+    if (!isLong && limit !== 0xffff_ffff) mode |= limit < 0xffff ? MODE.limited | MODE.narrow : MODE.limited;
     const isUser = state.cpl === 3;
     if (isUser) mode |= MODE.user;
     if ((state.u32[LONG]! !== 0) !== isLong) {
@@ -581,6 +587,10 @@ export class X86Cpu {
   }
   private nextPage(linear: number): number {
     const next = linear - (linear & 0xfff) + 4096;
+    if (this.state.u32[MODE_WORD]! & MODE.limited) {
+      const cs = this.state.segments[CS]!;
+      if ((next - cs.base) >>> 0 > cs.limit) raise(this.state, VECTOR.GP, 0);
+    }
     const at = this.memory.locateCode(this.state.u32[LONG]! ? next : next >>> 0);
     return at < 0 ? this.copyFromDevice(DEVICE_REST) : at;
   }
@@ -615,6 +625,15 @@ export class X86Cpu {
     return at;
   }
   private devicePage: number | undefined;
+
+  /** The limit of CS lies in the block or in front of it: where to go on. */
+  private overLimit(): number {
+    const { state, blocks, memory } = this;
+    const isSingle = blocks.half(memory.record, RECORD.a) !== 0;
+    memory.record = 0;
+    if (isSingle || state.eip > state.segments[CS]!.limit) raise(state, VECTOR.GP, 0);
+    return this.findBlock(MODE.single);
+  }
 
   /** A direct branch was taken for the first time: finds its target and lets the branch lead there from now on. */
   private link(record: number): number {
@@ -677,6 +696,7 @@ export class X86Cpu {
       activity: this.activity,
       link: (record) => this.link(record),
       findSplit: () => this.findSplit(),
+      overLimit: () => this.overLimit(),
       flushPage: (linear) => this.flushPage(linear),
       get record() {
         return memory.record;
@@ -706,21 +726,37 @@ export class X86Cpu {
       return found;
     };
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
-    const natives = createNatives(this.bus.arena, this.layout.state, memory.tlbOffset);
+    const slow = {
+      slowRead: (linear: number, record: number, size: number) => memory.slowRead(linear, record, size),
+      slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
+      slowWrite: (linear: number, value: number, size: number, record: number) =>
+        memory.slowWrite(linear, value, size, record),
+      slowReadLong: (low: number, high: number, record: number, size: number) =>
+        memory.slowReadLong(low, high, record, size),
+      slowUpdateLong: (low: number, high: number, record: number, size: number) =>
+        memory.slowUpdateLong(low, high, record, size),
+      slowWriteLong: (low: number, high: number, value: number, size: number, record: number) =>
+        memory.slowWriteLong(low, high, value, size, record),
+      lookup: () => this.lookup(),
+    };
+    const { state, jumpCache } = this.layout;
+    const paging = createPaging(
+      this.bus.arena.memory,
+      slow as Parameters<typeof createPaging>[1],
+      state,
+      jumpCache,
+      memory.layout,
+      this.paging ?? pagingFeatures(),
+    );
+    // Lock-step takes back what compiled code wrote: bits of page tables would not be noted.
+    if (this.paging && this.layout.journal === undefined) memory.setNative(paging);
+    const natives = createNatives(this.bus.arena, state, memory.layout.tlb, paging);
     const imports = {
       e: {
+        lookup: slow.lookup,
         memory: this.bus.arena.memory,
         table,
-        slowRead: (linear: number, record: number, size: number) => memory.slowRead(linear, record, size),
-        slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
-        slowWrite: (linear: number, value: number, size: number, record: number) =>
-          memory.slowWrite(linear, value, size, record),
-        slowReadLong: (low: number, high: number, record: number, size: number) =>
-          memory.slowReadLong(low, high, record, size),
-        slowUpdateLong: (low: number, high: number, record: number, size: number) =>
-          memory.slowUpdateLong(low, high, record, size),
-        slowWriteLong: (low: number, high: number, value: number, size: number, record: number) =>
-          memory.slowWriteLong(low, high, value, size, record),
+        ...paging,
         commitUpdate: (record: number) => memory.commitUpdate(record),
         segmentCheck: (segment: number, offset: number, shape: number, record: number) => {
           memory.record = record;
@@ -749,7 +785,6 @@ export class X86Cpu {
           this.settleSystem(id < lightCount);
           return result;
         },
-        lookup: () => this.lookup(),
         hot: (record: number) => this.jit.hot(record),
         stopped: (record: number) => this.lockStep!.stopped(record),
       },

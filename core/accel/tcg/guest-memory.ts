@@ -9,23 +9,55 @@ import {
   type LinearMemory,
   type SystemOps,
 } from '../../target/x86/system-ops.ts';
-import { TLB } from './interpreter/layout.ts';
-import { SavedContexts, SLOT } from './saved-contexts.ts';
+import { SLOT, TLB } from './interpreter/layout.ts';
+import { SavedContexts } from './saved-contexts.ts';
 
 const BANK_BYTES = TLB.entries * TLB.entryBytes;
 /** Of 32-bit code: supervisor, user; of 64-bit code the same. Addresses of 32 bits alone would confuse what differs above them. */
 const BANKS = 4;
 export const LONG_BANK = 2;
 const TWO32 = 0x1_0000_0000;
-const LARGEST_REGION = 1 << 22;
 const CPL = FIELDS.cpl.offset >>> 2;
 const WORDS = TLB.entryBytes / 4;
+const KIND = TLB.kind / 4;
 
 /** Physical page map, one word for each page below 4 GiB: arena offset of the page and what is known of it; 0: nothing yet. */
-const PAGE = { known: 1, ram: 2, writable: 4 } as const;
+export const PAGE = { known: 1, ram: 2, writable: 4 } as const;
 const MANY = 0xffff;
 const MAP_PAGES = 1 << 20;
 const MAP_CHUNK = 1024;
+
+/** What else is known of translations, in linear memory for generated code: words, then the slots in use (each once, 16 bits), then
+ *  a byte for each region of 4 MiB that large pages were found in since everything was flushed: what is known of them may outlive
+ *  their slots, in the jump cache. */
+export const TABLES = {
+  filledCount: 0,
+  /** Pages larger than such a region were found. */
+  hasHugePages: 4,
+  /** Not 0: every translation is TypeScript's. */
+  isOff: 8,
+  largeRegions: 64,
+  filled: 64 + 1024,
+  bytes: 64 + 1024 + 2 * BANKS * TLB.entries,
+  largestRegion: 1 << 22,
+} as const;
+/** Addresses in linear memory. */
+export interface PagingLayout {
+  readonly tlb: number;
+  /** A word for each page below 4 GiB: arena offset of the page and what is known of it (`PAGE`); 0: nothing yet. */
+  readonly pageMap: number;
+  /** For each page of the arena: 0, the slot (plus one) that alone may have its write right, or 0xffff. May be out of date, but never
+   *  says too little. */
+  readonly writers: number;
+  /** A byte for each page of the arena: 1 when writes to it interest nobody. */
+  readonly open: number;
+  readonly tables: number;
+}
+/** What native/paging.ts gives. */
+export interface NativePaging {
+  fill(low: number, high: number, access: Access, isUser: number): number;
+  flush(keepGlobal: number): void;
+}
 
 /** Upper half of an address, as tags have it. */
 const upper = (linear: number) => Math.floor(linear / TWO32) >>> 0;
@@ -51,22 +83,18 @@ export class GuestMemory implements LinearMemory {
   /** Set once the system half exists. */
   ops!: SystemOps;
   guard!: CodeGuard;
-  watch: Watch | null = null;
+  private watching: Watch | null = null;
   /** Record whose instruction accesses memory through the slow path. */
   record = 0;
-  readonly tlbOffset: number;
+  readonly layout: PagingLayout;
+  /** Everyday misses; null: every miss is looked at here. */
+  private native: NativePaging | null = null;
   private readonly tlb: Uint32Array;
-  /** Slots in use, each once, and what they hold. */
-  private readonly filled = new Uint16Array(BANKS * TLB.entries);
-  private filledCount = 0;
-  private readonly kind = new Uint8Array(BANKS * TLB.entries);
+  private readonly tables: Uint32Array;
+  private readonly filled: Uint16Array;
+  private readonly largeRegions: Uint8Array;
   /** Entries of process contexts that are not the current one. */
   private readonly contexts: SavedContexts;
-  /** Regions of 4 MiB that large pages were found in since everything was flushed: what is known of them may outlive their
-   *  slots, in the jump cache. */
-  private readonly largeRegions = new Uint8Array(1024);
-  /** Pages larger than such a region were found. */
-  private hasHugePages = false;
   /** Long mode: addresses have 48 bits. */
   private isLong = false;
   /** 64-bit code runs: it has its own banks. */
@@ -76,32 +104,46 @@ export class GuestMemory implements LinearMemory {
     throw new Error('nobody refuses addresses');
   };
   private readonly codePages: Uint8Array;
-  /** For each page of the arena: 0, the slot (plus one) that alone may have its write right, or MANY. May be out of date, but never
-   *  says too little. */
-  private readonly writers = new Uint16Array(1 << 20);
+  private readonly writers: Uint16Array;
+  private readonly open: Uint8Array;
   private readonly scratch: DataView;
   private bytes!: Uint8Array;
   private view!: DataView;
   /** Where a modified operand in the scratch area has to go back. */
   private readonly pending = { linear: 0, size: 0, first: 0, second: 0, isRam: false, isSplit: false };
   private readonly place = { arena: -1, phys: 0 };
-  /** How physical pages are backed, filled on demand; in linear memory, so that generated code can read it. */
+  /** How physical pages are backed, filled on demand. */
   private readonly pageMap: Uint32Array;
-  /** Chunks of the map that have something in them. */
+  /** Chunks of the map and of `open` that have something in them. */
   private readonly mapUsed = new Uint8Array(MAP_PAGES / MAP_CHUNK);
+  private readonly openUsed = new Uint8Array(MAP_PAGES / MAP_CHUNK);
 
   constructor(state: CpuState, bus: CpuBus, activity: CpuActivity) {
     this.state = state;
     this.bus = bus;
     this.activity = activity;
     this.codePages = bus.arena.codePages;
-    this.tlbOffset = bus.arena.allocate('cpu-tlb', BANKS * BANK_BYTES).offset;
-    this.tlb = new Uint32Array(bus.arena.memory.buffer, this.tlbOffset, (BANKS * BANK_BYTES) / 4);
-    const map = bus.arena.allocate('cpu-page-map', MAP_PAGES * 4).offset;
-    this.pageMap = new Uint32Array(bus.arena.memory.buffer, map, MAP_PAGES);
-    this.scratch = new DataView(bus.arena.memory.buffer, state.offset + FIELDS.scratch.offset, 64);
-    this.tlb.fill(TLB.invalid);
+    const place = (name: string, bytes: number) => bus.arena.allocate(name, bytes).offset;
+    this.layout = {
+      tlb: place('cpu-tlb', BANKS * BANK_BYTES),
+      pageMap: place('cpu-page-map', MAP_PAGES * 4),
+      writers: place('cpu-writers', MAP_PAGES * 2),
+      open: place('cpu-open-pages', MAP_PAGES),
+      tables: place('cpu-translations', TABLES.bytes),
+    };
+    const { layout } = this;
+    const { buffer } = bus.arena.memory;
+    this.tlb = new Uint32Array(buffer, layout.tlb, (BANKS * BANK_BYTES) / 4);
+    this.pageMap = new Uint32Array(buffer, layout.pageMap, MAP_PAGES);
+    this.writers = new Uint16Array(buffer, layout.writers, MAP_PAGES);
+    this.open = new Uint8Array(buffer, layout.open, MAP_PAGES);
+    this.tables = new Uint32Array(buffer, layout.tables, TABLES.largeRegions / 4);
+    this.largeRegions = new Uint8Array(buffer, layout.tables + TABLES.largeRegions, 1024);
+    this.filled = new Uint16Array(buffer, layout.tables + TABLES.filled, BANKS * TLB.entries);
+    this.scratch = new DataView(buffer, state.offset + FIELDS.scratch.offset, 64);
+    for (let i = 0; i < this.tlb.length; i += WORDS) this.invalidate(i);
     this.contexts = new SavedContexts(this.tlb);
+    this.updateNative();
     bus.memory.subscribe({
       flatViewChanged: () => {
         this.forgetPages();
@@ -113,6 +155,22 @@ export class GuestMemory implements LinearMemory {
   }
   /** Flushes what depends on translations; the engine adds its jump cache. */
   onFlush: () => void = () => this.flush();
+
+  setNative(native: NativePaging | null): void {
+    this.native = native;
+    this.updateNative();
+  }
+  get watch(): Watch | null {
+    return this.watching;
+  }
+  set watch(watch: Watch | null) {
+    if (watch === this.watching) return;
+    this.watching = watch;
+    this.updateNative();
+  }
+  private updateNative(): void {
+    this.tables[TABLES.isOff / 4] = this.native && !this.watching ? 0 : 1;
+  }
 
   private refresh(): DataView {
     const { bytes } = this.bus.arena;
@@ -131,18 +189,29 @@ export class GuestMemory implements LinearMemory {
     this.flushCurrent(keepGlobal);
   }
   private flushCurrent(keepGlobal: boolean): void {
-    const { filled, kind } = this;
-    let kept = 0;
     if (!keepGlobal) {
       this.largeRegions.fill(0);
-      this.hasHugePages = false;
+      this.tables[TABLES.hasHugePages / 4] = 0;
     }
-    for (let i = 0; i < this.filledCount; i++) {
+    if (this.native) {
+      this.native.flush(keepGlobal ? 1 : 0);
+      return;
+    }
+    const { filled, tlb } = this;
+    const count = this.filledCount;
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
       const slot = filled[i]!;
-      if (keepGlobal && kind[slot]! & SLOT.global) filled[kept++] = slot;
-      else this.drop(slot);
+      if (keepGlobal && tlb[slot * WORDS + KIND]! & SLOT.global) filled[kept++] = slot;
+      else {
+        this.invalidate(slot * WORDS);
+        tlb[slot * WORDS + KIND] = 0;
+      }
     }
-    this.filledCount = kept;
+    this.tables[TABLES.filledCount / 4] = kept;
+  }
+  private get filledCount(): number {
+    return this.tables[TABLES.filledCount / 4]!;
   }
   /** Process context that the entries belong to which are not global. */
   private get pcid(): number {
@@ -152,9 +221,9 @@ export class GuestMemory implements LinearMemory {
   selectPcid(pcid: number, keeps: boolean): void {
     const { contexts } = this;
     if (pcid !== this.pcid) {
-      contexts.save(this.pcid, this.filled, this.filledCount, this.kind);
+      contexts.save(this.pcid, this.filled, this.filledCount);
       this.flushCurrent(true);
-      this.filledCount = contexts.restore(pcid, keeps, this.filled, this.filledCount, this.kind);
+      this.tables[TABLES.filledCount / 4] = contexts.restore(pcid, keeps, this.filled, this.filledCount);
     } else if (!keeps) this.flushCurrent(true);
   }
   flushPcid(pcid: number, linear?: number): void {
@@ -162,47 +231,38 @@ export class GuestMemory implements LinearMemory {
     else if (linear === undefined) this.flushCurrent(true);
     else this.flushPage(linear);
   }
-  private drop(slot: number): void {
-    const entry = slot * WORDS;
-    this.tlb[entry + TLB.read / 4] = TLB.invalid;
-    this.tlb[entry + TLB.write / 4] = TLB.invalid;
-    this.tlb[entry + TLB.execute / 4] = TLB.invalid;
-    this.kind[slot] = 0;
+  private invalidate(entry: number): void {
+    const { tlb } = this;
+    tlb[entry + TLB.read / 4] = tlb[entry + TLB.write / 4] = tlb[entry + TLB.execute / 4] = TLB.invalid;
   }
   /** True: a large page may have been dropped, so every translation of that region is void. */
   flushPage(linear: number): boolean {
-    const { tlb, kind } = this;
-    if (this.hasHugePages) {
+    const { tlb } = this;
+    if (this.tables[TABLES.hasHugePages / 4]) {
       this.flush();
       return true;
     }
-    for (let bank = 0; bank < BANKS; bank++) {
-      const entry = this.entryOf(linear, bank);
-      // A slot stays in the list of filled ones; dropping it twice does no harm.
-      tlb[entry + TLB.read / 4] = tlb[entry + TLB.write / 4] = tlb[entry + TLB.execute / 4] = TLB.invalid;
-    }
+    // A slot stays in the list of filled ones; dropping it twice does no harm.
+    for (let bank = 0; bank < BANKS; bank++) this.invalidate(this.entryOf(linear, bank));
     const region = linear >>> 22;
     if (!this.largeRegions[region]) return false;
-    for (let i = 0; i < this.filledCount; i++) {
-      const slot = this.filled[i]!;
-      if (kind[slot]! & SLOT.large && tlb[slot * WORDS + TLB.read / 4]! >>> 22 === region) {
-        const flags = kind[slot]!;
-        this.drop(slot);
-        kind[slot] = flags; // still in the list
-      }
+    const count = this.filledCount;
+    for (let i = 0; i < count; i++) {
+      const entry = this.filled[i]! * WORDS;
+      if (tlb[entry + KIND]! & SLOT.large && tlb[entry + TLB.read / 4]! >>> 22 === region) this.invalidate(entry);
     }
     return true;
   }
   /** Whether the page of a linear address is translated by a global entry now. */
   isGlobal(linear: number): boolean {
     const entry = this.entryOf(linear, this.bankOf(linear, this.isUser));
-    return this.allows(entry, TLB.execute, linear) && (this.kind[entry / WORDS]! & SLOT.global) !== 0;
+    return this.allows(entry, TLB.execute, linear) && (this.tlb[entry + KIND]! & SLOT.global) !== 0;
   }
   /** The engine changes its mode: gives the bank that its code uses. */
   setMode(isLong: boolean, isLongCode: boolean, isUser: boolean): number {
     this.isLong = isLong;
     this.isLongCode = isLongCode;
-    return this.tlbOffset + ((isUser ? 1 : 0) + (isLongCode ? LONG_BANK : 0)) * BANK_BYTES;
+    return this.layout.tlb + ((isUser ? 1 : 0) + (isLongCode ? LONG_BANK : 0)) * BANK_BYTES;
   }
   private bankOf(linear: number, isUser: boolean): number {
     const isWide = this.isLong && (this.isLongCode || linear < 0 || linear >= TWO32);
@@ -223,6 +283,7 @@ export class GuestMemory implements LinearMemory {
   /** Takes the write right from a page that holds code now. */
   protectCode(page: number): void {
     const number = page >>> 12;
+    this.open[number] = 0;
     const writer = this.writers[number]!;
     if (writer === 0) return;
     this.writers[number] = 0;
@@ -240,7 +301,9 @@ export class GuestMemory implements LinearMemory {
     const { tlb } = this;
     const first = (offset & ~0xfff) >>> 0;
     const end = offset + length;
-    for (let k = 0; k < this.filledCount; k++) {
+    this.open.fill(0, first >>> 12, Math.ceil(end / 4096));
+    const count = this.filledCount;
+    for (let k = 0; k < count; k++) {
       const slot = this.filled[k]!;
       const i = slot * WORDS;
       const tag = tlb[i + TLB.read / 4]!;
@@ -248,7 +311,7 @@ export class GuestMemory implements LinearMemory {
       const at = (tag + tlb[i + TLB.addend / 4]!) >>> 0;
       if (at < first || at >= end) continue;
       tlb[i + TLB.write / 4] = TLB.invalid;
-      this.kind[slot] = this.kind[slot]! & ~SLOT.guarded;
+      tlb[i + KIND] = tlb[i + KIND]! & ~SLOT.guarded;
     }
   }
 
@@ -269,10 +332,11 @@ export class GuestMemory implements LinearMemory {
     return (backing.offset | PAGE.known | PAGE.ram | (backing.writable ? PAGE.writable : 0)) >>> 0;
   }
   private forgetPages(): void {
-    const { mapUsed } = this;
+    const { mapUsed, openUsed } = this;
     for (let i = 0; i < mapUsed.length; i++) {
       if (mapUsed[i]) this.pageMap.fill(0, i * MAP_CHUNK, (i + 1) * MAP_CHUNK);
-      mapUsed[i] = 0;
+      if (openUsed[i]) this.open.fill(0, i * MAP_CHUNK, (i + 1) * MAP_CHUNK);
+      mapUsed[i] = openUsed[i] = 0;
     }
   }
   /** Before the CPU may write to a page by itself. */
@@ -287,6 +351,13 @@ export class GuestMemory implements LinearMemory {
   /** Translates and fills the TLB. Arena offset in `place.arena`, or -1 (MMIO; then `place.phys` counts). */
   private fill(linear: number, access: Access, isUser: boolean): typeof this.place {
     const { place, tlb } = this;
+    if (this.native) {
+      const at = this.native.fill(linear, upper(linear), access, isUser ? 1 : 0);
+      if (at !== 0) {
+        place.arena = (linear + tlb[((at - this.layout.tlb) >>> 2) + TLB.addend / 4]!) >>> 0;
+        return place;
+      }
+    }
     const translation = this.ops.translate(linear, access, isUser);
     const { phys } = translation;
     place.phys = phys;
@@ -301,36 +372,42 @@ export class GuestMemory implements LinearMemory {
     const entry = this.entryOf(linear, this.bankOf(linear, isUser));
     const tag = page >>> 0;
     const high = upper(linear);
-    if (!translation.cacheable || this.watch?.touches(linear - (linear & 0xfff))) {
-      if (access === ACCESS.write) this.markDirty(phys, backing);
-      return place;
+    if (access === ACCESS.write) {
+      this.markDirty(phys, backing);
+      this.openIfPlain(backing);
     }
+    if (!translation.cacheable || this.watch?.touches(linear - (linear & 0xfff))) return place;
     const slot = entry / WORDS;
     const addend = (backing - tag) >>> 0;
     // A page that was mapped elsewhere meanwhile (without a flush: the guest's fault) must not get rights for the old place.
     const isOther = tlb[entry + TLB.read / 4] !== tag || tlb[entry + TLB.read / 4 + 1] !== high;
     if (isOther || tlb[entry + TLB.addend / 4] !== addend) {
-      if (this.kind[slot] === 0) this.filled[this.filledCount++] = slot;
+      if (tlb[entry + KIND] === 0) this.filled[this.tables[TABLES.filledCount / 4]!++] = slot;
       const isLarge = translation.pageBytes > 4096;
       if (isLarge) this.largeRegions[page >>> 22] = 1;
-      if (translation.pageBytes > LARGEST_REGION) this.hasHugePages = true;
-      this.kind[slot] = SLOT.used | (translation.global ? SLOT.global : 0) | (isLarge ? SLOT.large : 0);
-      tlb.fill(TLB.invalid, entry, entry + WORDS);
+      if (translation.pageBytes > TABLES.largestRegion) this.tables[TABLES.hasHugePages / 4] = 1;
+      tlb[entry + KIND] = SLOT.used | (translation.global ? SLOT.global : 0) | (isLarge ? SLOT.large : 0);
       tlb[entry + TLB.addend / 4] = addend;
+      this.invalidate(entry);
       tlb[entry + TLB.read / 4] = tag;
-      for (const right of [TLB.read, TLB.write, TLB.execute]) tlb[entry + right / 4 + 1] = high;
+      tlb[entry + TLB.read / 4 + 1] = tlb[entry + TLB.write / 4 + 1] = tlb[entry + TLB.execute / 4 + 1] = high;
     }
     if (translation.executable) tlb[entry + TLB.execute / 4] = tag;
-    if (access === ACCESS.write) {
-      this.markDirty(phys, backing);
-      if (this.codePages[backing >>> 12]) this.kind[slot] = this.kind[slot]! | SLOT.guarded;
-      else {
-        tlb[entry + TLB.write / 4] = tag;
-        const writer = this.writers[backing >>> 12]!;
-        this.writers[backing >>> 12] = writer === 0 || writer === slot + 1 ? slot + 1 : MANY;
-      }
+    if (access !== ACCESS.write) return place;
+    if (this.codePages[backing >>> 12]) tlb[entry + KIND] = tlb[entry + KIND]! | SLOT.guarded;
+    else {
+      tlb[entry + TLB.write / 4] = tag;
+      const writer = this.writers[backing >>> 12]!;
+      this.writers[backing >>> 12] = writer === 0 || writer === slot + 1 ? slot + 1 : MANY;
     }
     return place;
+  }
+  /** Notes that writes to a page of RAM need not be told to anybody any more. */
+  private openIfPlain(backing: number): void {
+    const page = backing >>> 12;
+    if (this.codePages[page]) return;
+    this.open[page] = 1;
+    this.openUsed[page >>> 10] = 1;
   }
 
   /** Arena offset of RAM or ROM for an access inside a page, or -1 with `place.phys` set. */
@@ -340,7 +417,7 @@ export class GuestMemory implements LinearMemory {
     if (this.allows(entry, right, linear)) return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
     if (
       access === ACCESS.write &&
-      (this.kind[entry / WORDS]! & SLOT.guarded) !== 0 &&
+      (this.tlb[entry + KIND]! & SLOT.guarded) !== 0 &&
       this.allows(entry, TLB.read, linear)
     ) {
       const arena = (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
@@ -583,6 +660,7 @@ export class GuestMemory implements LinearMemory {
     }
     const page = (known & ~0xfff) >>> 0;
     this.markDirty(addr, page);
+    this.openIfPlain(page);
     const at = page + inPage;
     this.guardCode(at, size);
     const view = this.refresh();

@@ -39,6 +39,7 @@ export interface HelperContext {
   readonly activity: CpuActivity;
   link(record: number): number;
   findSplit(): number;
+  overLimit(): number;
   flushPage(linear: number): void;
   /** Register pointers and words of the record that called. */
   readonly record: number;
@@ -158,6 +159,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
   return {
     link: () => ctx.link(ctx.record),
     findSplit: () => ctx.findSplit(),
+    overLimit: () => ctx.overLimit(),
     raise: (vector) => raise(state, vector),
     tooLong: () => raise(state, VECTOR.GP, 0),
     ud2: () => raise(state, VECTOR.UD),

@@ -113,9 +113,14 @@ describe('handler forms', () => {
         const d = decode(bytes, 0, bytes.length, isCode32);
         expect(d, name).not.toBeNull();
         seen.add(d!.instruction.name);
-        for (const flat of [true, false]) {
-          const key = formKey(d!, 'm', flat);
-          const code = formCode(d!, 'm', flat);
+        for (const [flat, limited] of [
+          [true, false],
+          [false, false],
+          [true, true],
+          [false, true],
+        ] as const) {
+          const key = formKey(d!, 'm', flat, false, limited);
+          const code = formCode(d!, 'm', flat, false, limited);
           // Keys and their numbers name the same forms.
           expect(keys.get(key) ?? code).toBe(code);
           expect(codes.get(code) ?? key).toBe(key);

@@ -20,6 +20,7 @@ export const SPECIAL = [
   'resync',
   'enter',
   'split',
+  'limit',
   'ea32',
   'ea32x0',
   'ea32x1',
@@ -77,6 +78,7 @@ export function declareImports(
     helper: f('helper', 5, 1),
     system: f('system', 5, 1),
     lookup: f('lookup', 0, 1),
+    seek: isLong ? module.importFunction('e', 'seekLong', [I64], [I32]) : f('seek', 1, 1),
     hot: f('hot', 1, 0),
     natives: declareNatives(module, instructions),
   };
@@ -154,6 +156,9 @@ function emitSpecial(o: Emitter, name: string, isLong: boolean): void {
       break;
     case 'split':
       o.split();
+      break;
+    case 'limit':
+      o.limit();
       break;
     case 'eaBits16':
     case 'eaBits32':

@@ -4,6 +4,7 @@ import type { Instruction } from '../../../target/x86/semantics/ops.ts';
 import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
+import { MODE } from '../blocks.ts';
 import type { EngineImports } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { declareImports, PAGES } from '../interpreter/generate.ts';
@@ -26,8 +27,8 @@ export interface CompileLayout extends RegionLayout {
   readonly counters: number;
 }
 
-/** (linear, bytes) -> addend, or 1. */
-function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, isLong: boolean): void {
+/** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know. */
+function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, fill: number, isLong: boolean): void {
   const entry = w.local(I32);
   w.get(0);
   if (isLong) w.op(OP.i32WrapI64);
@@ -62,7 +63,9 @@ function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, isLong
   w.get(entry);
   w.memory(OP.i32Load, TLB.addend);
   w.op(OP.else);
-  w.i32(1);
+  w.get(0);
+  w.get(1);
+  w.call(fill);
   w.end();
 }
 
@@ -115,6 +118,7 @@ function emitRegion(
   w.memory(isLong ? OP.i64Load : OP.i32Load, layout.state + FIELDS.rip.offset);
   w.set(emitter.eip0);
   w.block(OP.block, VOID);
+  if (plan.mode & MODE.limited) emitLimitCheck(w, emitter, layout, plan);
   const { structure } = plan;
   const sole = solePredecessors(plan);
   structure.walk({
@@ -129,6 +133,40 @@ function emitRegion(
   });
   w.end();
   emitEnd(w, emitter, layout, imports, chainType, isLong);
+}
+
+/** A region whose code, or where its branches lead in its page, is not below the limit of CS as a whole leaves at once. */
+function emitLimitCheck(w: FunctionWriter, emitter: RegionEmitter, layout: CompileLayout, plan: Plan): void {
+  const deltas = plan.blocks.flatMap((b) => [
+    b.delta,
+    b.delta + b.block.length - 1,
+    ...b.edges.filter((e) => e.isInside).map((e) => e.delta),
+  ]);
+  const [first, last] = [w.local(I32), w.local(I32)];
+  for (const [local, delta] of [
+    [first, Math.min(...deltas)],
+    [last, Math.max(...deltas)],
+  ] as const) {
+    w.get(emitter.eip0);
+    w.i32(delta);
+    w.op(OP.i32Add);
+    w.set(local);
+  }
+  w.get(first);
+  w.get(last);
+  w.op(OP.i32GtU);
+  w.get(last);
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.limit);
+  w.op(OP.i32GtU);
+  w.op(OP.i32Or);
+  w.block(OP.if, VOID, false);
+  w.i32(plan.blocks[0]!.insns[0]!.record);
+  w.set(emitter.exitRecord);
+  w.get(emitter.eip0);
+  w.set(emitter.exitEip);
+  w.br(OP.br, 1);
+  w.end();
 }
 
 /** For each block its only predecessor, or -1. */
@@ -201,7 +239,8 @@ function emitEnd(
   }
   const miss = () => {
     emitter.emitCanonicalFlags();
-    w.call(imports.lookup);
+    w.get(linear);
+    w.call(imports.seek);
   };
   emitJumpLookup(w, layout, linear, entry, w.local(I32), miss, isLong);
   w.tee(emitter.exitRecord);
@@ -243,9 +282,12 @@ export function compileModule(
   const module = new ModuleWriter();
   const used = new Set<Instruction>();
   for (const { plan } of requests) for (const b of plan.blocks) for (const { d } of b.insns) used.add(d.instruction);
-  const imports = declareImports(module, true, used, isLong);
-  module.importMemory('e', 'memory', 1, PAGES, true);
   const address = isLong ? I64 : I32;
+  const imports = declareImports(module, true, used, isLong);
+  const fill = (name: string) => module.importFunction('e', isLong ? `${name}Long` : name, [address, I32], [I32]);
+  const fillRead = fill('fillRead');
+  const fillWrite = fill('fillWrite');
+  module.importMemory('e', 'memory', 1, PAGES, true);
   const chainType = module.type([I32, address], [I32]);
   const make = (params: readonly number[], emit: (w: FunctionWriter) => void): number => {
     const w = module.function(params, [I32]);
@@ -253,8 +295,8 @@ export function compileModule(
     return module.indexOf(w);
   };
   const functions: RegionFunctions = {
-    findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, isLong)),
-    findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, isLong)),
+    findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, fillRead, isLong)),
+    findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, fillWrite, isLong)),
     flagAux: make([I32, address, address], (w) => emitFlagAux(w, isLong)),
   };
   requests.forEach((request, i) => {

@@ -282,6 +282,16 @@ export class RegionEmitter extends RegionFlags {
     const eip0 = this.localNode(this.eip0, this.word);
     return this.add(eip0, this.const(this.block.delta + this.insn.pc + this.insn.d.length));
   }
+  protected override refuseIf(condition: Node): void {
+    this.giveUp(condition);
+  }
+  /** What lies inside the region's range was looked at as it was entered. */
+  admitRelative(condition?: Node): void {
+    const edge = this.block.edges[0]!;
+    if (!this.form.limited || edge.isInside) return;
+    const isBeyond = this.isBeyondLimit(this.add(this.localNode(this.eip0, this.word), this.const(edge.delta)));
+    this.refuseIf(condition ? this.and(this.ne(condition, this.const(0)), isBeyond) : isBeyond);
+  }
   jumpRelative(): void {
     this.pay();
     const edge = this.block.edges[0]!;

@@ -107,6 +107,13 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   // The same of 64-bit code: linear addresses, and the value has 64 bits.
   ['repMovsLong', signature([I64, I64, I32, I32])],
   ['repStosLong', signature([I64, I32, I64, I32])],
+  // segment, source offset, target offset, elements, log2 of an element's bytes, whether REPNE -> elements done, and the top bit:
+  // the last of them ends it; that pair stands in the first scratch vector
+  ['repCmps', signature([I32, I32, I32, I32, I32, I32])],
+  // target offset, elements, value, log2 of an element's bytes, whether REPNE -> the same
+  ['repScas', signature([I32, I32, I32, I32, I32])],
+  ['repCmpsLong', signature([I64, I64, I32, I32, I32])],
+  ['repScasLong', signature([I64, I32, I64, I32, I32])],
   ...Object.entries(SYSTEM_NATIVES),
   ...Object.entries(LONG_SYSTEM_NATIVES),
 ]);
