@@ -59,7 +59,7 @@ const BUDGET = FIELDS.budget.offset >>> 2;
 const CHARGED = FIELDS.charged.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
 /** Helpers of system instructions after which the mode is what it was. */
-const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'clts', 'wbinvd', 'invd']);
+const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'invpcid', 'clts', 'wbinvd', 'invd']);
 /** What is fetched from a device at a time, and where the rest of an instruction goes that begins in RAM. */
 const DEVICE_BYTES = 16;
 const DEVICE_REST = 2048;
@@ -155,6 +155,11 @@ export class X86Cpu {
       activity: this.activity,
       flushTlb: (keepGlobal) => this.flushTlb(keepGlobal),
       flushPage: (linear) => this.flushPage(linear),
+      selectPcid: (pcid, keeps) => {
+        this.memory.selectPcid(pcid, keeps);
+        if (hasBreakpoints(this.state)) this.stopSoon();
+      },
+      flushPcid: (pcid, linear) => this.memory.flushPcid(pcid, linear),
       requestExit: () => this.requestExit(),
     };
     this.ops = options.createOps ? options.createOps(context) : createSystemOps(context, options.definition);

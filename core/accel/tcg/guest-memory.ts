@@ -1,6 +1,6 @@
 /** Guest memory as the CPU reaches it: the TLB in linear memory that generated code reads, its slow path, and the accesses of
  *  helpers. A write right is withheld while the page holds decoded code, is logged and clean, or is not RAM. */
-import { type CpuState, FIELDS, isCanonical, linearAddress } from '../../target/x86/state.ts';
+import { type CpuState, CR4, FIELDS, isCanonical, linearAddress } from '../../target/x86/state.ts';
 import {
   ACCESS,
   type Access,
@@ -9,12 +9,10 @@ import {
   type LinearMemory,
   type SystemOps,
 } from '../../target/x86/system-ops.ts';
-import { TLB } from './interpreter/layout.ts';
+import { SLOT, TLB } from './interpreter/layout.ts';
+import { SavedContexts } from './saved-contexts.ts';
 
 const BANK_BYTES = TLB.entries * TLB.entryBytes;
-/** What a slot holds; `used` also while its tags are invalid but it stands in the list. `guarded`: the page may be written, but
- *  holds decoded code. */
-export const SLOT = { used: 1, global: 2, large: 4, guarded: 8 } as const;
 /** Of 32-bit code: supervisor, user; of 64-bit code the same. Addresses of 32 bits alone would confuse what differs above them. */
 const BANKS = 4;
 export const LONG_BANK = 2;
@@ -96,6 +94,8 @@ export class GuestMemory implements LinearMemory {
   private readonly tables: Uint32Array;
   private readonly filled: Uint16Array;
   private readonly largeRegions: Uint8Array;
+  /** Entries of process contexts that are not the current one. */
+  private readonly contexts: SavedContexts;
   /** Long mode: addresses have 48 bits. */
   private isLong = false;
   /** 64-bit code runs: it has its own banks. */
@@ -143,6 +143,7 @@ export class GuestMemory implements LinearMemory {
     this.filled = new Uint16Array(buffer, layout.tables + TABLES.filled, BANKS * TLB.entries);
     this.scratch = new DataView(buffer, state.offset + FIELDS.scratch.offset, 64);
     for (let i = 0; i < this.tlb.length; i += WORDS) this.invalidate(i);
+    this.contexts = new SavedContexts(this.tlb);
     this.updateNative();
     bus.memory.subscribe({
       flatViewChanged: () => {
@@ -185,6 +186,10 @@ export class GuestMemory implements LinearMemory {
 
   /** Drops translations, all or all but global ones: proportional to what was filled. */
   flush(keepGlobal = false): void {
+    this.contexts.clear();
+    this.flushCurrent(keepGlobal);
+  }
+  private flushCurrent(keepGlobal: boolean): void {
     if (!keepGlobal) {
       this.largeRegions.fill(0);
       this.tables[TABLES.hasHugePages / 4] = 0;
@@ -208,6 +213,24 @@ export class GuestMemory implements LinearMemory {
   }
   private get filledCount(): number {
     return this.tables[TABLES.filledCount / 4]!;
+  }
+  /** Process context that the entries belong to which are not global. */
+  private get pcid(): number {
+    return this.state.cr4 & CR4.PCIDE ? this.state.cr3 & 0xfff : 0;
+  }
+  /** MOV to CR3 with CR4.PCIDE, before CR3 changes: see `CpuContext`. */
+  selectPcid(pcid: number, keeps: boolean): void {
+    const { contexts } = this;
+    if (pcid !== this.pcid) {
+      contexts.save(this.pcid, this.filled, this.filledCount);
+      this.flushCurrent(true);
+      this.tables[TABLES.filledCount / 4] = contexts.restore(pcid, keeps, this.filled, this.filledCount);
+    } else if (!keeps) this.flushCurrent(true);
+  }
+  flushPcid(pcid: number, linear?: number): void {
+    if (pcid !== this.pcid) this.contexts.forget(pcid);
+    else if (linear === undefined) this.flushCurrent(true);
+    else this.flushPage(linear);
   }
   private invalidate(entry: number): void {
     const { tlb } = this;

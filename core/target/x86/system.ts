@@ -10,6 +10,7 @@ import { xgetbv, xsetbv } from './extended-control.ts';
 import { farCall, farJump, farReturn, iret, syscall, sysenter, sysexit, sysret } from './far-transfer.ts';
 import { checkIo } from './io-permission.ts';
 import { divide128, swapgs } from './long-mode.ts';
+import { invpcid } from './mmu/invpcid.ts';
 import { PageWalker, type PagingFeatures } from './mmu/page-walk.ts';
 import { rdmsr, wrmsr } from './msr.ts';
 import { initCpu, resetCpu } from './reset.ts';
@@ -55,6 +56,7 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
     verr: (selector) => verr(ctx, selector),
     verw: (selector) => verw(ctx, selector),
     writeCr: (index, value, high) => writeCr(ctx, cpu, index, value, high),
+    invpcid: (type, typeHigh, at) => invpcid(ctx, type, typeHigh, at),
     readCr: (index) => readCr(ctx, index),
     writeDr: (index, value, high) => writeDr(ctx, index, value, high),
     readDr: (index) => readDr(ctx, index),

@@ -10,8 +10,8 @@ import { ACCESS } from '../../../target/x86/system-ops.ts';
 import { type Body, type Callee, defineFunction, i32, i64, type Local, type Value } from '../../../wasm/expressions.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { ModuleWriter } from '../../../wasm/writer.ts';
-import { LONG_BANK, PAGE, type PagingLayout, SLOT, TABLES } from '../guest-memory.ts';
-import { TLB } from '../interpreter/layout.ts';
+import { LONG_BANK, PAGE, type PagingLayout, TABLES } from '../guest-memory.ts';
+import { SLOT, TLB } from '../interpreter/layout.ts';
 
 const none = i32(0);
 const BANK_BYTES = TLB.entries * TLB.entryBytes;

@@ -188,6 +188,17 @@ export const SYSTEM = [
       o.call('invlpg', at.address());
     },
   }),
+  instruction({
+    name: 'invpcid',
+    encodings: ['66 0f 38 82 Gm,Mx'],
+    dst: 'r',
+    ends: 'system',
+    guarded: true,
+    semantics: (o, type, at) => {
+      requirePrivilege(o);
+      o.call('invpcid', at.address(), type.load());
+    },
+  }),
   ...[
     { name: 'sldt', digit: 0 },
     { name: 'str', digit: 1 },
