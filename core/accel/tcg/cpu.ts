@@ -13,7 +13,20 @@ import { decodeLong, longMapsFor, MAX_LENGTH, mapsFor } from '../../target/x86/d
 import { inAsmText } from '../../target/x86/disassemble/listing.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
 import type { PagingFeatures } from '../../target/x86/mmu/page-walk.ts';
-import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, isCanonical, SS, STATE_BYTES } from '../../target/x86/state.ts';
+import { readTsc } from '../../target/x86/msr.ts';
+import {
+  CpuState,
+  CR4,
+  CS,
+  DESC,
+  DS,
+  EFLAGS,
+  ES,
+  FIELDS,
+  isCanonical,
+  SS,
+  STATE_BYTES,
+} from '../../target/x86/state.ts';
 import { createSystemOps, pagingFeatures } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { cpuText, execText } from '../../target/x86/trace-text.ts';
@@ -67,6 +80,8 @@ const INTERRUPT_WAITS = FIELDS.interruptWaits.offset >>> 2;
 const DELIVERIES_LOGGED = FIELDS.deliveriesLogged.offset >>> 2;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
 const LONG = FIELDS.long.offset >>> 2;
+const TSC_LOW = FIELDS.tscLow.offset >>> 2;
+const TSC_HIGH = FIELDS.tscHigh.offset >>> 2;
 
 export class X86Cpu {
   readonly state: CpuState;
@@ -684,6 +699,16 @@ export class X86Cpu {
 
   // -- generated code ------------------------------------------------------------------------------------------------
 
+  /** As a native function: 1 where the instruction may fault. */
+  private readTsc(): number {
+    const { state, bus } = this;
+    if (state.cr4 & CR4.TSD) return 1;
+    const now = readTsc({ state, bus });
+    const high = Math.floor(now / 2 ** 32);
+    state.u32[TSC_LOW] = now - high * 2 ** 32;
+    state.u32[TSC_HIGH] = high;
+    return 0;
+  }
   private long(): Interpreter {
     this.longInterpreter ??= this.makeLong();
     return this.longInterpreter;
@@ -758,7 +783,7 @@ export class X86Cpu {
     );
     // Lock-step takes back what compiled code wrote: bits of page tables would not be noted.
     if (this.paging && this.layout.journal === undefined) memory.setNative(paging);
-    const natives = createNatives(this.bus.arena, state, memory.layout.tlb, paging);
+    const natives = createNatives(this.bus.arena, state, memory.layout.tlb, paging, () => this.readTsc());
     const imports = {
       e: {
         lookup: slow.lookup,

@@ -25,7 +25,7 @@ function sabotage(m: BareMachine, change: (bytes: Uint8Array<ArrayBuffer>) => vo
   const { host } = m.cpu.jit as unknown as { host: { instantiate: (bytes: Uint8Array<ArrayBuffer>) => unknown } };
   const { instantiate } = host;
   host.instantiate = (bytes) => {
-    if (!String.fromCharCode(...bytes).includes('interpreted')) change(bytes); // not what regions share
+    if (!String.fromCharCode(...bytes).includes('seek')) change(bytes); // not what regions share
     return instantiate(bytes);
   };
 }

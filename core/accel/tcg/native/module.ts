@@ -68,12 +68,13 @@ type NativeFunction = (...args: never[]) => unknown;
 type Exports = Readonly<Record<string, NativeFunction>>;
 
 /** Exports by name. `state`, `tlb`: addresses of the CPU's state block and TLB in the arena; `fills`: what looks at pages that the TLB
- *  does not know. */
+ *  does not know; `readTsc`: the one that is not in WebAssembly. */
 export function createNatives(
   arena: Pick<RamArena, 'memory' | 'allocate'>,
   state: number,
   tlb: number,
   fills: Readonly<Record<keyof Fills, NativeFunction>>,
+  readTsc: () => number,
 ): Record<string, NativeFunction> {
   const { memory } = arena;
   const tables = arena.allocate('cpu-x87', TABLE_BYTES).offset;
@@ -100,6 +101,10 @@ export function createNatives(
   };
   const natives: Record<string, NativeFunction> = {};
   for (const name of Object.keys(NATIVES)) {
+    if (name === 'readTsc') {
+      natives[name] = readTsc;
+      continue;
+    }
     const family = familyOf(name);
     Object.defineProperty(natives, name, {
       enumerable: true,

@@ -12,10 +12,13 @@ const BANK = TLB.entries * TLB.entryBytes;
 const RAM = 0x10_0000;
 const RAM_BYTES = 4 << 20;
 const memory = new WebAssembly.Memory({ initial: 128, maximum: 65536, shared: true });
-const natives = createNatives({ memory, allocate: () => ({ offset: 0 }) }, STATE, TLBS, NO_FILLS) as unknown as Record<
-  string,
-  (...args: number[]) => number
->;
+const natives = createNatives(
+  { memory, allocate: () => ({ offset: 0 }) },
+  STATE,
+  TLBS,
+  NO_FILLS,
+  () => 1,
+) as unknown as Record<string, (...args: number[]) => number>;
 const own = new CpuState(memory.buffer, STATE);
 const ram = new Uint8Array(memory.buffer, RAM, RAM_BYTES);
 const tlb = new Int32Array(memory.buffer, TLBS, BANK / 2);

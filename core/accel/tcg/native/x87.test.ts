@@ -30,6 +30,7 @@ const natives = createNatives(
   OURS,
   0,
   NO_FILLS,
+  () => 1,
 ) as Record<string, Native>;
 
 const operand = new DataView(new ArrayBuffer(16));
