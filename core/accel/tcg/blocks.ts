@@ -48,6 +48,8 @@ export interface Block {
   readonly length: number;
   readonly second: number;
   isValid: boolean;
+  /** The block of another mode that begins in the same place. */
+  next: Block | null;
   /** Compiled regions that contain it. */
   regions: Set<CompiledRegion> | null;
 }
@@ -116,9 +118,10 @@ export class BlockCache {
   private readonly u8: Uint8Array;
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
-  /** Those that were dropped stay in it: a key that comes and goes would leave a trail that every search has to follow. */
+  /** By where they begin: small integers, which a Map finds much quicker than keys with the mode. Those that were dropped stay in it:
+   *  a key that comes and goes would leave a trail that every search has to follow. */
   private blocks = new Map<number, Block>();
-  /** Blocks that a write dropped, by key: code that patches itself tends to come back to what it was. */
+  /** Blocks that a write dropped, by where they begin: code that patches itself tends to come back to what it was. */
   private dropped = new Map<number, DroppedBlock[]>();
   /** The same, oldest first. */
   private readonly remembered = new Set<DroppedBlock>();
@@ -157,7 +160,8 @@ export class BlockCache {
     const slot = (start ^ (start >>> RECENT_BITS) ^ (mode << 5)) & RECENT_MASK;
     const recent = this.recent[slot];
     if (recent?.isValid && recent.key === key) return recent;
-    const found = this.blocks.get(key);
+    let found = this.blocks.get(start) ?? null;
+    while (found && found.key !== key) found = found.next;
     if (!found?.isValid) return undefined;
     this.recent[slot] = found;
     return found;
@@ -251,7 +255,7 @@ export class BlockCache {
   /** Decodes a block. `start`: arena offset of its code; `linear`: its address. `fetchSecond` gives the arena offset of the next page
    *  (and may fault) for an instruction that crosses. */
   build(start: number, linear: number, mode: number, fetchSecond: () => number): Block {
-    const revived = this.revive(start * MODE_SHIFT + mode);
+    const revived = this.revive(start, start * MODE_SHIFT + mode);
     if (revived) return revived;
     if (this.next + BLOCK_RECORDS * RECORD.bytes > this.pool + POOL_BYTES) this.clear();
     const { bytes } = this.arena;
@@ -310,13 +314,26 @@ export class BlockCache {
       length: second >= 0 ? pageEnd - start : length,
       second,
       isValid: true,
+      next: null,
       regions: null,
     };
     if (counts) this.byRecord.set(record, block);
-    this.blocks.set(block.key, block);
+    this.enlist(block);
     this.register(block, start, block.length);
     if (second >= 0) this.register(block, second, MAX_LENGTH);
     return block;
+  }
+  /** In the place of the block with the same key, if there is one. */
+  private enlist(block: Block): void {
+    let rest = this.blocks.get(block.start) ?? null;
+    const others: Block[] = [];
+    for (; rest; rest = rest.next) if (rest.key !== block.key) others.push(rest);
+    block.next = null;
+    for (const other of others) {
+      other.next = block.next;
+      block.next = other;
+    }
+    this.blocks.set(block.start, block);
   }
   private register(block: Block, at: number, length: number): void {
     const page = at >>> 12;
@@ -588,13 +605,14 @@ export class BlockCache {
     }
   }
   /** A dropped block whose code is again what it was decoded from. */
-  private revive(key: number): Block | null {
-    const variants = this.dropped.get(key);
+  private revive(start: number, key: number): Block | null {
+    const variants = this.dropped.get(start);
     if (!variants) return null;
     const all = this.arena.bytes;
     for (let v = 0; v < variants.length; v++) {
       const variant = variants[v]!;
       const { block, bytes, handlers } = variant;
+      if (block.key !== key) continue;
       let i = 0;
       while (i < bytes.length && all[block.start + i] === bytes[i]) i++;
       if (i < bytes.length) continue;
@@ -602,7 +620,7 @@ export class BlockCache {
       this.remembered.delete(variant);
       for (let k = 0; k < handlers.length; k += 2) this.u16[(handlers[k]! - this.pool) >>> 1] = handlers[k + 1]!;
       block.isValid = true;
-      this.blocks.set(key, block);
+      this.enlist(block);
       this.register(block, block.start, block.length);
       return block;
     }
@@ -633,9 +651,9 @@ export class BlockCache {
     this.remember({ block, bytes, handlers });
   }
   private remember(variant: DroppedBlock): void {
-    const { key } = variant.block;
-    const variants = this.dropped.get(key);
-    if (!variants) this.dropped.set(key, [variant]);
+    const { start } = variant.block;
+    const variants = this.dropped.get(start);
+    if (!variants) this.dropped.set(start, [variant]);
     else {
       if (variants.length === VARIANTS) this.forget(variants[0]!);
       variants.push(variant);
@@ -648,11 +666,11 @@ export class BlockCache {
     }
   }
   private forget(variant: DroppedBlock): void {
-    const { key, record } = variant.block;
+    const { start, record } = variant.block;
     this.remembered.delete(variant);
     this.byRecord.delete(record);
-    const variants = this.dropped.get(key)!;
+    const variants = this.dropped.get(start)!;
     variants.splice(variants.indexOf(variant), 1);
-    if (variants.length === 0) this.dropped.delete(key);
+    if (variants.length === 0) this.dropped.delete(start);
   }
 }
