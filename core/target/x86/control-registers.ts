@@ -35,6 +35,17 @@ export function reservedCr4Bits(cpu: CpuDefinition): number {
   return ~allowed >>> 0;
 }
 
+const hex = (value: number, digits = 8) => (value >>> 0).toString(16).padStart(digits, '0');
+/** `-d mmu`: CR0 as it is written, whether by an instruction, a reset or SMM. */
+export function logCr0(ctx: CpuContext, value: number): void {
+  ctx.bus.log('mmu', () => `CR0 update: CR0=0x${hex(value)}`);
+}
+/** The same of CR3, which QEMU tells only while there is paging. */
+export function logCr3(ctx: CpuContext): void {
+  const { state, bus } = ctx;
+  if (state.paging) bus.log('mmu', () => `CR3 update: CR3=${hex(state.high(FIELDS.cr3))}${hex(state.low(FIELDS.cr3))}`);
+}
+
 /** `high`: upper half of the value, in 64-bit code. */
 export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, value: number, high = 0): void {
   const { state } = ctx;
@@ -49,6 +60,7 @@ export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, valu
     case 3:
       if (high >>> 0 >= 2 ** Math.max(0, Math.min(52, cpu.physBits) - 32)) raise(state, VECTOR.GP, 0);
       state.setParts(FIELDS.cr3, value, high);
+      logCr3(ctx);
       ctx.flushTlb(true);
       return;
     case 4:
@@ -80,6 +92,7 @@ function writeCr0(ctx: CpuContext, value: number): void {
     state.efer &= ~EFER.LMA;
   }
   const changed = (state.cr0 ^ next) >>> 0;
+  logCr0(ctx, value);
   state.cr0 = next;
   // Without paging a linear address means the same in every mode: firmware changes PE thousands of times.
   if (changed >= CR0.PG || (changed & CR0.WP && next >= CR0.PG)) ctx.flushTlb();
