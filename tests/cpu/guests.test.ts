@@ -101,12 +101,12 @@ const CASES: { readonly name: string; readonly cpu?: string; readonly departures
     cpu: 'Haswell',
     departures: [
       {
-        why: 'x2APIC and TSC deadline are ours alone, and the bare board has no local APIC',
+        why: 'PCIDs, x2APIC and TSC deadline are ours alone, and the bare board has no local APIC',
         qemu: /(?<=^00000001 .*)F6D83203 078BFBFD/,
-        ours: 'F7F83203 078BF9FD',
+        ours: 'F7FA3203 078BF9FD',
         lines: 1,
       },
-      { why: 'no ERMS', qemu: /(?<=^00000007 00000000 .*)3A9/, ours: '1A9', lines: 1 },
+      { why: 'INVPCID, but no ERMS', qemu: /(?<=^00000007 00000000 .*)3A9/, ours: '5A9', lines: 1 },
     ],
   },
   {

@@ -417,6 +417,10 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
       ctx.flushPage(addressArgument(state, 0, at));
       return 0;
     },
+    invpcid: (at, type) => {
+      ops.invpcid(type >>> 0, highArgument(state, 1), addressArgument(state, 0, at));
+      return 0;
+    },
     invd: () => {
       requirePrivilege();
       return 0;

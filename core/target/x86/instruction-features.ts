@@ -24,6 +24,7 @@ const BY_NAME: Readonly<Record<string, string>> = {
   movbeStore: 'movbe',
   rdrand: 'rdrand',
   rdseed: 'rdseed',
+  invpcid: 'invpcid',
   xsave: 'xsave',
   xrstor: 'xsave',
   xgetbv: 'xsave',

@@ -3,9 +3,10 @@
 import { FIELDS, type StateField } from '../../../core/target/x86/state.ts';
 import { Random } from '../../hostility/random.ts';
 import { generate } from './generate.ts';
+import { generateLong } from './generate-long.ts';
 import { type Ending, type Guest, MODES, type World } from './guest.ts';
 import { listing, type Program } from './program.ts';
-import { LEGACY_TABLES, PAE_TABLES } from './world.ts';
+import { HIGH, LEGACY_TABLES, PAE_TABLES, TOP } from './world.ts';
 
 /** Fields that a guest can read, one way or the other. */
 const VISIBLE: readonly (keyof typeof FIELDS)[] = [
@@ -28,6 +29,8 @@ const VISIBLE: readonly (keyof typeof FIELDS)[] = [
   'fpuDp',
   'mxcsr',
   'dr',
+  'efer',
+  'kernelGsBase',
 ];
 
 /** One of the ways to run a program. */
@@ -42,15 +45,19 @@ export interface Way {
 }
 
 /** The world of a seed. */
-export function worldOf(seed: number): World {
+export function worldOf(seed: number, isLong = false): World {
   const random = new Random(seed ^ 0x5eed);
+  if (isLong) {
+    const mode = random.chance(0.75) ? 'user' : 'kernel';
+    return { mode, pae: true, portable: false, long: random.pick([0, 0, HIGH, TOP]) };
+  }
   return { mode: random.chance(0.75) ? 'user' : random.pick(MODES), pae: random.chance(0.3), portable: false };
 }
 
 function bytesOf(field: StateField, u8: Uint8Array): Uint8Array {
   return u8.subarray(field.offset, field.offset + field.count * field.stride);
 }
-const hex = (n: number) => (n >>> 0).toString(16);
+const hex = (n: number) => n.toString(16);
 
 /** What is different, or null. */
 function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | null {
@@ -64,7 +71,7 @@ function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | n
     if (Buffer.compare(p, q) !== 0)
       found.push(`${name} ${Buffer.from(p).toString('hex')} and ${Buffer.from(q).toString('hex')}`);
   }
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < 16; i++) {
     const at = FIELDS.xmm.offset + i * 64;
     const [p, q] = [x.u8.subarray(at, at + 32), y.u8.subarray(at, at + 32)];
     if (Buffer.compare(p, q) !== 0)
@@ -162,9 +169,9 @@ function shrinkOnce(program: Program, fails: (program: Program) => boolean): Pro
 }
 
 /** One seed: generate, compare, and report what fails as small as it gets. */
-export function tryWays(seed: number, first: Way, second: Way): Comparison {
-  const program = generate(seed, { portable: false });
-  const world = worldOf(seed);
+export function tryWays(seed: number, first: Way, second: Way, isLong = false): Comparison {
+  const program = (isLong ? generateLong : generate)(seed, { portable: false });
+  const world = worldOf(seed, isLong);
   const result = compare(program, world, first, second);
   if (result.difference === null) return result;
   const fails = (p: Program) => compare(p, world, first, second).difference !== null;

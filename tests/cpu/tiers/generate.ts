@@ -6,53 +6,55 @@ import { Random } from '../../hostility/random.ts';
 import { type Item, type Program, randomStart } from './program.ts';
 import { COUNTERS, DATA, DATA_PAGES, FIRST_ESP, PAGE, PORTABLE, SELECTOR } from './world.ts';
 
-/** `portable`: only what the host does as well, to the bit. */
+/** `portable`: only what the host does as well, to the bit. `isLong`: 64-bit code. */
 export interface Flavour {
   readonly portable: boolean;
+  readonly isLong?: boolean;
 }
 
 /** Made by hand below, or never: control flow; what answers differently each time or changes the machine for good. */
-const BY_HAND =
+export const BY_HAND =
   /^(jmp|call|j[a-z]+$|ret|loop|iret|int$|int1|sys|rdrand|rdseed|rsm|invalid|tooLong|monitor|mwait|popf|movToSeg|popSeg|l[defgs]s$|lss|xsave|xrstor|xget|xset)/;
 /** The host answers differently, or it is the host's kernel's business. */
-const NOT_PORTABLE =
-  /^(hlt|fstp1|cpuid|rd|wr|s[gil]dt|str|smsw|lmsw|l[gil]dt|ltr|ver[rw]|lar|lsl|arpl|movFromSeg|pushSeg|in|out|mov(To|From)[CD]r|cl[ti]|sti|wbinvd|rcp|rsqrt|f2xm1|fyl2x|fptan|fpatan|fsin|fcos|fnstenv|fldenv|fnsave|frstor|fxsave|fxrstor|clflush|salc|ldmxcsr|leave|enter|popa|femms|xlat|stmxcsr)/;
+export const NOT_PORTABLE =
+  /^(hlt|fstp1|cpuid|rd|wr|s[gil]dt|str|smsw|lmsw|l[gil]dt|ltr|ver[rw]|lar|lsl|arpl|movFromSeg|pushSeg|in[ID]|ins$|inv|out|mov(To|From)[CD]r|cl[ti]|sti|wbinvd|v?rcp|v?rsqrt|f2xm1|fyl2x|fptan|fpatan|fsin|fcos|fnstenv|fldenv|fnsave|frstor|fxsave|fxrstor|clflush|salc|v?ldmxcsr|leave|enter|popa|femms|xlat|v?stmxcsr)/;
 /** Reads or writes registers that are not operands. */
 const HIDDEN_REGISTERS =
   /^(movs|cmps|stos|lods|scas|ins|outs|pusha|popa|enter|leave|cmpxchg8b|cpuid|rd|maskmov|xlat|aa|da|mul|imul1|div|idiv|cbw|cwd|cmpxchg|lahf|sahf|push|pop|salc|v?pcmp.str)/;
-const STRING = /^(movs|cmps|stos|lods|scas)$/;
+export const STRING = /^(movs|cmps|stos|lods|scas)$/;
 
-type Form = Encoding & { readonly isPortable: boolean };
+export type Form = Encoding & { readonly isPortable: boolean };
 const FORMS: readonly Form[] = INSTRUCTIONS.filter((i) => !BY_HAND.test(i.name)).flatMap((i) =>
   i.encodings.map((text) => {
     const encoding = parseEncoding(i, text);
     return { ...encoding, isPortable: !NOT_PORTABLE.test(i.name) && encoding.vex === null && encoding.suffix < 0 };
   }),
 );
-const isVector = (f: Form) => f.operands.some((o) => 'PQTVWUY'.includes(o.letter));
+export const isVector = (f: Form) => f.operands.some((o) => 'PQTVWUY'.includes(o.letter));
 const isX87 = (f: Form) => f.map === 0 && f.opcode >= 0xd8 && f.opcode <= 0xdf;
 const isSystem = (f: Form) =>
-  /^(hlt|cli|sti|in|out|cpuid|rd|wr|clts|s[gil]dt|str|l[gim]|lldt|ltr|smsw|ver|lar|lsl|arpl|mov(To|From)[CDS]|bound|ud|salc|into|clflush|pushSeg)/.test(
+  /^(hlt|cli|sti|in|out|cpuid|rd|wr|clts|s[gil]dt|str|l[gim]|lldt|ltr|smsw|ver|lar|lsl|arpl|mov(To|From)[CDS]|bound|ud|salc|into|clflush|pushSeg|swapgs)/.test(
     f.instruction.name,
   );
 /** Each group as often as its weight says. */
-const GROUPS: readonly (readonly Form[])[] = (
-  [
-    [62, FORMS.filter((f) => !isVector(f) && !isX87(f) && !isSystem(f) && !STRING.test(f.instruction.name))],
-    [6, FORMS.filter((f) => STRING.test(f.instruction.name))],
-    [14, FORMS.filter(isVector)],
-    [10, FORMS.filter(isX87)],
-    [2, FORMS.filter(isSystem)],
-  ] as const
-).flatMap(([weight, forms]) => Array.from({ length: weight }, () => forms));
+export function groupsOf(all: readonly Form[], vectorWeight: number): readonly (readonly Form[])[] {
+  return (
+    [
+      [62, all.filter((f) => !isVector(f) && !isX87(f) && !isSystem(f) && !STRING.test(f.instruction.name))],
+      [6, all.filter((f) => STRING.test(f.instruction.name))],
+      [vectorWeight, all.filter(isVector)],
+      [10, all.filter(isX87)],
+      [2, all.filter(isSystem)],
+    ] as const
+  ).flatMap(([weight, forms]) => Array.from({ length: weight }, () => forms));
+}
+const GROUPS = groupsOf(FORMS, 14);
 
-/** Registers that count loops; gentle functions leave them alone. */
-const COUNTING = [5, 6, 7, 1];
 /** Registers that memory operands like to go through. */
-const POINTERS = [3, 6, 7] as const;
+export const POINTERS = [3, 6, 7] as const;
 
 /** An address in one of the data pages, often near a page's end. */
-function pointer(random: Random, flavour: Flavour): number {
+export function pointer(random: Random, flavour: Flavour): number {
   for (;;) {
     const page = random.below(DATA_PAGES.length - 2); // not the stack's upper page: loop counters are there
     if (flavour.portable && !PORTABLE.has(DATA_PAGES[page]!) && random.chance(0.7)) continue;
@@ -62,25 +64,41 @@ function pointer(random: Random, flavour: Flavour): number {
     return at + (random.below(PAGE - 256) & (random.chance(0.7) ? ~15 : ~0));
   }
 }
-const word = (n: number) => [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24];
-const moveImmediate = (reg: number, value: number) => [0xb8 + reg, ...word(value)];
+export const word = (n: number) => [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24];
 
-class Generator {
+/** Code that a label's address is put into. */
+export interface LabelBytes {
+  readonly bytes: number[];
+  readonly at: number;
+  readonly kind: 'rel32' | 'abs32';
+}
+/** ModRM byte and what follows it for a memory operand; what must run before it. */
+export interface MemoryBytes {
+  readonly before: number[];
+  readonly bytes: number[];
+}
+
+/** 32-bit code; the methods with bytes in them are overridden for 64-bit code. */
+export class Generator {
   readonly items: Item[] = [];
-  private readonly random: Random;
-  private readonly flavour: Flavour;
-  private labels = 0;
+  protected readonly random: Random;
+  protected readonly flavour: Flavour;
+  /** Registers that count loops; gentle functions leave them alone. */
+  protected readonly counting: readonly number[] = [5, 6, 7, 1];
+  protected readonly pointers: readonly number[] = POINTERS;
+  protected readonly groups: readonly (readonly Form[])[] = GROUPS;
+  protected labels = 0;
   /** Labels that are still to be placed: after how many more items. */
-  private pending: { label: number; after: number }[] = [];
+  protected pending: { label: number; after: number }[] = [];
   /** Loop counters in registers: nothing inside may write them. */
-  private readonly counters: number[] = [];
-  private readonly functions: { readonly label: number; readonly isGentle: boolean }[] = [];
-  private room: number;
-  private depth = 0;
+  protected readonly counters: number[] = [];
+  protected readonly functions: { readonly label: number; readonly isGentle: boolean }[] = [];
+  protected room: number;
+  protected depth = 0;
   /** In a function the stack must be what it was when it returns; a portable program cannot afford to miss. */
-  private inFunction = false;
+  protected inFunction = false;
   /** Whether data segments may be odd. */
-  private readonly isOdd: boolean;
+  protected readonly isOdd: boolean;
 
   constructor(random: Random, flavour: Flavour, room: number) {
     this.random = random;
@@ -102,7 +120,7 @@ class Generator {
       const { label, isGentle } = this.functions.shift()!;
       this.add({ what: 'function', bytes: [], label });
       this.inFunction = true;
-      this.counters.push(...(isGentle ? COUNTING : []));
+      this.counters.push(...(isGentle ? this.counting : []));
       this.body(random.between(2, 8));
       this.counters.length = 0;
       this.placeAll();
@@ -113,40 +131,73 @@ class Generator {
   }
 
   /** Vector and x87 registers from memory. */
-  private prelude(): void {
+  protected prelude(): void {
     const { random } = this;
-    for (let i = 0; i < 8; i++)
-      this.add({ what: 'movups', bytes: [0x0f, 0x10, 0x05 | (i << 3), ...word(DATA + random.below(64) * 16)] });
+    this.loadVectors();
     for (let i = random.below(5); i > 0; i--) {
       const at = DATA + random.below(64) * 8;
       this.add({
         what: 'fld',
         bytes: random
           .pick([
-            [0xd9, 0x05],
-            [0xdd, 0x05],
-            [0xdb, 0x05],
-            [0xdf, 0x2d],
+            [0xd9, 0],
+            [0xdd, 0],
+            [0xdb, 0],
+            [0xdf, 0x28],
           ])
-          .concat(word(at)),
+          .flatMap((byte, i) => (i === 0 ? byte : this.absolute(byte, at))),
       });
     }
     if (random.chance(0.25))
       this.loadFrom(
         random.pick([0x3f80, 0x5f80, 0x7fa0, 0x1fbf, 0x9fc0, 0x1f00, 0x0f80, 0x1d80, 0]),
-        [0x0f, 0xae, 0x15],
+        [0x0f, 0xae],
+        0x10,
         'ldmxcsr',
       );
     if (random.chance(0.25))
-      this.loadFrom(random.pick([0x27f, 0x07f, 0x37e, 0xf7f, 0x77f, 0x340, 0xb7b]), [0xd9, 0x2d], 'fldcw');
+      this.loadFrom(random.pick([0x27f, 0x07f, 0x37e, 0xf7f, 0x77f, 0x340, 0xb7b]), [0xd9], 0x28, 'fldcw');
+  }
+  protected loadVectors(): void {
+    for (let i = 0; i < 8; i++)
+      this.add({ what: 'movups', bytes: [0x0f, 0x10, ...this.absolute(i << 3, DATA + this.random.below(64) * 16)] });
   }
   /** Puts a constant in memory and has it loaded from there. */
-  private loadFrom(value: number, opcode: readonly number[], what: string): void {
-    const at = word(DATA + 0x40);
-    this.add({ what, bytes: [0xc7, 0x05, ...at, ...word(value), ...opcode, ...at] });
+  protected loadFrom(value: number, opcode: readonly number[], field: number, what: string): void {
+    const at = DATA + 0x40;
+    this.add({
+      what,
+      bytes: [0xc7, ...this.absolute(0, at), ...word(value), ...opcode, ...this.absolute(field, at)],
+    });
+  }
+  /** ModRM byte and what follows for a memory operand at an address. */
+  protected absolute(field: number, at: number): number[] {
+    return [field | 5, ...word(at)];
+  }
+  protected moveImmediate(reg: number, value: number): number[] {
+    return [0xb8 + reg, ...word(value)];
+  }
+  /** Where a small immediate stands in that. */
+  protected immediateAt(_reg: number): number {
+    return 1;
+  }
+  /** Loads a label's address, which is put in at the index. */
+  protected moveLabel(reg: number): LabelBytes {
+    return { bytes: this.moveImmediate(reg, 0), at: this.immediateAt(reg), kind: 'abs32' };
+  }
+  protected decrement(reg: number): number[] {
+    return [0x48 + reg];
+  }
+  /** CALL (/2) or JMP (/4) by a register. */
+  protected through(reg: number, digit: number): number[] {
+    return [0xff, 0xc0 | (digit << 3) | reg];
+  }
+  /** Stores a label's address. */
+  protected storeAddress(at: number): LabelBytes {
+    return { bytes: [0xc7, ...this.absolute(0, at), 0, 0, 0, 0], at: 6, kind: 'abs32' };
   }
 
-  private add(item: Item): void {
+  protected add(item: Item): void {
     this.items.push(item);
     this.pending = this.pending.filter((p) => {
       if (p.after-- > 0) return true;
@@ -158,10 +209,10 @@ class Generator {
     for (const { label } of this.pending) this.items.push({ what: 'label', bytes: [], label });
     this.pending = [];
   }
-  private branch(bytes: number[], at: number, kind: 'rel8' | 'rel32' | 'abs32', label: number, what: string): void {
+  protected branch(bytes: number[], at: number, kind: 'rel8' | 'rel32' | 'abs32', label: number, what: string): void {
     this.add({ what, bytes, fix: { at, kind, label } });
   }
-  private later(): number {
+  protected later(): number {
     const label = this.labels++;
     this.pending.push({ label, after: this.random.below(this.random.chance(0.8) ? 6 : 20) });
     return label;
@@ -201,30 +252,34 @@ class Generator {
     const head = this.labels++;
     const rounds = this.depth > 0 ? random.between(1, 5) : random.pick([1, 2, 3, 5, 9, 20, 60]);
     const inRegister = random.chance(0.6);
-    const free = COUNTING.filter((r) => !this.counters.includes(r));
+    const free = this.counting.filter((r) => !this.counters.includes(r));
     this.depth++;
     if (inRegister && free.length > 0) {
       const counter = random.pick(free);
       this.placeAll(); // nobody jumps in behind the counter's back
-      this.add({ what: 'loop counter', bytes: moveImmediate(counter, rounds) });
+      this.add({ what: 'loop counter', bytes: this.moveImmediate(counter, rounds) });
       this.counters.push(counter);
       this.items.push({ what: 'head', bytes: [], label: head });
       this.body(random.between(1, 7));
       this.counters.pop();
       if (counter === 1 && random.chance(0.5)) this.branch([0xe2, 0], 1, 'rel8', head, 'loop back');
-      else this.branch([0x48 + counter, 0x75, 0], 2, 'rel8', head, 'dec, loop back');
+      else this.backWhileCounting(counter, head);
     } else {
-      const at = word(COUNTERS + head * 4);
-      this.add({ what: 'loop counter', bytes: [0xc7, 0x05, ...at, ...word(rounds)] });
+      const at = this.absolute(0, COUNTERS + head * 4);
+      this.add({ what: 'loop counter', bytes: [0xc7, ...at, ...word(rounds)] });
       this.items.push({ what: 'head', bytes: [], label: head });
       this.body(random.between(1, 7));
       // Greater than zero: whoever jumps into the loop does not stay for long.
-      this.branch([0xff, 0x0d, ...at, 0x0f, 0x8f, 0, 0, 0, 0], 8, 'rel32', head, 'dec, loop back');
+      const less = [0xff, ...this.absolute(8, COUNTERS + head * 4), 0x0f, 0x8f];
+      this.branch([...less, 0, 0, 0, 0], less.length, 'rel32', head, 'dec, loop back');
     }
     this.depth--;
   }
+  protected backWhileCounting(counter: number, head: number): void {
+    this.branch([...this.decrement(counter), 0x75, 0], 2, 'rel8', head, 'dec, loop back');
+  }
 
-  private call(): void {
+  protected call(): void {
     const { random } = this;
     const callable = this.functions.filter((f) => f.isGentle || this.counters.length === 0);
     if (callable.length === 0) {
@@ -235,23 +290,28 @@ class Generator {
     if (random.chance(0.75)) this.branch([0xe8, 0, 0, 0, 0], 1, 'rel32', label, 'call');
     else {
       const reg = this.freeRegister();
-      this.branch([0xb8 + reg, 0, 0, 0, 0, 0xff, 0xd0 + reg], 1, 'abs32', label, 'call reg');
+      const { bytes, at, kind } = this.moveLabel(reg);
+      this.branch([...bytes, ...this.through(reg, 2)], at, kind, label, 'call reg');
     }
   }
 
-  private indirect(): void {
+  protected indirect(): void {
     const { random } = this;
     const label = this.later();
-    const kind = random.below(4);
+    const choice = random.below(4);
     const reg = this.freeRegister();
-    if (kind === 0) this.branch([0x68, 0, 0, 0, 0, 0xc3], 1, 'abs32', label, 'push, ret');
-    else if (kind === 1) {
-      const at = word(DATA + 8 * this.random.below(64));
-      this.branch([0xc7, 0x05, ...at, 0, 0, 0, 0, 0xff, 0x25, ...at], 6, 'abs32', label, 'jmp [mem]');
-    } else this.branch([0xb8 + reg, 0, 0, 0, 0, 0xff, 0xe0 + reg], 1, 'abs32', label, 'jmp reg');
+    if (choice === 0) this.branch([0x68, 0, 0, 0, 0, 0xc3], 1, 'abs32', label, 'push, ret');
+    else if (choice === 1) {
+      const place = DATA + 8 * this.random.below(64);
+      const { bytes, at } = this.storeAddress(place);
+      this.branch([...bytes, 0xff, ...this.absolute(0x20, place)], at, 'abs32', label, 'jmp [mem]');
+    } else {
+      const { bytes, at, kind } = this.moveLabel(reg);
+      this.branch([...bytes, ...this.through(reg, 4)], at, kind, label, 'jmp reg');
+    }
   }
 
-  private stack(): void {
+  protected stack(): void {
     const { random } = this;
     const a = random.below(8);
     const b = this.freeRegister();
@@ -277,17 +337,20 @@ class Generator {
       });
   }
 
-  private point(): void {
-    const free = POINTERS.filter((r) => !this.counters.includes(r));
+  protected point(): void {
+    const free = this.pointers.filter((r) => !this.counters.includes(r));
     if (free.length === 0) {
       this.plain();
       return;
     }
     const reg = this.random.pick(free);
     const isStep = this.random.chance(0.4);
-    if (isStep)
-      this.add({ what: 'step', bytes: [0x83, 0xc0 + reg, this.random.pick([1, 4, 4, 8, 16, 60, 0xfc, 0xf0])] });
-    else this.add({ what: 'point', bytes: moveImmediate(reg, pointer(this.random, this.flavour)) });
+    if (isStep) this.add({ what: 'step', bytes: this.step(reg, this.random.pick([1, 4, 4, 8, 16, 60, 0xfc, 0xf0])) });
+    else this.add({ what: 'point', bytes: this.moveImmediate(reg, pointer(this.random, this.flavour)) });
+  }
+
+  protected step(reg: number, distance: number): number[] {
+    return [0x83, 0xc0 + reg, distance];
   }
 
   /** What only a kernel or a wicked program does. */
@@ -303,7 +366,7 @@ class Generator {
     else this.segment(kind);
   }
 
-  private segment(kind: number): void {
+  protected segment(kind: number): void {
     const { random } = this;
     const selector = random.pick([
       SELECTOR.userData,
@@ -319,7 +382,7 @@ class Generator {
     const segment = random.pick([0, 0, 3, 3, 4, 5, 4, 5, 2]);
     const reg = this.freeRegister();
     if (kind < 7)
-      this.add({ what: 'mov seg', bytes: [...moveImmediate(reg, selector), 0x8e, 0xc0 | (segment << 3) | reg] });
+      this.add({ what: 'mov seg', bytes: [...this.moveImmediate(reg, selector), 0x8e, 0xc0 | (segment << 3) | reg] });
     else if (kind === 7) {
       const label = this.later();
       this.branch([0xea, 0, 0, 0, 0, SELECTOR.userCode, 0], 1, 'abs32', label, 'jmp far');
@@ -345,36 +408,38 @@ class Generator {
   }
 
   /** Changes the immediate of an instruction that comes soon, or that a loop has already run. */
-  private rewrite(): void {
+  protected rewrite(): void {
     const { random } = this;
     const label = this.labels++;
     const reg = this.freeRegister();
     const isAhead = random.chance(0.6);
-    const victim: Item = { what: 'victim', bytes: moveImmediate(reg, random.value()), label };
+    const immediate = this.immediateAt(reg);
+    const victim: Item = { what: 'victim', bytes: this.moveImmediate(reg, random.value()), label };
     if (!isAhead) this.add(victim);
     const width = random.below(3);
-    const fix = { kind: 'abs32', label, add: 1 + (width === 0 ? random.below(4) : 0) } as const;
-    if (width === 0)
-      this.add({ what: 'rewrite', bytes: [0xc6, 0x05, 0, 0, 0, 0, random.below(256)], fix: { ...fix, at: 2 } });
-    else if (width === 1)
-      this.add({ what: 'rewrite', bytes: [0x89, 0x05 | (random.below(8) << 3), 0, 0, 0, 0], fix: { ...fix, at: 2 } });
-    else this.add({ what: 'rewrite', bytes: [0xff, 0x05, 0, 0, 0, 0], fix: { ...fix, at: 2 } });
+    const fix = { kind: 'abs32', label, add: immediate + (width === 0 ? random.below(4) : 0) } as const;
+    const what = 'rewrite';
+    const place = (field: number) => this.absolute(field, 0);
+    const at = place(0).length - 3;
+    if (width === 0) this.add({ what, bytes: [0xc6, ...place(0), random.below(256)], fix: { ...fix, at } });
+    else if (width === 1) this.add({ what, bytes: [0x89, ...place(random.below(8) << 3)], fix: { ...fix, at } });
+    else this.add({ what, bytes: [0xff, ...place(0)], fix: { ...fix, at } });
     if (!isAhead) return;
     for (let i = random.below(4); i > 0; i--) this.plain();
     this.add(victim);
   }
 
-  private freeRegister(): number {
+  protected freeRegister(): number {
     for (;;) {
       const reg = this.random.pick([0, 0, 1, 2, 2, 5, 0, 1, 2]);
       if (!this.counters.includes(reg)) return reg;
     }
   }
 
-  private plain(): void {
+  protected plain(): void {
     const { random, flavour } = this;
     for (;;) {
-      const form = random.pick(random.pick(GROUPS));
+      const form = random.pick(random.pick(this.groups));
       if (flavour.portable && !form.isPortable) continue;
       if (flavour.portable && this.inFunction && /^(push|pop)/.test(form.instruction.name)) continue;
       if (this.counters.length > 0 && HIDDEN_REGISTERS.test(form.instruction.name)) continue;
@@ -383,7 +448,7 @@ class Generator {
   }
 
   /** A register for an operand: ESP hardly ever. */
-  private register(isByte: boolean): number {
+  protected register(isByte: boolean): number {
     const { random, counters, flavour } = this;
     for (;;) {
       const reg = random.below(8);
@@ -394,8 +459,7 @@ class Generator {
     }
   }
 
-  /** ModRM byte and what follows it for a memory operand; what must run before it. */
-  private memory(reg: number, used: readonly number[]): { before: number[]; bytes: number[] } {
+  protected memory(reg: number, used: readonly number[]): MemoryBytes {
     const { random, flavour } = this;
     const field = reg << 3;
     const at = pointer(random, flavour);
@@ -406,7 +470,7 @@ class Generator {
     const base = random.pick(POINTERS);
     const isNew = !this.counters.includes(base) && !used.includes(base) && (flavour.portable || random.chance(0.35));
     if (flavour.portable && !isNew) return { before: [], bytes: [field | 5, ...word(at)] };
-    const before = isNew ? moveImmediate(base, at) : [];
+    const before = isNew ? this.moveImmediate(base, at) : [];
     const shift = random.below(64) - 24;
     const kind = random.below(8);
     if (kind < 3) return { before, bytes: [field | base] };
@@ -422,15 +486,15 @@ class Generator {
   }
 
   /** The same with a vector as index. */
-  private vectorMemory(reg: number): { before: number[]; bytes: number[] } {
+  protected vectorMemory(reg: number): MemoryBytes {
     const { random } = this;
     const base = random.pick(POINTERS);
-    const before = this.counters.includes(base) ? [] : moveImmediate(base, pointer(random, this.flavour));
+    const before = this.counters.includes(base) ? [] : this.moveImmediate(base, pointer(random, this.flavour));
     const sib = (random.below(4) << 6) | (random.below(8) << 3) | base;
     return { before, bytes: [(reg << 3) | 0x44, sib, random.below(64)] };
   }
 
-  private emit(form: Form): boolean {
+  protected emit(form: Form): boolean {
     const { random, flavour, counters } = this;
     const { instruction, operands } = form;
     const { name } = instruction;
@@ -445,17 +509,17 @@ class Generator {
     if (STRING.test(name)) {
       if (random.chance(0.6)) {
         prefixes.push(random.pick([0xf2, 0xf3]));
-        before.push(...moveImmediate(1, random.chance(0.9) ? random.below(24) : random.below(3000)));
+        before.push(...this.moveImmediate(1, random.chance(0.9) ? random.below(24) : random.below(3000)));
       }
       // Which of two bad operands of CMPS faults first is each maker's own.
       const source = flavour.portable && name === 'cmps' ? DATA + random.below(PAGE) : pointer(random, flavour);
-      before.push(...moveImmediate(6, source), ...moveImmediate(7, pointer(random, flavour)));
+      before.push(...this.moveImmediate(6, source), ...this.moveImmediate(7, pointer(random, flavour)));
       if (random.chance(0.25)) before.push(0xfd);
       else before.push(0xfc);
     }
     // Whether an unwanted byte faults is each maker's own.
     if (flavour.portable && /^maskmov/.test(name)) return false;
-    if (/^maskmov/.test(name)) before.push(...moveImmediate(7, pointer(random, flavour)));
+    if (/^maskmov/.test(name)) before.push(...this.moveImmediate(7, pointer(random, flavour)));
     if (/^i?div$/.test(name) && random.chance(0.7)) before.push(...(random.chance(0.5) ? [0x31, 0xd2] : [0x99]));
     if (random.chance(flavour.portable ? 0.02 : 0.06)) {
       const others = flavour.portable ? [0x2e] : [0x2e, 0x64, 0x65];
@@ -485,7 +549,7 @@ class Generator {
         const isBitString = /^bt/.test(name) && g !== undefined;
         if (isBitString) {
           if (reg === 4 || counters.includes(reg)) return false;
-          before.push(...moveImmediate(reg, (random.below(512) - 256) >>> 0));
+          before.push(...this.moveImmediate(reg, (random.below(512) - 256) >>> 0));
         }
         const isGather = operands.some((o) => o.letter === 'Y');
         const m = isGather ? this.vectorMemory(reg) : this.memory(reg, isBitString ? [reg] : []);

@@ -1,6 +1,20 @@
 /** Random programs on our CPU: a small kernel under them, and what is left when they end. */
 import { type BareMachine, bareMachine } from '../../../core/accel/tcg/testing.ts';
-import { CR0, CR4, CS, DESC, EFER, FIELDS, LDTR, SS, TR, XCR0 } from '../../../core/target/x86/state.ts';
+import {
+  CR0,
+  CR4,
+  CS,
+  DESC,
+  EFER,
+  EFLAGS,
+  FIELDS,
+  FS,
+  GS,
+  LDTR,
+  SS,
+  TR,
+  XCR0,
+} from '../../../core/target/x86/state.ts';
 import { Random } from '../../hostility/random.ts';
 import { assemble, type Program } from './program.ts';
 import {
@@ -12,6 +26,7 @@ import {
   DEVICE,
   GDT,
   HANDLERS,
+  HIGH,
   IDT,
   KERNEL_END,
   KERNEL_STACK,
@@ -20,12 +35,16 @@ import {
   LOG_MAX,
   LOG_RECORDS,
   LOG_WORDS,
+  LONG_LOG_BYTES,
+  LONG_TABLES,
   NEXT,
   PAE_TABLES,
   PAGE,
   PORTABLE,
   RAM_BYTES,
   SELECTOR,
+  SYSCALL_ENTRY,
+  TOP,
   TSS,
 } from './world.ts';
 
@@ -39,8 +58,11 @@ export interface World {
   readonly pae: boolean;
   /** Only pages that the host has too. */
   readonly portable: boolean;
+  /** 64-bit code, which runs at this distance from CODE: 0, HIGH or TOP. */
+  readonly long?: number;
 }
 
+/** RIP and addresses of 64-bit code as signed numbers. */
 export interface LogRecord {
   readonly vector: number;
   readonly error: number;
@@ -58,6 +80,8 @@ const RIGHTS = { own: 7, readOnly: 5, supervisor: 3, device: 7, swapped: 7, alia
 const ERROR_CODES = new Set([8, 10, 11, 12, 13, 14, 17]);
 /** Traps: EIP stands behind the instruction already. */
 const TRAPS = (1 << 1) | (1 << 3) | (1 << 4);
+/** The same as data, from HANDLERS. */
+const TRAPS_AT = 0xf00;
 const word = (n: number) => [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24];
 
 /** Logs vector, error code, EIP, EFLAGS and CR2, and returns to what NEXT says, or halts. */
@@ -87,7 +111,7 @@ function handlers(): Uint8Array {
     [0x81, 0xfb, ...word(end), 0x0f, 0x83, 'halt'], // cmp ebx, end; jae
     [0x31, 0xd2, 0x66, 0x83, 0x7c, 0x24, 48, SELECTOR.userCode16, 0x74, 5, 0xba, ...word(CODE)], // edx: where code begins
     [0x29, 0xd1, 0x81, 0xf9, ...word(CODE_BYTES), 0x0f, 0x83, 'halt'], // sub ecx, edx; cmp; jae
-    [0x0f, 0xa3, 0x05, ...word(HANDLERS + 0xf00), 0x0f, 0x82, 'back'], // bt [TRAPS], eax; jc
+    [0x0f, 0xa3, 0x05, ...word(HANDLERS + TRAPS_AT), 0x0f, 0x82, 'back'], // bt [TRAPS], eax; jc
     [0x0f, 0xb7, 0x0c, 0x4d, ...word(NEXT)], // movzx ecx, word [ecx * 2 + NEXT]
     [0x81, 0xf9, ...word(0xffff), 0x0f, 0x84, 'halt'], // cmp ecx, 0xffff; je
     [0x01, 0xd1, 0x89, 0x4c, 0x24, 44], // add ecx, edx; mov [esp + 44], ecx
@@ -102,7 +126,54 @@ function handlers(): Uint8Array {
   code.push(...bytes, ...back, ...halt);
   const page = new Uint8Array(PAGE);
   page.set(code);
-  new DataView(page.buffer).setUint32(0xf00, TRAPS, true);
+  new DataView(page.buffer).setUint32(TRAPS_AT, TRAPS, true);
+  return page;
+}
+
+/** The same in 64-bit code. What a fault interrupted goes on in the page, of three with the same contents, where it was. */
+function longHandlers(): Uint8Array {
+  const code: number[] = [];
+  const common = 32 * 9;
+  for (let vector = 0; vector < 32; vector++) {
+    if (!ERROR_CODES.has(vector)) code.push(0x6a, 0);
+    code.push(0x6a, vector);
+    code.push(0xe9, ...word(common - (code.length + 5)));
+    while (code.length % 9 !== 0) code.push(0x90);
+  }
+  const end = LOG_RECORDS + LOG_MAX * LONG_LOG_BYTES;
+  // On the stack: RBX, RDX, RCX, RAX, vector, error code, RIP, CS, RFLAGS, RSP, SS.
+  const body: (number | string)[] = [
+    [0x50, 0x51, 0x52, 0x53], // push rax, rcx, rdx, rbx
+    [0x48, 0x8b, 0x1c, 0x25, ...word(LOG)], // mov rbx, [LOG]
+    [0x48, 0x8b, 0x44, 0x24, 32, 0x48, 0x89, 0x03], // rax: vector
+    [0x48, 0x8b, 0x54, 0x24, 40, 0x48, 0x89, 0x53, 8], // error code
+    [0x48, 0x8b, 0x4c, 0x24, 48, 0x48, 0x89, 0x4b, 16], // rcx: RIP
+    [0x48, 0x8b, 0x54, 0x24, 64, 0x48, 0x89, 0x53, 24], // RFLAGS
+    [0x0f, 0x20, 0xd2, 0x48, 0x89, 0x53, 32], // CR2
+    [0x83, 0xc3, LONG_LOG_BYTES, 0x48, 0x89, 0x1c, 0x25, ...word(LOG)],
+    [0x83, 0xf8, 16, 0x75, 2, 0xdb, 0xe2], // #MF: fnclex
+    [0x81, 0xfb, ...word(end), 0x0f, 0x83, 'halt'], // cmp ebx, end; jae
+    [0x31, 0xd2, 0x66, 0x83, 0x7c, 0x24, 56, SELECTOR.userCode16, 0x74, 5, 0xba, ...word(CODE)], // edx: where code begins
+    // sub ecx, edx: of a name of CODE at HIGH or TOP the lower half is CODE, or CODE and bit 31.
+    [0x29, 0xd1, 0x0f, 0xba, 0xf1, 31, 0x81, 0xf9, ...word(CODE_BYTES), 0x0f, 0x83, 'halt'], // btr ecx, 31; cmp; jae
+    [0x0f, 0xa3, 0x04, 0x25, ...word(HANDLERS + TRAPS_AT), 0x0f, 0x82, 'back'], // bt [TRAPS], eax; jc
+    [0x0f, 0xb7, 0x0c, 0x4d, ...word(NEXT)], // movzx ecx, word [rcx * 2 + NEXT]
+    [0x81, 0xf9, ...word(0xffff), 0x0f, 0x84, 'halt'], // cmp ecx, 0xffff; je
+    [0x01, 0xd1, 0x66, 0x89, 0x4c, 0x24, 48], // add ecx, edx; mov [rsp + 48], cx
+    [0xc1, 0xe9, 16, 0x88, 0x4c, 0x24, 50], // shr ecx, 16; mov [rsp + 50], cl
+  ].flat();
+  const back = [0x5b, 0x5a, 0x59, 0x58, 0x48, 0x83, 0xc4, 16, 0x48, 0xcf]; // pop ...; add rsp, 16; iretq
+  const halt = [0x5b, 0x5a, 0x59, 0x58, 0xf4];
+  const size = body.reduce<number>((sum, x) => sum + (typeof x === 'string' ? 4 : 1), 0);
+  const bytes: number[] = [];
+  for (const x of body)
+    if (typeof x === 'number') bytes.push(x);
+    else bytes.push(...word(size - (bytes.length + 4) + (x === 'halt' ? back.length : 0)));
+  code.push(...bytes, ...back, ...halt);
+  const page = new Uint8Array(PAGE);
+  page.set(code);
+  page.set([0x0f, 0x01, 0xf8, 0x0f, 0x01, 0xf8, 0x48, 0x0f, 0x07], SYSCALL_ENTRY); // swapgs; swapgs; sysretq
+  new DataView(page.buffer).setUint32(TRAPS_AT, TRAPS, true);
   return page;
 }
 
@@ -110,24 +181,19 @@ function handlers(): Uint8Array {
 export class Guest {
   readonly machine: BareMachine;
   private readonly kernel: Uint8Array;
+  private readonly longKernel: Uint8Array;
 
   constructor(machine: BareMachine = bareMachine(RAM_BYTES)) {
     this.machine = machine;
     this.kernel = new Uint8Array(DATA);
     this.fillKernel(new DataView(this.kernel.buffer));
+    this.longKernel = this.kernel.slice();
+    this.fillLongKernel(new DataView(this.longKernel.buffer));
     this.machine.dma(HANDLERS, this.kernel.slice(HANDLERS, HANDLERS + PAGE));
   }
 
   private fillKernel(view: DataView): void {
-    const descriptor = (selector: number, base: number, limit: number, type: number, flags: number) => {
-      const at = GDT + (selector & ~7);
-      view.setUint32(at, ((base & 0xffff) << 16) | (limit & 0xffff), true);
-      view.setUint32(
-        at + 4,
-        (base & 0xff00_0000) | (flags << 20) | (limit & 0xf_0000) | (type << 8) | ((base >>> 16) & 0xff),
-        true,
-      );
-    };
+    const descriptor = describer(view);
     descriptor(SELECTOR.kernelCode, 0, 0xfffff, 0x9b, 0xc);
     descriptor(SELECTOR.kernelData, 0, 0xfffff, 0x93, 0xc);
     descriptor(SELECTOR.userCode, 0, 0xfffff, 0xfb, 0xc);
@@ -150,6 +216,31 @@ export class Guest {
     new Uint8Array(view.buffer).set(handlers(), HANDLERS);
   }
 
+  /** What is different in a 64-bit one. */
+  private fillLongKernel(view: DataView): void {
+    const descriptor = describer(view);
+    descriptor(SELECTOR.kernelCode, 0, 0xfffff, 0x9b, 0xa);
+    descriptor(SELECTOR.userCode, 0, 0xfffff, 0xfb, 0xa);
+    descriptor(SELECTOR.userCodeOfSysret, 0, 0xfffff, 0xfb, 0xa);
+    descriptor(SELECTOR.userCode32, 0, 0xfffff, 0xfb, 0xc);
+    for (let vector = 0; vector < 256; vector++) {
+      const offset = HANDLERS + (vector & 31) * 9;
+      const dpl = vector === 3 || vector === 4 ? 3 : 0;
+      // Where the stack may be bad a stack of the table's own.
+      const ist = vector === 8 || vector === 12 || vector === 14 ? 1 : 0;
+      const at = IDT + vector * 16;
+      view.setUint32(at, (SELECTOR.kernelCode << 16) | (offset & 0xffff), true);
+      view.setUint32(at + 4, (((vector < 32 ? 0x8e : 0x0e) | (dpl << 5)) << 8) | ist, true);
+      view.setUint32(at + 8, 0, true);
+      view.setUint32(at + 12, 0, true);
+    }
+    new Uint8Array(view.buffer).fill(0, TSS, TSS + 0x68);
+    view.setUint32(TSS + 4, KERNEL_STACK, true); // RSP0
+    view.setUint32(TSS + 0x24, KERNEL_STACK, true); // IST1
+    view.setUint16(TSS + 0x66, 0x68, true);
+    new Uint8Array(view.buffer).set(longHandlers(), HANDLERS);
+  }
+
   private fillTables(view: DataView, world: World): void {
     const entries = RAM_BYTES / PAGE;
     const entry = (page: number): readonly [frame: number, rights: number, isData: boolean] => {
@@ -170,6 +261,13 @@ export class Guest {
       return [frame, RIGHTS[kind], true];
     };
     if (world.pae) {
+      if (world.long !== undefined)
+        for (const distance of [0, HIGH, TOP]) {
+          const index = (level: number) => Number((BigInt(distance) >> BigInt(12 + 9 * level)) & 0x1ffn);
+          const pointers = LONG_TABLES + (distance === 0 ? 1 : 2) * PAGE;
+          view.setUint32(LONG_TABLES + index(3) * 8, pointers | 7, true);
+          view.setUint32(pointers + index(2) * 8, (PAE_TABLES + PAGE) | 7, true);
+        }
       for (let i = 0; i < 4; i++) view.setUint32(PAE_TABLES + i * 8, i === 0 ? (PAE_TABLES + PAGE) | 1 : 0, true);
       for (let i = 0; i < 2; i++) view.setUint32(PAE_TABLES + PAGE + i * 8, (PAE_TABLES + (2 + i) * PAGE) | 7, true);
       for (let page = 0; page < entries; page++) {
@@ -191,10 +289,12 @@ export class Guest {
     const { machine } = this;
     const { cpu, ram, view } = machine;
     const { code, next } = assemble(program);
-    ram.set(this.kernel.subarray(0, HANDLERS));
+    const isLong = world.long !== undefined;
+    const kernel = isLong ? this.longKernel : this.kernel;
+    ram.set(kernel.subarray(0, HANDLERS));
     // A program in kernel mode may have hit the handlers; otherwise what is translated of them stays.
-    if (!isEqual(ram.subarray(HANDLERS, HANDLERS + PAGE), this.kernel.subarray(HANDLERS, HANDLERS + PAGE)))
-      machine.dma(HANDLERS, this.kernel.slice(HANDLERS, HANDLERS + PAGE));
+    if (!isEqual(ram.subarray(HANDLERS, HANDLERS + PAGE), kernel.subarray(HANDLERS, HANDLERS + PAGE)))
+      machine.dma(HANDLERS, kernel.slice(HANDLERS, HANDLERS + PAGE));
     ram.fill(0, HANDLERS + PAGE, KERNEL_END);
     view.setUint32(LOG, LOG_RECORDS, true);
     ram.set(new Uint8Array(next.buffer), NEXT);
@@ -228,25 +328,37 @@ export class Guest {
           : isCode
             ? SELECTOR.kernelCode
             : SELECTOR.kernelData;
-        state.segments[i]!.set(selector, 0, 0xffff_ffff, flat | rights);
+        const size = isLong && isCode ? DESC.long : DESC.big;
+        // Small bases: what goes through FS and GS still meets the data.
+        const base = !isLong ? 0 : i === FS ? 0x10 : i === GS ? HIGH + 0x20 : 0;
+        state.segments[i]!.set(selector, base, 0xffff_ffff, (flat & ~DESC.big) | size | rights);
       }
     }
     state.segments[TR]!.set(SELECTOR.tss, TSS, 0x67, DESC.present | (11 << DESC.typeShift));
     state.segments[LDTR]!.set(0, 0, 0, 0);
-    state.setGdt(GDT, 0x5f);
-    state.setIdt(IDT, 0x7ff);
-    state.set(FIELDS.efer, world.pae ? EFER.NXE : 0);
+    state.setGdt(GDT, isLong ? 0x67 : 0x5f);
+    state.setIdt(IDT, isLong ? 0xfff : 0x7ff);
+    state.set(FIELDS.efer, (world.pae ? EFER.NXE : 0) | (isLong ? EFER.LME | EFER.LMA | EFER.SCE : 0));
+    if (isLong) {
+      state.setParts(FIELDS.star, 0, ((SELECTOR.userCode & ~3) << 16) | SELECTOR.kernelCode);
+      state.setParts(FIELDS.lstar, HANDLERS + SYSCALL_ENTRY, 0);
+      state.setParts(FIELDS.fmask, EFLAGS.TF | EFLAGS.IF | EFLAGS.DF, 0);
+      state.setParts(FIELDS.kernelGsBase, DATA, 0);
+    }
     state.cr4 = CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE | CR4.PGE | (world.pae ? CR4.PAE : 0);
+    if (isLong) state.cr4 |= CR4.FSGSBASE;
     state.xcr0 = XCR0.x87 | XCR0.avx;
-    state.cr3 = world.pae ? PAE_TABLES : LEGACY_TABLES;
-    if (world.pae)
+    state.cr3 = isLong ? LONG_TABLES : world.pae ? PAE_TABLES : LEGACY_TABLES;
+    if (world.pae && !isLong)
       for (let i = 0; i < 4; i++) state.setParts(FIELDS.pdpte, i === 0 ? (PAE_TABLES + PAGE) | 1 : 0, 0, i);
     state.cr0 = (CR0.PE | CR0.ET | CR0.NE | CR0.MP | CR0.WP | CR0.PG) >>> 0;
     state.cpl = isUser ? 3 : 0;
-    state.eip = is16 ? program.start : CODE + program.start;
-    program.regs.forEach((value, i) => {
-      state.setReg32(i, value);
-    });
+    state.rip = is16 ? program.start : CODE + program.start + (world.long ?? 0);
+    if (program.isLong) state.u32.set(program.regs, FIELDS.gpr.offset >>> 2);
+    else
+      program.regs.forEach((value, i) => {
+        state.setReg32(i, value);
+      });
     state.setEflags(program.eflags);
     state.a20Mask = 0xffff_ffff;
     state.halted = false;
@@ -256,7 +368,7 @@ export class Guest {
     state.set(FIELDS.fpuEmpty, 0xff);
     state.set(FIELDS.mxcsr, 0x1f80);
     state.u8.fill(0, FIELDS.fpr.offset, FIELDS.fpr.offset + 128);
-    state.u8.fill(0, FIELDS.xmm.offset, FIELDS.xmm.offset + 8 * 64);
+    state.u8.fill(0, FIELDS.xmm.offset, FIELDS.xmm.offset + 16 * 64);
     cpu.flushTlb();
   }
 
@@ -277,7 +389,8 @@ export class Guest {
   }
 
   log(): LogRecord[] {
-    const { view } = this.machine;
+    const { view, cpu } = this.machine;
+    if (cpu.state.get(FIELDS.efer) & EFER.LMA) return this.longLog();
     const count = (view.getUint32(LOG, true) - LOG_RECORDS) / (LOG_WORDS * 4);
     return Array.from({ length: Math.min(Math.max(0, Math.floor(count)), LOG_MAX) }, (_, i) => {
       const at = LOG_RECORDS + i * LOG_WORDS * 4;
@@ -291,8 +404,25 @@ export class Guest {
       return { vector, error, eip, eflags, cr2 };
     });
   }
+  private longLog(): LogRecord[] {
+    const { view } = this.machine;
+    const count = Math.floor((view.getUint32(LOG, true) - LOG_RECORDS) / LONG_LOG_BYTES);
+    return Array.from({ length: Math.min(Math.max(0, count), LOG_MAX) }, (_, i) => {
+      const word = (k: number) => Number(view.getBigInt64(LOG_RECORDS + i * LONG_LOG_BYTES + k * 8, true));
+      return { vector: word(0), error: word(1), eip: word(2), eflags: word(3), cr2: word(4) };
+    });
+  }
 }
 
+/** Writes descriptors into the table. */
+function describer(view: DataView) {
+  return (selector: number, base: number, limit: number, type: number, flags: number) => {
+    const at = GDT + (selector & ~7);
+    view.setUint32(at, ((base & 0xffff) << 16) | (limit & 0xffff), true);
+    const middle = (flags << 20) | (limit & 0xf_0000) | (type << 8) | ((base >>> 16) & 0xff);
+    view.setUint32(at + 4, (base & 0xff00_0000) | middle, true);
+  };
+}
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }

@@ -10,7 +10,9 @@ export interface Item {
   readonly fix?: {
     readonly at: number;
     readonly kind: 'rel8' | 'rel32' | 'abs32';
-    readonly label: number;
+    /** 'data': nothing in the code; `add` is the address. */
+    readonly label: number | 'data';
+    /** What a distance counts from is behind the four bytes; `add` makes up for an immediate that follows. */
     readonly add?: number;
   };
   /** The item is where this label is. */
@@ -19,6 +21,9 @@ export interface Item {
 
 export interface Program {
   readonly seed: number;
+  /** 64-bit code. */
+  readonly isLong?: boolean;
+  /** In encoding order; of 64-bit code the halves, lower ones first. */
   readonly regs: readonly number[];
   readonly eflags: number;
   /** Where the first item stands, from CODE. */
@@ -51,7 +56,7 @@ export function assemble(program: Program): Image {
   const at: number[] = [];
   const labels = new Map<number, number>();
   let end = 0;
-  const place = (label: number) => labels.get(label) ?? end;
+  const place = (label: number | 'data') => (label === 'data' ? -CODE : (labels.get(label) ?? end));
   for (;;) {
     let here = program.start;
     items.forEach((item, i) => {
@@ -99,7 +104,8 @@ export function listing(program: Program): string {
   const hex = (n: number) => n.toString(16).padStart(2, '0');
   const lines = program.items.map((item) => {
     const label = item.label === undefined ? '' : `L${item.label}: `;
-    const fix = item.fix ? ` -> L${item.fix.label}` : '';
+    const target = item.fix?.label === 'data' ? hex(item.fix.add ?? 0) : `L${item.fix?.label}`;
+    const fix = item.fix ? ` -> ${target}` : '';
     return `  ${label}${item.bytes.map(hex).join(' ')}  ${item.what}${fix}`;
   });
   return `seed ${program.seed}, start ${hex(program.start)}, regs ${program.regs.map(hex).join(' ')}, eflags ${hex(program.eflags)}\n${lines.join('\n')}`;

@@ -7,21 +7,24 @@ import { blocks, compiled, compiledSlices, singleSteps, slices } from './ways.ts
 describe('random programs', () => {
   const reference = singleSteps();
   for (const way of [blocks(), slices(), compiled(), compiledSlices()]) {
-    it(`come to the same end in ${way.name} as in single steps`, () => {
-      let faults = 0;
-      let executed = 0;
-      let ended = 0;
-      for (let seed = 1; seed <= 120; seed++) {
-        const result = tryWays(seed, reference, way);
-        executed += result.executed;
-        faults += result.faults;
-        if (result.how === 'halted') ended++;
-      }
-      expect(executed).toBeGreaterThan(50_000);
-      expect(faults).toBeGreaterThan(1000);
-      expect(ended).toBeGreaterThan(100);
-      if (way.isCompiled) expect(way.guest.machine.cpu.jit.statistics.compiledInstructions).toBeGreaterThan(5000);
-    });
+    for (const isLong of [false, true])
+      it(`of ${isLong ? 64 : 32}-bit code come to the same end in ${way.name} as in single steps`, () => {
+        let faults = 0;
+        let executed = 0;
+        let ended = 0;
+        const { statistics } = way.guest.machine.cpu.jit;
+        const before = statistics.compiledInstructions;
+        for (let seed = 1; seed <= 120; seed++) {
+          const result = tryWays(seed, reference, way, isLong);
+          executed += result.executed;
+          faults += result.faults;
+          if (result.how === 'halted') ended++;
+        }
+        expect(executed).toBeGreaterThan(50_000);
+        expect(faults).toBeGreaterThan(1000);
+        expect(ended).toBeGreaterThan(100);
+        if (way.isCompiled) expect(statistics.compiledInstructions - before).toBeGreaterThan(5000);
+      });
 
     it.each(regressions())(`$name, in ${way.name}`, ({ program, world }) => {
       // Twice: what the first run left cached must not show in the second.

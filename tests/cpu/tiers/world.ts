@@ -54,16 +54,29 @@ export const KERNEL_END = 0x1_8000;
 export const DEVICE = 0x80_0000;
 export const RAM_BYTES = 4 << 20;
 
+/** Distances at which everything is mapped once more in 64-bit worlds: above 4 GiB, and at the upper end, where kernels are. The host has the first. */
+export const HIGH = 0x1234_0000_0000;
+export const TOP = -0x8000_0000;
+/** Tables of 64-bit worlds; the page directory and below are those of PAE. */
+export const LONG_TABLES = 0x1_0000;
+/** Words of 64 bits in a log record of a 64-bit kernel: vector, error code, RIP, RFLAGS, CR2. */
+export const LONG_LOG_BYTES = 40;
+/** Where SYSCALL leads in 64-bit worlds, from HANDLERS. */
+export const SYSCALL_ENTRY = 0xe00;
+
 export const SELECTOR = {
   kernelCode: 0x08,
   kernelData: 0x10,
   userCode: 0x1b,
   userData: 0x23,
-  tss: 0x28,
+  tss: 0x50,
   /** User data with base DATA and a limit of 8 KiB + 7: its end is where accesses begin to fault. */
   small: 0x33,
   /** User data that expands down: offsets above 0xfff only. */
   down: 0x3b,
   userCode16: 0x43,
   userData16: 0x4b,
+  /** In 64-bit worlds: where SYSRET goes to, and 32-bit code. There `kernelCode` and `userCode` are of 64 bits. */
+  userCodeOfSysret: 0x2b,
+  userCode32: 0x63,
 } as const;

@@ -11,11 +11,15 @@ export interface EngineImports {
   readonly slowRead: number;
   readonly slowUpdate: number;
   readonly slowWrite: number;
+  /** Writes what is in the scratch area. */
+  readonly storeScratch: number;
   readonly commitUpdate: number;
   readonly segmentCheck: number;
   readonly helper: number;
   readonly system: number;
   readonly lookup: number;
+  /** `lookup` behind a jump that the jump cache did not answer. */
+  readonly seek: number;
   readonly hot: number;
   /** Those native functions that the module's instructions call. */
   readonly natives: Readonly<Record<string, number>>;
@@ -92,9 +96,11 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   abstract jumpState(): void;
 
   native(name: string, ...given: Node[]): Node {
-    // They know addresses of 32 bits only.
     const { params } = NATIVES[name]!;
-    const args = this.isLong ? given.map((arg, i) => (params[i] === I32 ? this.narrow(arg) : arg)) : given;
+    const args = given.map((arg, i) => {
+      if (arg.type === I64 && params[i] === I32) return this.narrow(arg);
+      return arg.type === I32 && params[i] === I64 ? this.wideU(arg) : arg;
+    });
     this.use(...args);
     this.settle(ALIAS.field | ALIAS.guest);
     const result = this.resultNode(NATIVES[name]!.result);

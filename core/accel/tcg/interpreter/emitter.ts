@@ -242,13 +242,10 @@ export class Emitter extends InstructionEmitter {
         w.i32(0);
         this.value(value);
         w.memory(STORE[width], this.layout.state + FIELDS.scratch.offset);
-        w.i32(Emitter.helperIndex(this.isLong ? 'storeScratchLong' : 'storeScratch'));
-        w.get(this.frame.ip);
         this.address(ea);
+        w.get(this.frame.ip);
         w.i32(width / 8);
-        if (!this.isLong) w.i32(0);
-        w.call(this.imports.helper);
-        w.op(OP.drop);
+        w.call(this.imports.storeScratch);
       } else {
         this.address(ea);
         this.value(value);
@@ -505,7 +502,10 @@ export class Emitter extends InstructionEmitter {
       const entry = this.frame.scratch.take(I32);
       const translation = this.frame.scratch.take(I32);
       this.prepare(linear);
-      const miss = () => w.call(this.imports.lookup);
+      const miss = () => {
+        w.get(this.offsetLocal(linear));
+        w.call(this.imports.seek);
+      };
       emitJumpLookup(w, layout, this.offsetLocal(linear), entry, translation, miss, this.isLong);
       if (this.frame.loopDepth < 0) w.op(OP.return);
       else {

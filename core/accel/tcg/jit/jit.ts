@@ -4,6 +4,7 @@ import type { RamArena } from '../../../target/x86/system-ops.ts';
 import { type Block, type BlockCache, type CompiledRegion, MODE, MODE_SHIFT } from '../blocks.ts';
 import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
 import { planRegion } from './plan.ts';
+import { regionEndModule } from './region-end.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
  *  (lockstep.ts). */
@@ -28,6 +29,8 @@ export interface JitHost {
   giveSlot(slot: number): void;
   setSlot(slot: number, f: unknown): void;
   instantiate(bytes: Uint8Array<ArrayBuffer>): Record<string, unknown>;
+  /** What modules may import from now on. */
+  provide(functions: Readonly<Record<string, unknown>>): void;
 }
 
 export interface JitStatistics {
@@ -90,8 +93,8 @@ class Region implements CompiledRegion {
   readonly blocks: readonly Block[];
   readonly slot: number;
   module: Module | null = null;
-  /** The compiled function. */
-  run: ((record: number, unused: number) => number) | undefined;
+  /** The compiled function; the unused parameter has 64 bits in 64-bit code. */
+  run: ((record: number, unused: number | bigint) => number) | undefined;
   private readonly jit: Jit;
   constructor(jit: Jit, head: Block, blocks: readonly Block[], slot: number) {
     this.jit = jit;
@@ -124,8 +127,8 @@ export class Jit {
   readonly options: JitOptions;
   private readonly threshold: number;
   private readonly isLockStep: boolean;
-  /** Number of the handler that stands in for every region in lock-step. */
-  stopHandler = 0;
+  /** Number of the handler that stands in for every region in lock-step, in one kind of code or the other. */
+  stopHandler = (_isLong: boolean): number => 0;
   /** First records of blocks that wait. */
   private queue: number[] = [];
   /** Blocks of a region that once waited for one of their own. */
@@ -137,6 +140,8 @@ export class Jit {
   private busyMilliseconds = 0;
   private loadSince: number | null = null;
   private modules: Module[] = [];
+  /** Kinds of code whose regions have what they share. */
+  private readonly hasEnd = new Set<boolean>();
   private readonly now: () => number;
   /** What the counters of ways out came to; those in memory have 32 bits. */
   private readonly leftTotals = [0, 0, 0, 0];
@@ -258,7 +263,13 @@ export class Jit {
   /** Makes one module and lets the first blocks of its regions lead to it. */
   private install(regions: readonly Region[], requests: readonly CompileRequest[], isLong: boolean): void {
     const { host, statistics } = this;
-    const bytes = compileModule(requests, { ...host.layout, hotCount: host.hotCount(isLong) }, isLong);
+    const layout = { ...host.layout, hotCount: host.hotCount(isLong) };
+    if (!this.hasEnd.has(isLong)) {
+      const shared = Object.entries(host.instantiate(regionEndModule(layout, isLong)));
+      host.provide(Object.fromEntries(shared.map(([name, f]) => [isLong ? `${name}Long` : name, f])));
+      this.hasEnd.add(isLong);
+    }
+    const bytes = compileModule(requests, layout, isLong);
     const exports = host.instantiate(bytes);
     const module = new Module(bytes.length);
     regions.forEach((region, i) => {
@@ -266,7 +277,7 @@ export class Jit {
       module.regions.add(region);
       host.setSlot(region.slot, exports[String(i)]);
       region.run = exports[String(i)] as Region['run'];
-      host.blocks.setEntry(region.head, this.isLockStep ? this.stopHandler : requests[i]!.handler);
+      host.blocks.setEntry(region.head, this.isLockStep ? this.stopHandler(isLong) : requests[i]!.handler);
       this.heads.add(region.head);
       for (const block of region.blocks) {
         block.regions ??= new Set();

@@ -16,22 +16,22 @@ export interface LockStepHost {
   readonly blocks: BlockCache;
   /** Address of the journal in linear memory. */
   readonly journal: number;
-  /** Number of the handler that stops. */
-  readonly stopHandler: number;
+  /** Number of the handler that stops, in one kind of code or the other. */
+  stopHandler(isLong: boolean): number;
   interpret(record: number): void;
   /** The compiled region that begins with this block: (record, unused) -> record where the interpreter goes on. */
-  regionOf(block: Block): ((record: number, unused: number) => number) | undefined;
+  regionOf(block: Block): ((record: number, unused: number | bigint) => number) | undefined;
   /** The next block's first record, or 0 to leave; RIP says where. */
   lookup(): number;
   /** A block's instructions as text; `linear`: the address that it runs at. */
-  disassemble(block: Block, linear: number): string;
+  disassemble(block: Block, linear: number, bits: 32 | 64): string;
 }
 
 /** Instructions that a region may run before it is compared; the journal has room for what they write. */
 const WINDOW = 4096;
 /** Bookkeeping of the engine, the shadow of STI (whose end the engine notes when it is asked for a block, which a region may not do), flags (compared as EFLAGS), and places whose content lasts for one instruction. */
 const IGNORED = new Set<string>(
-  'flagResult flagAux flagKind budget charged record accessAddress accessSize attend interruptShadow scratch fpuOutcome fpuStored sseOutcome vectorA vectorB'.split(
+  'flagResult flagAux flagKind flagOperand budget charged record accessAddress accessSize argumentHigh resultHigh attend interruptShadow scratch fpuOutcome fpuStored sseOutcome vectorA vectorB'.split(
     ' ',
   ),
 );
@@ -39,14 +39,14 @@ const words = (offset: number, bytes: number) => Array.from({ length: bytes >>> 
 /** What only helpers write, which regions in lock-step do not call. */
 const FIXED =
   /^(mtrr|mc[A-Z]|pdpte|.star|star|fmask|kernelGs|sysenter|tsc|misc|feature|apic|smbase|smiCount|x[cs]|pat$)/;
-/** Vector registers outside 64-bit code, and bytes of each that there are. */
-const XMM = { count: 8, bytes: 16 } as const;
+/** Vector registers, and bytes of each that there are. */
+const YMM = { count: 16, bytes: 32 } as const;
 /** Words of the state block that must be the same. */
 const COMPARED = Uint16Array.from(
   Object.entries(FIELDS as Record<string, StateField>)
     .filter(([name]) => !IGNORED.has(name) && !FIXED.test(name) && name !== 'xmm')
     .flatMap(([, { offset, count, stride }]) => words(offset, count * stride))
-    .concat(Array.from({ length: XMM.count }, (_, i) => words(FIELDS.xmm.offset + 64 * i, XMM.bytes)).flat()),
+    .concat(Array.from({ length: YMM.count }, (_, i) => words(FIELDS.xmm.offset + 64 * i, YMM.bytes)).flat()),
 );
 /** Field and byte in it. */
 function fieldAt(word: number): string {
@@ -117,7 +117,7 @@ export class LockStep {
     this.clearJournal();
     i32[BUDGET] = window;
     this.isTrial = true;
-    const resumed = region(head, 0);
+    const resumed = region(head, state.code64 ? 0n : 0);
     this.isTrial = false;
     this.pending = 0;
     const paid = window - i32[BUDGET]!;
@@ -165,12 +165,12 @@ export class LockStep {
   /** The interpreter over the first `count` instructions of the block in which the region stopped in front of `resumed`. */
   private runTail(resumed: number, count: number): string | null {
     const { state, blocks } = this.host;
-    if (state.eip !== this.compiled.eip) return null; // another place: a difference in itself
+    if (state.rip !== this.compiled.rip) return null; // another place: a difference in itself
     if (count === 0) return null;
     const block = blocks.blockOf(resumed);
     if (!block) return 'the record where the region stopped belongs to no block';
     const handler = blocks.half(resumed, RECORD.handler);
-    blocks.setHandler(resumed, this.host.stopHandler);
+    blocks.setHandler(resumed, this.host.stopHandler(state.code64));
     state.i32[BUDGET] = WINDOW;
     try {
       this.host.interpret(blocks.afterEntry(block.record));
@@ -212,12 +212,16 @@ export class LockStep {
     const { state } = this.host;
     const start = new CpuState(new ArrayBuffer(STATE_BYTES), 0);
     start.u8.set(this.before);
-    const linear = start.eip + start.segments[CS]!.base;
+    const isLong = start.code64;
+    const linear = start.rip + (isLong ? 0 : start.segments[CS]!.base);
+    const place = isLong ? `RIP ${BigInt.asUintN(64, BigInt(start.rip)).toString(16)}` : `EIP ${hex(start.eip)}`;
     return [
-      `lock-step: compiled code and interpreter differ at EIP ${hex(start.eip)} after ${count} instructions`,
+      `lock-step: compiled code and interpreter differ at ${place} after ${count} instructions`,
       ...found.map((line) => `  ${line}`),
       'code of the region:',
-      ...this.membersOf(head).map((block) => this.host.disassemble(block, linear + block.start - head.start)),
+      ...this.membersOf(head).map((block) =>
+        this.host.disassemble(block, linear + block.start - head.start, isLong ? 64 : 32),
+      ),
       'before:',
       infoRegisters(start),
       'compiled:',

@@ -59,8 +59,8 @@ export interface Plan {
 }
 
 /** Lock-step does everything twice: what may be done only once stays out of regions. */
-function isOnce(d: Executable, traits: Traits): boolean {
-  return traits.calls || d.instruction.quick !== undefined || /^(movs|stos)$/.test(d.instruction.name);
+function isOnce(d: Executable, traits: Traits, isLong: boolean): boolean {
+  return traits.calls || quickOf(d, isLong) !== undefined || /^(movs|stos|rdtscp?)$/.test(d.instruction.name);
 }
 
 /** The instructions of a decoded block with their records, or null when it cannot be part of a region. */
@@ -75,7 +75,6 @@ function planBlock(
   if (block.second >= 0) return null;
   const mode = block.key % MODE_SHIFT;
   const isLong = (mode & MODE.code64) !== 0;
-  if (isTwice && isLong) return null; // lock-step is for 16- and 32-bit code so far
   const { bytes } = arena;
   const insns: PlannedInsn[] = [];
   const end = block.start + block.length;
@@ -95,7 +94,7 @@ function planBlock(
     }
     const traits = traitsOf(d, mode);
     const isLeft = (d.instruction.ends === 'system' && !quickOf(d, isLong)) || d.instruction.name === 'invalid';
-    if (isLeft || (isTwice && isOnce(d, traits))) {
+    if (isLeft || (isTwice && isOnce(d, traits, isLong))) {
       ends = 'stop';
       stopRecord = record;
       break;

@@ -1,5 +1,5 @@
 /** Repeated MOVS, STOS, CMPS and SCAS, as far as one call can do them in plain memory: ascending, 32-bit addresses in unlimited segments or
- *  linear ones of 64 bits, both sides in the TLB, nobody stepping, a page at a time and not for long. They answer how many elements are done, 0 if none; the helper of
+ *  linear ones of 64 bits, both sides in plain memory, nobody stepping, a page at a time and not for long. They answer how many elements are done, 0 if none; the helper of
  *  the same instruction does the rest. A page with code has no write right in the TLB, so no code is written here. */
 
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
@@ -8,6 +8,7 @@ import { type Body, defineFunction, i32, i64, type Local, type Value } from '../
 import { I32, I64, OP } from '../../../wasm/opcodes.ts';
 import type { ModuleWriter } from '../../../wasm/writer.ts';
 import { TLB } from '../interpreter/layout.ts';
+import type { Fills } from './paging.ts';
 
 /** Bytes that one call does at most, but for the rest of a page. */
 const LONG = 0x8000;
@@ -15,7 +16,7 @@ const LONGEST = LONG + 4096;
 /** Copies up to this length are done here, longer ones by the engine's bulk instructions. */
 const SHORT = 64;
 
-export function defineStrings(module: ModuleWriter, state: number): void {
+export function defineStrings(module: ModuleWriter, state: number, fills: Fills): void {
   const none = i32(0);
   const field = (b: Body, f: { readonly offset: number }, more = 0) =>
     b.load(OP.i32Load, none, state + f.offset + more);
@@ -24,12 +25,19 @@ export function defineStrings(module: ModuleWriter, state: number): void {
   const low = (linear: Value) => (linear.type === I64 ? linear.narrow() : linear);
   const giveUpIf = (b: Body, condition: Value, done: Value = none) => b.unlikely(condition, () => b.return(done));
 
-  /** Where an element lies in memory; gives up unless the TLB says. */
+  /** Where an element lies in memory; gives up unless the TLB, or a walk, says. */
   const translate = (b: Body, linear: Local, right: number, done: Local) => {
+    const isLong = linear.type === I64;
     const entry = b.let(low(linear).shrU(TLB.indexShift).and(TLB.indexMask).add(field(b, FIELDS.tlbBase)));
-    const tag = b.load(linear.type === I64 ? OP.i64Load : OP.i32Load, entry, right);
-    giveUpIf(b, tag.ne(linear.and(-4096)), done);
-    return b.let(b.load(OP.i32Load, entry, TLB.addend).add(low(linear)));
+    const tag = b.load(isLong ? OP.i64Load : OP.i32Load, entry, right);
+    const addend = b.load(OP.i32Load, entry, TLB.addend);
+    b.unlikely(tag.ne(linear.and(-4096)), () => {
+      const read = isLong ? fills.fillReadLong : fills.fillRead;
+      const write = isLong ? fills.fillWriteLong : fills.fillWrite;
+      addend.set(b.call(right === TLB.write ? write : read, linear, 1));
+      giveUpIf(b, addend.eq(1), done);
+    });
+    return b.let(addend.add(low(linear)));
   };
   /** What every call needs. */
   const begin = (b: Body, count: Local) => {
@@ -88,17 +96,19 @@ export function defineStrings(module: ModuleWriter, state: number): void {
       const target = translate(b, to, TLB.write, done);
       const bytes = b.let(n.shl(shift));
       const distance = b.let(target.sub(source));
-      // What was just written would be read again.
-      giveUpIf(b, distance.ltU(bytes).and(distance.ne(0)), done);
+      // What was just written is read again: not more than lies between at a time.
+      const isRepeated = b.let(distance.ltU(bytes).and(distance.ne(0)));
+      const unit = b.let(isRepeated.and(distance.ltU(8)).select(i32(1).shl(shift), 8));
       b.if(
-        bytes.leU(SHORT),
+        bytes.leU(SHORT).or(isRepeated),
         () => {
           const at = b.let(i32(0));
-          const copy = (load: number, store: number) => () =>
-            b.store(store, target.add(at), 0, b.load(load, source.add(at), 0));
-          each(b, at, bytes, 8, copy(OP.i64Load, OP.i64Store));
-          each(b, at, bytes, 4, copy(OP.i32Load, OP.i32Store));
-          each(b, at, bytes, 1, copy(OP.i32Load8U, OP.i32Store8));
+          const copy = (step: number, load: number, store: number) => () =>
+            each(b, at, bytes, step, () => b.store(store, target.add(at), 0, b.load(load, source.add(at), 0)));
+          b.if(unit.eq(8), copy(8, OP.i64Load, OP.i64Store));
+          b.if(unit.geU(4), copy(4, OP.i32Load, OP.i32Store));
+          b.if(unit.geU(2), copy(2, OP.i32Load16U, OP.i32Store16));
+          copy(1, OP.i32Load8U, OP.i32Store8)();
         },
         () => {
           target.emit(b.w);

@@ -3,8 +3,9 @@
 import { describe, expect, it } from 'vitest';
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { X87_OPS } from '../../../target/x86/semantics/x87.ts';
-import { CpuState, CR0, CS, DS, FIELDS, STATE_BYTES } from '../../../target/x86/state.ts';
+import { CpuState, CR0, CS, DS, FIELDS, FS, STATE_BYTES } from '../../../target/x86/state.ts';
 import { FloatUnit } from '../../../target/x86/x87/unit.ts';
+import { NO_FILLS } from '../testing.ts';
 import { createNatives } from './module.ts';
 
 const CASES = Number(process.env.X87_CASES ?? 400);
@@ -24,29 +25,41 @@ const THEIRS = OURS + STATE_BYTES;
 const ours = new CpuState(memory.buffer, OURS);
 const theirs = new CpuState(memory.buffer, THEIRS);
 type Native = (...args: (number | bigint)[]) => number | bigint;
-const natives = createNatives({ memory, allocate: () => ({ offset: 0x2_0000, bytes: 0x1_0000 }) }, OURS, 0) as Record<
-  string,
-  Native
->;
+const natives = createNatives(
+  { memory, allocate: () => ({ offset: 0x2_0000, bytes: 0x1_0000 }) },
+  OURS,
+  0,
+  NO_FILLS,
+  () => 1,
+) as Record<string, Native>;
 
 const operand = new DataView(new ArrayBuffer(16));
 const written = new DataView(new ArrayBuffer(16));
-const EIP = 0x1234;
-const LINEAR = 0x5_4321;
 const BASE = 0x1000;
-const OFFSET = LINEAR - BASE;
+/** Where instruction and operand are: in 32-bit code through DS, in 64-bit code through DS, whose base is nothing there, and through FS. */
+const PLACES = [
+  { long: 0, segment: DS, eip: 0x1234, linear: 0x5_4321, offset: 0x5_4321 - BASE },
+  { long: 0, segment: DS, eip: 0xffff_f234, linear: 0x321, offset: 0xffff_f321 },
+  { long: 1, segment: DS, eip: 0x1234_5678_9abc, linear: 0x4321_8765_0010, offset: 0x4321_8765_0010 },
+  { long: 1, segment: DS, eip: -0x7eed_cba8, linear: -0x1234_5678, offset: -0x1234_5678 },
+  { long: 1, segment: FS, eip: 0x4000_1234, linear: BASE - 0x10, offset: -0x10 },
+] as const;
+let place: (typeof PLACES)[number] = PLACES[0];
+const wide = (address: number) => BigInt.asUintN(64, BigInt(address));
 const unit = new FloatUnit({
   state: theirs,
   bus: {},
   memory: {
     read: (at: number, size: number) =>
-      size === 4 ? operand.getUint32(at - LINEAR, true) : operand.getUint16(at - LINEAR, true),
+      size === 4 ? operand.getUint32(at - place.linear, true) : operand.getUint16(at - place.linear, true),
     write: (at: number, size: number, value: number) =>
-      size === 4 ? written.setUint32(at - LINEAR, value, true) : written.setUint16(at - LINEAR, value, true),
+      size === 4
+        ? written.setUint32(at - place.linear, value, true)
+        : written.setUint16(at - place.linear, value, true),
     probeWrite: () => {},
   } as never,
-  instructionEip: () => EIP,
-  segmentAddress: (_segment, offset) => (offset + BASE) >>> 0,
+  instructionEip: () => place.eip,
+  segmentAddress: () => place.linear,
   pauseForInterrupt: () => true,
 });
 
@@ -122,6 +135,9 @@ function prepare(): void {
   ours.cr0 = CR0.PE | CR0.NE | (random() % 64 === 0 ? CR0.TS : 0);
   ours.segments[CS]!.set(0x28, 0, 0xffff_ffff, 0);
   ours.segments[DS]!.set(0x30, BASE, 0xffff_ffff, 0);
+  ours.segments[FS]!.set(0x38, BASE, 0xffff_ffff, 0);
+  place = pick(PLACES);
+  ours.set(FIELDS.long, place.long);
   for (let i = 0; i < 16; i += 4) operand.setUint32(i, random() % 4 ? random() : pick([0, 1, 0x8000_0000]), true);
 }
 function prepareFloat(bytes: 4 | 8): void {
@@ -141,7 +157,10 @@ function prepareFloat(bytes: 4 | 8): void {
 const FIELDS_CHECKED = ['fpuControl', 'fpuStatus', 'fpuTop', 'fpuEmpty', 'fpuOpcode'] as const;
 const POINTERS = ['fpuIpSelector', 'fpuDpSelector', 'fpuIp', 'fpuDp'] as const;
 function image(state: CpuState): string {
-  const fields = [...FIELDS_CHECKED, ...POINTERS].map((name) => `${name} ${state.low(FIELDS[name]).toString(16)}`);
+  const fields = [...FIELDS_CHECKED, ...POINTERS].map((name) => {
+    const high = name === 'fpuIp' || name === 'fpuDp' ? state.high(FIELDS[name]).toString(16) : '';
+    return `${name} ${high}:${state.low(FIELDS[name]).toString(16)}`;
+  });
   const at = FIELDS.fpr.offset >>> 2;
   const registers = Array.from({ length: 8 }, (_, p) => {
     const [low, high, top] = state.u32.subarray(at + p * 4, at + p * 4 + 3) as unknown as [number, number, number];
@@ -156,14 +175,14 @@ interface Subject {
   readonly native: string;
   readonly least: number;
   readonly float?: 4 | 8;
-  args(place: number): (number | bigint)[];
+  args(code: number): (number | bigint)[];
   /** Bytes that are stored. */
   readonly stored?: number;
   readonly pops?: number;
 }
 const subjects: Subject[] = [];
 const register = (name: string, least = 0.35, op = name) =>
-  subjects.push({ op, native: name, least, args: (place) => [place, EIP] });
+  subjects.push({ op, native: name, least, args: (code) => [code, wide(place.eip)] });
 const i32Value = () => operand.getInt32(0, true);
 const i64Value = () => operand.getBigInt64(0, true);
 for (const op of ['add', 'mul', 'sub', 'subr', 'div', 'divr', 'com', 'comp']) {
@@ -177,7 +196,7 @@ for (const op of ['add', 'mul', 'sub', 'subr', 'div', 'divr', 'com', 'comp']) {
       op: form,
       native,
       least: 0.3,
-      args: (place) => [value(), place, EIP, LINEAR],
+      args: (code) => [value(), code, wide(place.eip), wide(place.linear)],
       ...(float ? { float } : {}),
     });
   memoryForm(`f${op}32`, `f${op}32`, i32Value, 4);
@@ -221,14 +240,14 @@ for (const [op, native, value, float] of [
     op,
     native,
     least: 0.5,
-    args: (place) => [value(), place, EIP, LINEAR],
+    args: (code) => [value(), code, wide(place.eip), wide(place.linear)],
     ...(float ? { float } : {}),
   });
 subjects.push({
   op: 'fld80',
   native: 'fld80',
   least: 0.5,
-  args: (place) => [i64Value(), operand.getUint16(8, true), place, EIP, OFFSET],
+  args: (code) => [i64Value(), operand.getUint16(8, true), code, wide(place.eip), wide(place.offset)],
 });
 for (const [op, native, stored, least] of [
   ['fst32', 'x87ToSingle', 4, 0.2],
@@ -243,8 +262,8 @@ for (const [op, native, stored, least] of [
 ] as const)
   subjects.push({ op, native, stored, least, pops: /p/.test(op) ? 1 : 0, args: () => [] });
 
-function runNative(s: Subject, place: number): 'done' | 'refused' {
-  const answer = natives[s.native]!(...s.args(place));
+function runNative(s: Subject, code: number): 'done' | 'refused' {
+  const answer = natives[s.native]!(...s.args(code));
   if (s.stored === undefined) {
     if (!/^fcomi/.test(s.native)) return answer === 0 ? 'done' : 'refused';
     if (answer === -1) return 'refused';
@@ -256,8 +275,8 @@ function runNative(s: Subject, place: number): 'done' | 'refused' {
   bytes.setBigInt64(0, answer as bigint, true);
   if (s.stored === 10) bytes.setUint16(8, ours.low(FIELDS.fpuStored), true);
   result = Buffer.from(bytes.buffer, 0, s.stored).toString('hex');
-  if (s.stored === 10) natives.x87Stored80!(place, EIP, OFFSET);
-  else natives.x87Stored!(s.pops!, place, EIP, LINEAR);
+  if (s.stored === 10) natives.x87Stored80!(code, wide(place.eip), wide(place.offset));
+  else natives.x87Stored!(s.pops!, code, wide(place.eip), wide(place.linear));
   return 'done';
 }
 let result = '';
@@ -281,7 +300,7 @@ describe('native x87 functions', () => {
     ours.cr0 = CR0.PE;
     put(2, [0x3fff, 0x8000_0000, 0]);
     put(3, [0x3ff8, 0xc000_0000, 0x41fd_d7a7]);
-    expect(natives.fpatan!(0xf3_0000, EIP)).toBe(0);
+    expect(natives.fpatan!(0xf3_0000, 0n)).toBe(0);
     expect([...ours.u32.subarray((FIELDS.fpr.offset >>> 2) + 12, (FIELDS.fpr.offset >>> 2) + 15)]).toEqual([
       0x6813_d2eb, 0xbffd_c00c, 0x3ff8,
     ]);
@@ -303,7 +322,7 @@ describe('native x87 functions', () => {
         if (s.float) prepareFloat(s.float);
         if (random() % 4 === 0) stepOf(s.op);
         theirs.u8.set(ours.u8);
-        const place = (modrm << 16) | (DS << 8);
+        const code = (modrm << 16) | (place.segment << 8);
         const before = image(ours);
         // What memory forms check before they load is not the native function's business.
         const isMemory = encoding.endsWith('M');
@@ -314,14 +333,14 @@ describe('native x87 functions', () => {
           }
         }
         const atStart = isMemory ? image(ours) : before;
-        const answer = runNative(s, place | (group << 24));
+        const answer = runNative(s, code | (group << 24));
         normal++;
         if (answer === 'refused') {
           expect(image(ours), `${s.op} refused`).toBe(atStart);
           continue;
         }
         done++;
-        const paused = unit.execute(number | place, OFFSET);
+        const paused = unit.execute(number | code, place.offset);
         expect(paused).toBe(0);
         if (image(ours) !== image(theirs))
           expect(`${atStart}\n-- ${s.op} ${i}\n${image(ours)}`).toBe(`${atStart}\n-- ${s.op} ${i}\n${image(theirs)}`);

@@ -7,7 +7,7 @@ import { LONG, LONG_WIDE } from '../../../target/x86/semantics/long.ts';
 import { vexBytes } from '../../../target/x86/testing/vex-bytes.ts';
 import { NOT_COMPARABLE, random } from './cases.ts';
 import { CODE, DATA } from './native.ts';
-import { HIGH, type LongSnippet } from './native64.ts';
+import { HIGH_DATA, type LongSnippet } from './native64.ts';
 
 const INTERESTING = [
   ...[0n, 1n, 2n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0xffffn, 0x7fff_ffffn, 0x8000_0000n, 0xffff_ffffn],
@@ -64,7 +64,7 @@ export function longCases(perForm: number, seed = 1): LongSnippet[] {
 function snippet(make: Maker, e: Encoding, size: number, mode: string, n: number): LongSnippet | null {
   const { next } = make;
   const { name } = e.instruction;
-  const origin = next() & 1 ? HIGH : FOURTH_DATA;
+  const origin = next() & 1 ? HIGH_DATA : FOURTH_DATA;
   const isString = /^(movs|cmps|stos|lods|scas)$/.test(name);
   const regs = Array.from({ length: 16 }, () => make.value());
   regs[4] = origin + 96n;
@@ -210,7 +210,7 @@ export function longControlCases(perForm: number, seed = 7): LongSnippet[] {
   const cases: LongSnippet[] = [];
   for (const [what, code] of codes)
     for (let n = 0; n < perForm; n++) {
-      const origin = next() & 1 ? HIGH : FOURTH_DATA;
+      const origin = next() & 1 ? HIGH_DATA : FOURTH_DATA;
       const regs = Array.from({ length: 16 }, () => make.value());
       regs[1] = BigInt(n % 4) | (n & 1 ? 0x1_0000_0000n : 0n);
       if (what === 'loop back') regs[1] = BigInt(1 + (n % 4));

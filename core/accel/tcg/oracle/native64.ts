@@ -4,11 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FIELDS } from '../../../target/x86/state.ts';
-import { type BareMachine, bareMachine, enterLong, LONG_TABLES } from '../testing.ts';
+import { type BareMachine, bareMachine, enterLong } from '../testing.ts';
+import { HIGH, mapHigh } from './high.ts';
 import { CODE, DATA, SIGNAL_OF } from './native.ts';
 
 /** The data once more, above 4 GiB. */
-export const HIGH = 0x1234_0010_0000n;
+export const HIGH_DATA = BigInt(HIGH + DATA);
 const INPUT = 296;
 const OUTPUT = 280;
 
@@ -81,13 +82,7 @@ export class LongSubject {
       cpu.state.halted = true;
     };
     enterLong(this.machine, CODE);
-    // HIGH: page tables of its own, to the same pages.
-    const { view } = this.machine;
-    const tables = LONG_TABLES + 0x3000;
-    const entry = (level: number) => Number((HIGH >> BigInt(12 + 9 * level)) & 0x1ffn);
-    view.setUint32(LONG_TABLES + entry(3) * 8, tables | 7, true);
-    view.setUint32(tables + entry(2) * 8, (tables + 0x1000) | 7, true);
-    view.setUint32(tables + 0x1000 + entry(1) * 8, 0x87, true);
+    mapHigh(this.machine);
   }
   run(s: LongSnippet): LongOutcome {
     const code = new Uint8Array(0x40).fill(0xf4);

@@ -137,6 +137,15 @@ const RULES: readonly Rule[] = [
       /^(call|ret|jmp|j[a-z]+|loop|push|pop)/.test(c.ours) &&
       /^(call|ret|jmp|j[a-z]+|push|pop)/.test(c.theirs),
   ],
+  [
+    'with REX.W capstone takes 67 for 66 in the group of CLFLUSH, and overlooks it before JECXZ and in the name of MOV',
+    (c) =>
+      c.bits === 64 &&
+      has(c, 0x67) &&
+      c.prefixes.some((p) => (p & 0xf8) === 0x48) &&
+      isBoth(c) &&
+      /^(movb|jecxz|clflush|mfence)$/.test(c.ours),
+  ],
   ['REX.W makes no exchange of PAUSE', (c) => c.bits === 64 && isBoth(c) && c.ours === 'pause'],
   [
     'REX.W does not widen ports',

@@ -1,6 +1,6 @@
 /** Functions in WebAssembly that generated code calls through `Ops.native`: parameters and result by name. They never fault and
  *  change nothing but x87 and vector state (what they do is in x87/native/ and sse-native.ts), or, the string ones, guest memory
- *  (accel/tcg/native/strings.ts). Those of system instructions (accel/tcg/native/system.ts) load segments and transfer control.
+ *  (accel/tcg/native/strings.ts). `readTsc` asks the engine for the time. Those of system instructions (accel/tcg/native/system.ts) load segments and transfer control.
  *
  *  Those with a result of 32 bits answer 0 when they did the instruction and 1 when nothing was changed because the case is a rare
  *  one; the definition then calls the helper that knows all of them. Conversions to memory return the value and leave
@@ -14,11 +14,11 @@ export interface Signature {
   readonly result: number;
 }
 const signature = (params: readonly number[], result: number = I32): Signature => ({ params, result });
-/** code, eip */
-const REGISTER = signature([I32, I32]);
+/** code, eip; addresses have 64 bits in every kind of code */
+const REGISTER = signature([I32, I64]);
 /** value, code, eip, linear */
-const MEMORY32 = signature([I32, I32, I32, I32]);
-const MEMORY64 = signature([I64, I32, I32, I32]);
+const MEMORY32 = signature([I32, I32, I64, I64]);
+const MEMORY64 = signature([I64, I32, I64, I64]);
 const CONVERSION = signature([], I64);
 
 /** Two vectors give one; `sseOutcome` says whether it counts (sse-native.ts). */
@@ -74,11 +74,11 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ]),
   ...['fsin', 'fcos', 'fsincos', 'fpatan', 'fyl2x', 'f2xm1'].map((name): [string, Signature] => [name, REGISTER]),
   // condition, code, eip
-  ['fcmov', signature([I32, I32, I32])],
+  ['fcmov', signature([I32, I32, I64])],
   ['fld32', MEMORY32],
   ['fld64', MEMORY64],
   // mantissa, sign and exponent, code, eip, offset
-  ['fld80', signature([I64, I32, I32, I32, I32])],
+  ['fld80', signature([I64, I32, I32, I64, I64])],
   ['fild', MEMORY32],
   ['fild64', MEMORY64],
   ['x87ToSingle', CONVERSION],
@@ -93,9 +93,11 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   // pops, code, eip, linear
   ['x87Stored', MEMORY32],
   // code, eip, offset
-  ['x87Stored80', signature([I32, I32, I32])],
+  ['x87Stored80', signature([I32, I64, I64])],
   // control word
   ['fldcw', signature([I32])],
+  // The time-stamp counter, into the fields `tscLow` and `tscHigh`.
+  ['readTsc', signature([])],
   ...['add', 'sub', 'mul', 'div', 'sqrt'].flatMap((name): [string, Signature][] => [
     [`${name}ps`, SSE_NATIVES],
     [`${name}pd`, SSE_NATIVES],

@@ -17,7 +17,11 @@ export function vexBytes(e: Encoding, { register, choice, rex }: VexChoice): num
   const named = e.operands.some((o) => 'HBY'.includes(o.letter)) ? register & (rex === undefined ? 7 : 15) : 0;
   const mandatory = e.prefix === 0x66 ? 1 : e.prefix === 0xf3 ? 2 : e.prefix === 0xf2 ? 3 : 0;
   const last = (wide << 7) | ((~named & 15) << 3) | (length << 2) | mandatory;
-  if (rex !== undefined) return [0xc4, ((~rex & 7) << 5) | e.map, last, e.opcode];
+  if (rex !== undefined) {
+    const isShort = e.map === 1 && wide === 0 && (rex & 3) === 0 && (choice & 4) !== 0;
+    if (isShort) return [0xc5, (last & 0x7f) | ((~rex & 4) << 5), e.opcode];
+    return [0xc4, ((~rex & 7) << 5) | e.map, last, e.opcode];
+  }
   if (e.map === 1 && wide === 0 && !(choice & 4)) return [0xc5, last | 0x80, e.opcode];
   return [0xc4, 0xe0 | e.map, last, e.opcode];
 }

@@ -168,11 +168,11 @@ export class FloatUnit {
   }
   private notePointers(op: number, segment: number, modrm: number, offset: number): void {
     const { state } = this;
-    state.u32[FIELDS.fpuIp.offset >>> 2] = this.ctx.instructionEip();
+    state.set(FIELDS.fpuIp, this.ctx.instructionEip());
     state.u32[FIELDS.fpuIpSelector.offset >>> 2] = state.segments[CS]!.selector;
     state.u32[FIELDS.fpuOpcode.offset >>> 2] = (this.groups[op]! << 8) | modrm;
     if (!this.memoryOperations[op]!) return;
-    state.u32[FIELDS.fpuDp.offset >>> 2] = offset;
+    state.set(FIELDS.fpuDp, offset);
     state.u32[FIELDS.fpuDpSelector.offset >>> 2] = state.segments[segment]!.selector;
   }
 

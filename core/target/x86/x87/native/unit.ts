@@ -2,7 +2,7 @@
  *  that a register result ends in. Rare cases are refused (`1`) before anything has changed. */
 import { type Body, type Callee, i32, i64, type Local, type Value } from '../../../../wasm/expressions.ts';
 import { I32, I64, OP } from '../../../../wasm/opcodes.ts';
-import { CR0, CS, FIELDS, SEGMENT, type StateField } from '../../state.ts';
+import { CR0, CS, FIELDS, FS, SEGMENT, type StateField } from '../../state.ts';
 import { BIAS, PE } from '../float80.ts';
 
 export const C1 = 0x200;
@@ -116,18 +116,21 @@ export class Unit {
   /** Pointers and opcode of the last instruction. */
   note(b: Body, code: Value, eip: Value, linear?: Value): void {
     const segments = this.state + FIELDS.segments.offset;
-    this.set(b, FIELDS.fpuIp, eip);
+    b.store(OP.i64Store, i32(0), this.state + FIELDS.fpuIp.offset, eip);
     this.set(b, FIELDS.fpuOpcode, code.shrU(16).and(0x7ff));
     const cs = b.load(OP.i32Load, i32(0), segments + CS * FIELDS.segments.stride + SEGMENT.selector);
     this.set(b, FIELDS.fpuIpSelector, cs);
     if (!linear) return;
-    const segment = code.shrU(3).and(7 << 5);
-    this.noteOffset(b, code, linear.sub(b.load(OP.i32Load, segment, segments + SEGMENT.base)));
+    const segment = b.let(code.shrU(3).and(7 * FIELDS.segments.stride));
+    const relative = b.let(linear.sub(b.load(OP.i64Load, segment, segments + SEGMENT.base)));
+    // In 64-bit code FS and GS alone have a base.
+    const long = segment.geU(FS * FIELDS.segments.stride).select(relative, linear);
+    this.noteOffset(b, code, this.get(b, FIELDS.long).select(long, relative.and(0xffff_ffffn)));
   }
   /** Pointer to the operand: selector and offset. */
   noteOffset(b: Body, code: Value, offset: Value): void {
     const segments = this.state + FIELDS.segments.offset;
-    this.set(b, FIELDS.fpuDp, offset);
+    b.store(OP.i64Store, i32(0), this.state + FIELDS.fpuDp.offset, offset);
     this.set(b, FIELDS.fpuDpSelector, b.load(OP.i32Load, code.shrU(3).and(7 << 5), segments + SEGMENT.selector));
   }
 
