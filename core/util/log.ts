@@ -6,6 +6,7 @@ export const LOG_ITEMS = {
   cpu: 'show CPU registers before entering a TB (lots of logs)',
   fpu: "include FPU registers in the 'cpu' logging",
   int: 'show interrupts/exceptions in short format',
+  mmu: 'log MMU-related activities',
   cpu_reset: 'show CPU state before CPU resets',
   unimp: 'log unimplemented functionality',
   guest_errors: 'log when the guest OS does something invalid (eg accessing a\nnon-existent register)',

@@ -8,7 +8,6 @@ describe('settings without effect yet', () => {
     ['-M', 'pc,usb=on', '-machine usb=on'],
     ['-M', 'pc,vmport=on', '-machine vmport=on'],
     ['-M', 'pc,pit=off', '-machine pit=off'],
-    ['-d', 'mmu', '-d mmu'],
     ['-boot', 'splash=picture.jpg', 'boot.splash'],
     ['-vnc', 'none,power-control=on', "'power-control'"],
     ['-vnc', 'none,lock-key-sync=off', "'lock-key-sync=off'"],

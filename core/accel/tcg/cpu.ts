@@ -238,6 +238,7 @@ export class X86Cpu {
   setA20(on: boolean): void {
     const mask = on ? 0xffff_ffff : 0xffef_ffff;
     if (this.state.a20Mask === mask) return;
+    this.bus.log('mmu', () => `A20 update: a20=${on ? 1 : 0}`);
     this.state.a20Mask = mask;
     this.flushTlb();
   }

@@ -410,7 +410,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
     clts: () => {
       requirePrivilege();
-      ops.writeCr(0, (state.cr0 & ~CR0.TS) >>> 0);
+      state.cr0 = (state.cr0 & ~CR0.TS) >>> 0;
       return 0;
     },
     invlpg: (at) => {

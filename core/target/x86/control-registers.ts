@@ -35,6 +35,17 @@ export function reservedCr4Bits(cpu: CpuDefinition): number {
   return ~allowed >>> 0;
 }
 
+const hex = (value: number, digits = 8) => (value >>> 0).toString(16).padStart(digits, '0');
+/** `-d mmu`: CR0 as it is written, whether by an instruction, a reset or SMM. */
+export function logCr0(ctx: CpuContext, value: number): void {
+  ctx.bus.log('mmu', () => `CR0 update: CR0=0x${hex(value)}`);
+}
+/** The same of CR3, which QEMU tells only while there is paging. */
+export function logCr3(ctx: CpuContext): void {
+  const { state, bus } = ctx;
+  if (state.paging) bus.log('mmu', () => `CR3 update: CR3=${hex(state.high(FIELDS.cr3))}${hex(state.low(FIELDS.cr3))}`);
+}
+
 /** `high`: upper half of the value, in 64-bit code. */
 export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, value: number, high = 0): void {
   const { state } = ctx;
@@ -75,6 +86,7 @@ function writeCr3(ctx: CpuContext, cpu: CpuDefinition, value: number, high: numb
   if (hasPcids) ctx.selectPcid(value & PCID, (high & KEEPS_TRANSLATIONS) !== 0);
   else ctx.flushTlb(true);
   state.setParts(FIELDS.cr3, value, upper);
+  logCr3(ctx);
 }
 
 function writeCr0(ctx: CpuContext, value: number): void {
@@ -92,6 +104,7 @@ function writeCr0(ctx: CpuContext, value: number): void {
     state.efer &= ~EFER.LMA;
   }
   const changed = (state.cr0 ^ next) >>> 0;
+  logCr0(ctx, value);
   state.cr0 = next;
   // Without paging a linear address means the same in every mode: firmware changes PE thousands of times.
   if (changed >= CR0.PG || (changed & CR0.WP && next >= CR0.PG)) ctx.flushTlb();

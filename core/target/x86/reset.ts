@@ -1,4 +1,5 @@
 /** Register values after power-on and INIT (Intel SDM volume 3A table 9-1), as QEMU 7.2 shows them. */
+import { logCr0 } from './control-registers.ts';
 import { type CpuDefinition, cpuSignature } from './cpu-definition.ts';
 import { MC_BANKS } from './msr.ts';
 import { CR0, CS, DESC, EDX, FIELDS, LDTR, type StateField, TR, XCR0 } from './state.ts';
@@ -107,6 +108,7 @@ function resetRegisters(ctx: CpuContext, cpu: CpuDefinition): void {
   state.setGdt(0, 0xffff);
   state.setIdt(0, 0xffff);
   state.cr0 = (CR0.ET | CR0.CD | CR0.NW) >>> 0;
+  logCr0(ctx, state.cr0);
   state.set(FIELDS.dr, 0xffff_0ff0, 6);
   state.set(FIELDS.dr, 0x400, 7);
   state.set(FIELDS.exceptionVector, 0xffff_ffff);

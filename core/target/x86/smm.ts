@@ -1,5 +1,6 @@
 /** System management mode: entry, RSM and the save area in AMD64's layout (AMD APM volume 2, table 10-1), revision 0x20064:
  *  SMBASE can be moved. Not modelled: I/O instruction restart. */
+import { logCr0, logCr3 } from './control-registers.ts';
 import { raise, VECTOR } from './fault.ts';
 import { logRegisters } from './registers-text.ts';
 import { CR0, CS, DESC, EFLAGS, FIELDS, LDTR, linearAddress, type StateField, TR } from './state.ts';
@@ -112,6 +113,7 @@ export function enterSmm(ctx: CpuContext): void {
   state.setEflags(2);
   state.eip = 0x8000;
   state.cr0 = (state.cr0 & ~(CR0.PE | CR0.EM | CR0.TS | CR0.PG)) >>> 0;
+  logCr0(ctx, state.cr0);
   state.cr4 = 0;
   state.cpl = 0;
   state.interruptShadow = false;
@@ -139,7 +141,9 @@ export function rsm(ctx: CpuContext): void {
   area.loadField(SAVE.dr7, FIELDS.dr, 7);
   state.cr4 = area.read(SAVE.cr4, 4);
   area.loadField(SAVE.cr3, FIELDS.cr3);
+  logCr3(ctx);
   state.cr0 = area.read(SAVE.cr0, 4);
+  logCr0(ctx, state.cr0);
   for (let i = 0; i < 6; i++) area.loadSegment(SAVE.segments + i * 16, i);
   area.loadSegment(SAVE.ldt, LDTR);
   area.loadSegment(SAVE.tr, TR);

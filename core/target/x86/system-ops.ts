@@ -44,7 +44,17 @@ export interface AddressSpace {
     ramWritten(arenaOffset: number, length: number): void;
   }): () => void;
 }
-export type LogMask = 'int' | 'guest_errors' | 'unimp' | 'cpu_reset' | 'in_asm' | 'exec' | 'cpu' | 'fpu' | 'nochain';
+export type LogMask =
+  | 'int'
+  | 'guest_errors'
+  | 'unimp'
+  | 'cpu_reset'
+  | 'in_asm'
+  | 'exec'
+  | 'cpu'
+  | 'fpu'
+  | 'mmu'
+  | 'nochain';
 
 /** The registers of the local APIC that the CPU reaches by instructions. 64-bit ones go in two unsigned halves. */
 export interface LocalApic {

@@ -1,6 +1,7 @@
 /** Hardware task switches through 16- and 32-bit TSS (Intel SDM volume 3A chapter 8).
  *  Everything that concerns the old task is checked first; faults while the new task's segments are loaded belong to the
  *  new task, as on hardware. Not modelled: task switches in long mode (they do not exist). */
+
 import {
   type Descriptor,
   descriptorDpl,
@@ -20,6 +21,7 @@ import {
   setSegment,
   setVm86Segment,
 } from './context.ts';
+import { logCr3 } from './control-registers.ts';
 import { raise, VECTOR } from './fault.ts';
 import { checkDataSegment, checkStackSegment, setCodeSegment, setTaskRegister, TSS_BUSY } from './segmentation.ts';
 import { CR0, CS, DESC, DS, EFLAGS, ES, ESP, FIELDS, FS, GS, LDTR, SS, TR } from './state.ts';
@@ -157,6 +159,7 @@ export function switchTask(
     state.cr3 = image.cr3;
     ctx.flushTlb(true);
   }
+  if (image.cr3 !== null) logCr3(ctx);
   state.eip = image.eip;
   for (let i = 0; i < 8; i++) state.setReg32(i, image.gpr[i]!);
   let newFlags = newIs32
