@@ -74,6 +74,30 @@ describe('Linux kernels', () => {
     expect(boot.rom[0]).toBe(0x55);
   });
 
+  it.each([
+    ['vga=normal', 0xffff],
+    ['quiet vga=ext', 0xfffe],
+    ['vga=ask', 0xfffd],
+    ['vga=788 quiet', 788],
+    ['vga=0x317', 0x317],
+    ['vga=01424', 0o1424],
+    ['quiet', 0],
+  ])('get the video mode of %s', (append, mode) => {
+    const setup = view(blob(loadKernel(files(linux(0x20f), { append }), 128 * MiB), FW_CFG.setupData));
+    expect(setup.getUint16(0x1fa, true)).toBe(mode);
+  });
+  it.each(['vga=', 'vga=78x', 'vga=0xfffffffff', 'vga=08'])('refuse %s', (append) => {
+    expect(() => loadKernel(files(linux(0x20f), { append }), 128 * MiB)).toThrow("invalid 'vga=' kernel parameter.");
+  });
+  it('take an initial disk above 2 GiB where they may lie above 4 GiB themselves', () => {
+    const image = linux(0x20f);
+    const initrd = new Uint8Array(4096);
+    const address = () => number(loadKernel(files(image, { initrd }), 3072 * MiB), FW_CFG.initrdAddress);
+    expect(address()).toBe(0x7fff_f000);
+    view(image).setUint16(0x236, 2, true);
+    expect(address()).toBeGreaterThan(0xbff0_0000);
+  });
+
   it('leave the file’s own bytes alone', () => {
     const image = linux(0x20f);
     const before = image.slice();

@@ -61,6 +61,7 @@ export function loadKernel(files: KernelFiles, lowRamBytes: number): KernelBoot 
 
 const SETUP = {
   setupSects: 0x1f1,
+  videoMode: 0x1fa,
   magic: 0x202,
   version: 0x206,
   typeOfLoader: 0x210,
@@ -71,9 +72,12 @@ const SETUP = {
   heapEnd: 0x224,
   commandLine: 0x228,
   initrdMax: 0x22c,
+  loadFlagsX: 0x236,
 } as const;
 const LOADED_HIGH = 1;
 const CAN_USE_HEAP = 0x80;
+/** XLF_CAN_BE_LOADED_ABOVE_4G: such a kernel takes an initial disk anywhere below 4 GiB, although it says 2 GiB. */
+const ABOVE_4G = 2;
 /** Loader number B (QEMU's, assigned in Linux's boot protocol), version 0: what follows is what QEMU's loader does. */
 const LOADER_QEMU = 0xb0;
 /** The firmware keeps the top of low memory for its tables: an initial disk must not reach into it. */
@@ -85,6 +89,20 @@ const TOO_OLD_FOR_INITRD = 'linux kernel too old to load a ram disk';
 function isLinux(kernel: Uint8Array): boolean {
   const view = new DataView(kernel.buffer, kernel.byteOffset, kernel.length);
   return kernel.length >= 0x400 && view.getUint32(SETUP.magic, true) === 0x5372_6448;
+}
+
+/** The video mode of `vga=` on the command line, which the boot loader has to put into the header, or null. Linux boot protocol,
+ *  "Special Command Line Options". */
+function videoMode(append: string): number | null {
+  const at = append.indexOf('vga=');
+  if (at < 0) return null;
+  const value = append.slice(at + 4);
+  const named = /^(normal|ext|ask)/.exec(value)?.[1];
+  if (named) return { normal: 0xffff, ext: 0xfffe, ask: 0xfffd }[named]!;
+  const number = /^(0x[0-9a-f]+|\d+)(?: |$)/i.exec(value)?.[1];
+  const mode = number === undefined ? Number.NaN : Number(/^0\d/.test(number) ? `0o${number}` : number);
+  if (!(mode <= 0xffff_ffff)) throw new UserError("invalid 'vga=' kernel parameter.");
+  return mode & 0xffff;
 }
 
 function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
@@ -103,6 +121,8 @@ function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
       : [0x1_0000, 0x2_0000, 0x10_0000];
   const setup = kernel.slice(0, Math.max(setupBytes, 0x400));
   const header = new DataView(setup.buffer);
+  const video = videoMode(files.append);
+  if (video !== null) header.setUint16(SETUP.videoMode, video, true);
   if (protocol >= 0x202) header.setUint32(SETUP.commandLine, commandLineAddress, true);
   else {
     header.setUint16(0x20, 0xa33f, true);
@@ -119,8 +139,9 @@ function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
   const { initrd } = files;
   if (initrd) {
     if (protocol < 0x200) throw new UserError(TOO_OLD_FOR_INITRD);
+    const isAnywhere = protocol >= 0x20c && (header.getUint16(SETUP.loadFlagsX, true) & ABOVE_4G) !== 0;
     const highest = Math.min(
-      protocol >= 0x203 ? header.getUint32(SETUP.initrdMax, true) : 0x37ff_ffff,
+      isAnywhere ? 0xffff_ffff : protocol >= 0x203 ? header.getUint32(SETUP.initrdMax, true) : 0x37ff_ffff,
       lowRamBytes - FIRMWARE_TABLES_BYTES - 1,
     );
     initrdAddress = Math.floor((highest + 1 - initrd.length) / 4096) * 4096;

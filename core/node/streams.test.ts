@@ -110,6 +110,27 @@ describe('sockets', () => {
     stream.write(block); // dropped
     server.close();
   });
+  it('tell when a short queue is gone, too', async () => {
+    const path = join(folder, 'short-queue');
+    const server = await listen({ kind: 'unix', path });
+    const accepted = new Promise<HostStream>((resolve) => server.onConnection((s) => resolve(s as HostStream)));
+    const client = await connect({ kind: 'unix', path });
+    const stream = await accepted;
+    let sent = 0;
+    while (stream.queuedBytes < 5000) {
+      stream.write(new Uint8Array(1024));
+      sent += 1024;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(stream.queuedBytes).toBeLessThan(16_384); // less than Node's high-water mark
+    const drained = new Promise<void>((resolve) => stream.onDrain(resolve));
+    const all = received(client, sent);
+    await drained;
+    expect(stream.queuedBytes).toBe(0);
+    await all;
+    stream.close();
+    server.close();
+  });
   it('hold their input while nobody wants it', async () => {
     const path = join(folder, 'held');
     const server = await listen({ kind: 'unix', path });

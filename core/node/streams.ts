@@ -57,9 +57,6 @@ class NodeStream implements HostStream {
     this.input = input;
     this.output = output;
     this.end = end;
-    output?.on('drain', () => {
-      for (const listener of [...this.drainListeners]) listener();
-    });
     for (const side of new Set([input, output])) {
       side?.on('error', () => endsWithEither && this.closed());
       side?.on('close', () => endsWithEither && this.closed());
@@ -73,8 +70,12 @@ class NodeStream implements HostStream {
     for (const listener of [...this.closeListeners]) listener();
   }
   write(bytes: Uint8Array): void {
-    if (!this.isClosed && this.output?.writable) this.output.write(bytes);
+    if (!this.isClosed && this.output?.writable) this.output.write(bytes, this.written);
   }
+  /** Node's own 'drain' comes only after more than its high-water mark was queued; who waits may have set a lower one. */
+  private readonly written = (): void => {
+    if (this.output?.writableLength === 0) for (const listener of [...this.drainListeners]) listener();
+  };
   get queuedBytes(): number {
     return this.output?.writableLength ?? 0;
   }

@@ -8,8 +8,10 @@ import {
   i32,
   i64,
   loadFields,
+  loadState,
   named,
   saveFields,
+  saveState,
   since,
   struct,
   timer,
@@ -120,6 +122,118 @@ describe('descriptions', () => {
     }
     expect([description.minimumVersion, vmstate('x', 4, {}).minimumVersion]).toEqual([1, 4]);
     expect(description.fields.third.fieldName).toBe('other_name');
+  });
+});
+
+describe('optional parts', () => {
+  interface Owner {
+    state: Record<string, unknown>;
+    part: { y: number; late: number };
+    more: { z: number };
+    own: { w: number };
+  }
+  const deepest = vmstate('in/part/more', 1, { z: u8(3) });
+  const part = vmstate(
+    'in/part',
+    4,
+    { y: u8(2), late: since(4, u8(7)) },
+    {
+      minimumVersion: 3,
+      subsections: [
+        {
+          description: deepest,
+          needed: (owner) => (owner as Owner).more.z !== 3,
+          state: (owner) => (owner as { more: Record<string, unknown> }).more,
+        },
+      ],
+    },
+  );
+  const inner = vmstate(
+    'in',
+    1,
+    { x: u8(1) },
+    {
+      subsections: [
+        {
+          description: part,
+          needed: (owner) => (owner as Owner).part.y !== 2,
+          state: (owner) => (owner as { part: Record<string, unknown> }).part,
+        },
+      ],
+    },
+  );
+  const own = vmstate('out/own', 1, { w: u16(5) });
+  const outer = vmstate(
+    'out',
+    2,
+    { first: u8(), nested: struct(inner), last: u8(0xee) },
+    {
+      subsections: [
+        { description: own, needed: () => true, state: (owner) => (owner as { own: Record<string, unknown> }).own },
+      ],
+    },
+  );
+  const device = (): Owner => ({
+    state: outer.create(),
+    part: part.create(),
+    more: deepest.create(),
+    own: own.create(),
+  });
+  const name = (text: string) => Buffer.from(text).toString('hex');
+  const save = (owner: Owner) => {
+    const writer = new StateWriter();
+    saveState(writer, outer, owner.state, owner);
+    return writer.finish();
+  };
+  const load = (owner: Owner, hex: string) => {
+    const reader = new StateReader(Buffer.from(hex, 'hex'));
+    loadState(reader, outer, owner.state, 2, owner);
+    return reader.remaining;
+  };
+  const OWN = `0507${name('out/own')}000000010005`;
+
+  it('follow the fields of the structure that they belong to, while they are needed', () => {
+    const owner = device();
+    expect(hexOf(save(owner))).toBe(`0001ee${OWN}`);
+    owner.part.y = 9;
+    expect(hexOf(save(owner))).toBe(`00010507${name('in/part')}000000040907ee${OWN}`);
+    owner.more.z = 8;
+    const whole = `00010507${name('in/part')}000000040907050c${name('in/part/more')}0000000108ee${OWN}`;
+    expect(hexOf(save(owner))).toBe(whole);
+    const other = device();
+    expect(load(other, whole)).toBe(0);
+    expect(other).toEqual(owner);
+  });
+  it('that the stream has not are at their defaults afterwards', () => {
+    const owner = device();
+    Object.assign(owner.part, { y: 50, late: 60 });
+    owner.own.w = 70;
+    expect(load(owner, `0501aa${OWN}`)).toBe(0);
+    expect(owner).toEqual({ ...device(), state: { first: 5, nested: { x: 1 }, last: 0xaa } });
+  });
+  it('of older versions have the fields of those', () => {
+    const owner = device();
+    expect(load(owner, `00010507${name('in/part')}0000000309ee${OWN}`)).toBe(0);
+    expect(owner.part).toEqual({ y: 9, late: 7 });
+  });
+  it('that nobody knows, or of other versions, are refused; those of another structure are left alone', () => {
+    const owner = device();
+    expect(() => load(owner, `00010505${name('in/xx')}00000001`)).toThrow('Unknown subsection in/xx of in');
+    expect(() => load(owner, `00010507${name('in/part')}0000000509`)).toThrow('in/part has version 5, 3 to 4');
+    expect(() => load(owner, `00010507${name('in/part')}0000000209`)).toThrow('in/part has version 2, 3 to 4');
+    const stranger = `0504${name('abcd')}00000001`;
+    expect(load(owner, `0001ee${OWN}${stranger}`)).toBe(stranger.length / 2);
+    // Too short to be one: bytes of what follows.
+    expect(load(owner, `0001ee${OWN}05ff61`)).toBe(3);
+  });
+  it('of elements of an array belong to the same device', () => {
+    const list = vmstate('list', 1, { all: array(2, struct(inner)) });
+    const owner = { ...device(), state: list.create() };
+    owner.part.y = 4;
+    const writer = new StateWriter();
+    saveState(writer, list, owner.state, owner);
+    const one = `010507${name('in/part')}000000040407`;
+    expect(hexOf(writer.finish())).toBe(one + one);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Field kinds of a saved state. One declaration of fields gives a device its state object, its reset values, saving, loading and `-dump-vmstate`. */
-import { assert } from '../util/errors.ts';
+import { assert, UserError } from '../util/errors.ts';
 import type { StateReader, StateWriter } from './stream.ts';
 
 /** One kind of saved value. Integers are big-endian in the stream, as QEMU writes them. */
@@ -9,8 +9,9 @@ export interface FieldKind<T> {
   /** Bytes of one element, as `-dump-vmstate` gives it. */
   readonly size: number;
   initial(): T;
-  save(writer: StateWriter, value: T): void;
-  load(reader: StateReader, current: T): T;
+  /** `owner`: the device, of which the optional parts of nested structures ask what they hold. */
+  save(writer: StateWriter, value: T, owner?: unknown): void;
+  load(reader: StateReader, current: T, owner?: unknown): T;
   /** Field names and versions, for nested structures. */
   readonly nested?: StateDescription;
   readonly count?: number;
@@ -77,8 +78,62 @@ export function vmstate<F extends Fields>(
   };
 }
 
-export function saveFields(writer: StateWriter, description: StateDescription, state: Record<string, unknown>): void {
-  for (const [key, field] of Object.entries(description.fields)) field.save(writer, state[key]);
+export function saveFields(
+  writer: StateWriter,
+  description: StateDescription,
+  state: Record<string, unknown>,
+  owner: unknown = state,
+): void {
+  for (const [key, field] of Object.entries(description.fields)) field.save(writer, state[key], owner);
+}
+
+/** What an optional part begins with in the stream; its name and version follow. */
+const SUBSECTION = 5;
+
+/** A whole description: its fields, then the optional parts that are needed, each with those of its own. */
+export function saveState(
+  writer: StateWriter,
+  description: StateDescription,
+  state: Record<string, unknown>,
+  owner: unknown = state,
+): void {
+  saveFields(writer, description, state, owner);
+  for (const part of description.subsections) {
+    if (!part.needed(owner)) continue;
+    const { name } = part.description;
+    writer.u8(SUBSECTION);
+    writer.u8(name.length);
+    writer.bytes(Uint8Array.from(name, (letter) => letter.charCodeAt(0)));
+    writer.u32(part.description.version);
+    saveState(writer, part.description, part.state(owner), owner);
+  }
+}
+
+/** Loads fields and optional parts; a part that the stream does not have is as a loader assumes. Parts of another description, which
+ *  the name tells, are left to whoever nests this one. */
+export function loadState(
+  reader: StateReader,
+  description: StateDescription,
+  state: Record<string, unknown>,
+  version = description.version,
+  owner: unknown = state,
+): void {
+  loadFields(reader, description, state, version, owner);
+  for (const part of description.subsections) part.description.reset(part.state(owner));
+  for (;;) {
+    const name = reader.peekName(SUBSECTION);
+    if (name === null || !name.startsWith(description.name)) return;
+    const part = description.subsections.find((it) => it.description.name === name);
+    if (!part) throw new UserError(`Unknown subsection ${name} of ${description.name}`);
+    reader.bytes(2 + name.length);
+    const found = reader.u32();
+    const { minimumVersion } = part.description;
+    if (found > part.description.version || found < minimumVersion)
+      throw new UserError(
+        `${name} has version ${found}, ${minimumVersion} to ${part.description.version} can be loaded`,
+      );
+    loadState(reader, part.description, part.state(owner), found, owner);
+  }
 }
 
 /** Loads the fields that a stream of the given version holds; the others keep what they have. */
@@ -87,9 +142,10 @@ export function loadFields(
   description: StateDescription,
   state: Record<string, unknown>,
   version = description.version,
+  owner: unknown = state,
 ): void {
   for (const [key, field] of Object.entries(description.fields))
-    if ((field.sinceVersion ?? 0) <= version) state[key] = field.load(reader, state[key]);
+    if ((field.sinceVersion ?? 0) <= version) state[key] = field.load(reader, state[key], owner);
 }
 
 function integer(
@@ -233,11 +289,11 @@ export function array<T>(count: number, element: FieldKind<T>): FieldKind<T[]> {
     ...element,
     count,
     initial: () => Array.from({ length: count }, () => element.initial()),
-    save: (w, v) => {
+    save: (w, v, owner) => {
       assert(v.length === count, `an array of ${count} elements holds ${v.length}`);
-      for (const item of v) element.save(w, item);
+      for (const item of v) element.save(w, item, owner);
     },
-    load: (r, current) => current.map((item) => element.load(r, item)),
+    load: (r, current, owner) => current.map((item) => element.load(r, item, owner)),
   };
 }
 export function struct<F extends Fields>(description: StateDescription<F>): FieldKind<StateOf<F>> {
@@ -246,9 +302,9 @@ export function struct<F extends Fields>(description: StateDescription<F>): Fiel
     size: 0,
     nested: description,
     initial: () => description.create(),
-    save: (w, v) => saveFields(w, description, v as Record<string, unknown>),
-    load: (r, current) => {
-      loadFields(r, description, current as Record<string, unknown>);
+    save: (w, v, owner) => saveState(w, description, v as Record<string, unknown>, owner),
+    load: (r, current, owner) => {
+      loadState(r, description, current as Record<string, unknown>, description.version, owner);
       return current;
     },
   };

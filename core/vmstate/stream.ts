@@ -83,6 +83,12 @@ export class StateReader {
   big64(): bigint {
     return this.view.getBigUint64(this.take(8));
   }
+  /** The name that follows a mark and its length, if the mark comes next. */
+  peekName(mark: number): string | null {
+    const { source, at } = this;
+    if (at + 2 > source.length || source[at] !== mark || at + 2 + source[at + 1]! > source.length) return null;
+    return String.fromCharCode(...source.subarray(at + 2, at + 2 + source[at + 1]!));
+  }
   bytes(count: number): Uint8Array {
     const at = this.take(count);
     return this.source.slice(at, at + count);

@@ -113,6 +113,9 @@ export class Value {
   clz(): Value {
     return this.unary(this.type === I64 ? OP.i64Clz : OP.i32Clz, this.type);
   }
+  ctz(): Value {
+    return this.unary(this.type === I64 ? OP.i64Ctz : OP.i32Ctz, this.type);
+  }
   neg(): Value {
     return constant(this.type, 0).sub(this);
   }

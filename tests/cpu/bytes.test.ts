@@ -67,6 +67,7 @@ function subject(code: readonly number[], mode: number): Subject {
   return { code, prefixes: new Set(code.slice(0, split)), rest: code.slice(split), mode };
 }
 
+const DB = 1;
 const GP = 13;
 const SS = 12;
 const UD = 6;
@@ -86,6 +87,19 @@ const RULES: readonly {
       o.error === 0 &&
       q.vector !== UD &&
       ([0x0f, 0x9a, 0xea].includes(s.rest[0]!) || s.prefixes.has(0x2e) || (s.prefixes.has(0x67) && s.mode > 0)),
+  },
+  {
+    why: 'TCG does not look at the limit of CS where a near jump leads: with 32-bit operands beyond 64 KiB, in 16-bit code',
+    applies: ({ rest: [a = 0, b = 0], mode }, q, o) =>
+      mode > 0 &&
+      q.vector === DB &&
+      q.eip > 0xffff &&
+      o.vector === GP &&
+      o.error === 0 &&
+      o.eip === 0 &&
+      ((a & 0xf0) === 0x70 ||
+        [0xc2, 0xc3, 0xe0, 0xe1, 0xe2, 0xe3, 0xe8, 0xe9, 0xeb, 0xff].includes(a) ||
+        (a === 0x0f && (b & 0xf0) === 0x80)),
   },
   {
     why: 'group 11 and POP have one member; MOVNT, MOVLPD and MOVHPD have memory forms only; fences, EMMS and MOVNTI take no prefix; SALC’s neighbour ICEBP is there',

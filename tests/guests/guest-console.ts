@@ -36,9 +36,10 @@ export class GuestConsole {
   }
 
   /** Starts a machine with its serial port here. */
-  static start(args: readonly string[], program = engine): GuestConsole {
+  static start(args: readonly string[], program = engine, environment: NodeJS.ProcessEnv = {}): GuestConsole {
     const all = ['-display', 'none', '-no-reboot', '-serial', 'stdio', '-monitor', 'none', ...args];
-    return new GuestConsole(spawn(program, all, { stdio: ['pipe', 'pipe', 'pipe'] }));
+    const env = { ...process.env, ...environment };
+    return new GuestConsole(spawn(program, all, { stdio: ['pipe', 'pipe', 'pipe'], env }));
   }
 
   /** Everything that was printed so far and not yet taken. */

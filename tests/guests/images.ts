@@ -118,6 +118,13 @@ export function longShellGuest(flavour: 'cloud-amd64' | 'amd64' = 'cloud-amd64')
   return { kernel: kernelImage(kernelAmd64(flavour)), initrd };
 }
 
+/** Debian's installer for amd64 in its text form, as its netboot images hold it: some 130 MB to fetch, once. */
+export function installerGuest(): KernelGuest {
+  const images = join(debianPackage('debian-installer-12-netboot-amd64', 'amd64'), 'usr/lib/debian-installer/images');
+  const folder = join(images, '12/amd64/text/debian-installer/amd64');
+  return { kernel: join(folder, 'linux'), initrd: join(folder, 'initrd.gz') };
+}
+
 /** A kernel and an initramfs that loads the disk drivers and goes on with /sbin/init of /dev/sda1. */
 export function diskInitramfs(): KernelGuest {
   const modules = kernelModules('ata_piix', 'sd_mod', 'ext4', 'crc32c_generic', 'crct10dif_generic');

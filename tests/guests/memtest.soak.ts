@@ -1,6 +1,7 @@
 /**
  * memtest86+ (Debian's ia32 build) from -kernel completes a pass without an error, with the compiler and in the interpreter alone. Its
- * screen is read from video memory.
+ * screen is read from video memory. A pass over 8 MiB takes four and a half minutes with the compiler on a busy machine, three and
+ * a third of which the bit fade test (10) waits.
  *
  *    node tests/guests/memtest.soak.ts [MEBIBYTES] [MINUTES] [on|off]
  */

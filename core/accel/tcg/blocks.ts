@@ -14,9 +14,21 @@ import { formCode, formKey } from './interpreter/forms.ts';
 import { SPECIAL, type SpecialName, specialNames } from './interpreter/generate.ts';
 import { RECORD } from './interpreter/layout.ts';
 
-/** What decoded code depends on besides its bytes. */
-export const MODE = { code32: 1, flatStack: 2, flatData: 4, user: 8, single: 16, code64: 32 } as const;
-export const MODE_SHIFT = 64;
+/** What decoded code depends on besides its bytes. `limited`: CS has a limit below 4 GiB, `narrow`: even one below 64 KiB, where
+ *  targets of 16 bits may lie beyond it. */
+export const MODE = {
+  code32: 1,
+  flatStack: 2,
+  flatData: 4,
+  user: 8,
+  single: 16,
+  code64: 32,
+  limited: 64,
+  narrow: 128,
+} as const;
+export const MODE_SHIFT = 256;
+/** Whether a near jump has to look at the limit of CS. */
+export const isLimited = (mode: number, opSize: number) => (mode & (opSize === 16 ? MODE.narrow : MODE.limited)) !== 0;
 
 const RECENT_BITS = 13;
 const RECENT_MASK = (1 << RECENT_BITS) - 1;
@@ -90,8 +102,9 @@ interface DroppedBlock {
   /** Record addresses and the handlers that stood there. */
   readonly handlers: readonly number[];
 }
-/** Remembered forms of a block that changes. */
+/** Remembered forms of a block that changes, and of all blocks together: each takes half a kilobyte of V8's heap. */
 const VARIANTS = 8;
+const REMEMBERED = 16384;
 
 export class BlockCache {
   private readonly arena: RamArena;
@@ -107,6 +120,8 @@ export class BlockCache {
   private blocks = new Map<number, Block>();
   /** Blocks that a write dropped, by key: code that patches itself tends to come back to what it was. */
   private dropped = new Map<number, DroppedBlock[]>();
+  /** The same, oldest first. */
+  private readonly remembered = new Set<DroppedBlock>();
   private pages = new Map<number, Block[]>();
   /** For each arena page which of its 32 parts hold decoded code: most writes to a page with code miss it. */
   private readonly parts = new Uint32Array(1 << 20);
@@ -197,6 +212,7 @@ export class BlockCache {
     this.blocks.clear();
     this.recent.fill(null);
     this.dropped.clear();
+    this.remembered.clear();
     this.pages.clear();
     this.next = this.pool;
     this.generation++;
@@ -248,6 +264,8 @@ export class BlockCache {
     const record = this.next;
     const counts = this.threshold > 0 && (isCode32 || isLong) && most > 1;
     if (counts) this.put(special.enter, 0, 0, 0, 0, this.threshold, 0);
+    const limit = this.next;
+    if (mode & MODE.limited) this.put(special.limit, 0, 0, mode & MODE.single ? 1 : 0, 0, 0, 0);
     let p = start;
     let count = 0;
     let second = -1;
@@ -283,6 +301,7 @@ export class BlockCache {
         break;
       }
     }
+    if (mode & MODE.limited) this.setWord(limit + RECORD.imm, length - 1);
     const block: Block = {
       record,
       end: this.next,
@@ -325,7 +344,7 @@ export class BlockCache {
         ((mode & MODE.flatData) !== 0 && (memory.segment === DS || memory.segment === SS || memory.segment === ES));
       if (isFlat && memory.addrSize === 32 && !instruction.addressOnly) {
         fused = memory.index < 0 ? 'f' : 'g';
-        handler = this.fusedHandler(d, fused, flatStack);
+        handler = this.fusedHandler(d, fused, flatStack, isLimited(mode, d.opSize));
       }
       if (handler >= 0) {
         b = memory.base < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + memory.base * 8;
@@ -337,7 +356,7 @@ export class BlockCache {
         this.effectiveAddress(d, pc, index, isFlat);
       }
     }
-    if (handler < 0) handler = this.plainHandler(d, kind, flatStack);
+    if (handler < 0) handler = this.plainHandler(d, kind, flatStack, isLimited(mode, d.opSize));
     this.operands(d, handler, pc, index, b, imm, imm2, fused !== 'm');
   }
   /** The record of an instruction whose memory operand, if any, is settled. */
@@ -448,20 +467,20 @@ export class BlockCache {
   }
   /** Handler numbers by form: keys are strings and slow. -1: no fused handler. */
   private readonly known = new Map<number, number>();
-  private fusedHandler(d: Executable, kind: 'f' | 'g', flatStack: boolean): number {
-    const code = formCode(d, kind, flatStack);
+  private fusedHandler(d: Executable, kind: 'f' | 'g', flatStack: boolean, limited: boolean): number {
+    const code = formCode(d, kind, flatStack, false, limited);
     let handler = this.known.get(code);
     if (handler === undefined) {
-      handler = this.handlers.hot(formKey(d, kind, flatStack));
+      handler = this.handlers.hot(formKey(d, kind, flatStack, false, limited));
       this.known.set(code, handler);
     }
     return handler;
   }
-  private plainHandler(d: Executable, kind: 'm' | 's', flatStack: boolean): number {
-    const code = formCode(d, kind, flatStack);
+  private plainHandler(d: Executable, kind: 'm' | 's', flatStack: boolean, limited: boolean): number {
+    const code = formCode(d, kind, flatStack, false, limited);
     let handler = this.known.get(code);
     if (handler === undefined) {
-      handler = this.handlers.handler(formKey(d, kind, flatStack));
+      handler = this.handlers.handler(formKey(d, kind, flatStack, false, limited));
       this.known.set(code, handler);
     }
     return handler;
@@ -574,11 +593,13 @@ export class BlockCache {
     if (!variants) return null;
     const all = this.arena.bytes;
     for (let v = 0; v < variants.length; v++) {
-      const { block, bytes, handlers } = variants[v]!;
+      const variant = variants[v]!;
+      const { block, bytes, handlers } = variant;
       let i = 0;
       while (i < bytes.length && all[block.start + i] === bytes[i]) i++;
       if (i < bytes.length) continue;
       variants.splice(v, 1);
+      this.remembered.delete(variant);
       for (let k = 0; k < handlers.length; k += 2) this.u16[(handlers[k]! - this.pool) >>> 1] = handlers[k + 1]!;
       block.isValid = true;
       this.blocks.set(key, block);
@@ -604,13 +625,34 @@ export class BlockCache {
       // The first instruction follows with the same index.
       previous = isEntry ? -1 : index;
     }
-    if (!isBeforeWrite || block.second >= 0) return;
-    const bytes = this.arena.bytes.slice(block.start, block.start + block.length);
-    const variants = this.dropped.get(block.key);
-    if (!variants) this.dropped.set(block.key, [{ block, bytes, handlers }]);
-    else {
-      if (variants.length === VARIANTS) variants.shift();
-      variants.push({ block, bytes, handlers });
+    if (!isBeforeWrite || block.second >= 0) {
+      this.byRecord.delete(block.record);
+      return;
     }
+    const bytes = this.arena.bytes.slice(block.start, block.start + block.length);
+    this.remember({ block, bytes, handlers });
+  }
+  private remember(variant: DroppedBlock): void {
+    const { key } = variant.block;
+    const variants = this.dropped.get(key);
+    if (!variants) this.dropped.set(key, [variant]);
+    else {
+      if (variants.length === VARIANTS) this.forget(variants[0]!);
+      variants.push(variant);
+    }
+    this.remembered.add(variant);
+    if (this.remembered.size <= REMEMBERED) return;
+    for (const oldest of this.remembered) {
+      this.forget(oldest);
+      break;
+    }
+  }
+  private forget(variant: DroppedBlock): void {
+    const { key, record } = variant.block;
+    this.remembered.delete(variant);
+    this.byRecord.delete(record);
+    const variants = this.dropped.get(key)!;
+    variants.splice(variants.indexOf(variant), 1);
+    if (variants.length === 0) this.dropped.delete(key);
   }
 }

@@ -12,8 +12,22 @@ import {
 import { decodeLong, longMapsFor, MAX_LENGTH, mapsFor } from '../../target/x86/decode/decoder.ts';
 import { inAsmText } from '../../target/x86/disassemble/listing.ts';
 import { GUEST_FAULT, raise, VECTOR } from '../../target/x86/fault.ts';
-import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, isCanonical, SS, STATE_BYTES } from '../../target/x86/state.ts';
-import { createSystemOps } from '../../target/x86/system.ts';
+import type { PagingFeatures } from '../../target/x86/mmu/page-walk.ts';
+import { readTsc } from '../../target/x86/msr.ts';
+import {
+  CpuState,
+  CR4,
+  CS,
+  DESC,
+  DS,
+  EFLAGS,
+  ES,
+  FIELDS,
+  isCanonical,
+  SS,
+  STATE_BYTES,
+} from '../../target/x86/state.ts';
+import { createSystemOps, pagingFeatures } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { cpuText, execText } from '../../target/x86/trace-text.ts';
 import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
@@ -27,7 +41,7 @@ import { RECORD, TLB } from './interpreter/layout.ts';
 import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
 import { LockStep } from './jit/lockstep.ts';
 import { stopModule } from './jit/stop.ts';
-import { createNatives } from './native/module.ts';
+import { createNatives, createPaging } from './native/module.ts';
 import { segmentAddress } from './strings.ts';
 
 export interface X86CpuOptions {
@@ -58,7 +72,7 @@ const BUDGET = FIELDS.budget.offset >>> 2;
 const CHARGED = FIELDS.charged.offset >>> 2;
 const ATTEND = FIELDS.attend.offset >>> 2;
 /** Helpers of system instructions after which the mode is what it was. */
-const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'clts', 'wbinvd', 'invd']);
+const LIGHT = new Set(['popf', 'sti', 'out', 'invlpg', 'invpcid', 'clts', 'wbinvd', 'invd']);
 /** What is fetched from a device at a time, and where the rest of an instruction goes that begins in RAM. */
 const DEVICE_BYTES = 16;
 const DEVICE_REST = 2048;
@@ -66,6 +80,8 @@ const INTERRUPT_WAITS = FIELDS.interruptWaits.offset >>> 2;
 const DELIVERIES_LOGGED = FIELDS.deliveriesLogged.offset >>> 2;
 const MODE_WORD = FIELDS.mode.offset >>> 2;
 const LONG = FIELDS.long.offset >>> 2;
+const TSC_LOW = FIELDS.tscLow.offset >>> 2;
+const TSC_HIGH = FIELDS.tscHigh.offset >>> 2;
 
 export class X86Cpu {
   readonly state: CpuState;
@@ -86,6 +102,8 @@ export class X86Cpu {
   private readonly bus: CpuBus;
   private readonly blocks: BlockCache;
   private readonly layout: EngineLayout;
+  /** What paging is like; null: only whoever made the system half knows. */
+  private readonly paging: PagingFeatures | null;
   private readonly jumpCache: Uint32Array;
   /** For 16- and 32-bit code, and for 64-bit code. */
   private readonly interpreter: Interpreter;
@@ -152,6 +170,11 @@ export class X86Cpu {
       activity: this.activity,
       flushTlb: (keepGlobal) => this.flushTlb(keepGlobal),
       flushPage: (linear) => this.flushPage(linear),
+      selectPcid: (pcid, keeps) => {
+        this.memory.selectPcid(pcid, keeps);
+        if (hasBreakpoints(this.state)) this.stopSoon();
+      },
+      flushPcid: (pcid, linear) => this.memory.flushPcid(pcid, linear),
       requestExit: () => this.requestExit(),
     };
     this.ops = options.createOps ? options.createOps(context) : createSystemOps(context, options.definition);
@@ -160,6 +183,7 @@ export class X86Cpu {
       codeWritten: (offset, length, isBefore) => this.blocks.invalidate(offset, length, isBefore),
     };
     this.memory.onFlush = () => this.flushTlb();
+    this.paging = options.createOps ? null : pagingFeatures(options.definition);
     const machine = this.assemble();
     this.interpreter = machine;
     this.makeLong = machine.makeLong;
@@ -460,6 +484,8 @@ export class X86Cpu {
       if (ss.flags & DESC.big && ss.flat) mode |= MODE.flatStack;
       if (ss.flat && segments[DS]!.flat && segments[ES]!.flat) mode |= MODE.flatData;
     }
+    const { limit } = segments[CS]!;
+    if (!isLong && limit !== 0xffff_ffff) mode |= limit < 0xffff ? MODE.limited | MODE.narrow : MODE.limited;
     const isUser = state.cpl === 3;
     if (isUser) mode |= MODE.user;
     if ((state.u32[LONG]! !== 0) !== isLong) {
@@ -576,6 +602,10 @@ export class X86Cpu {
   }
   private nextPage(linear: number): number {
     const next = linear - (linear & 0xfff) + 4096;
+    if (this.state.u32[MODE_WORD]! & MODE.limited) {
+      const cs = this.state.segments[CS]!;
+      if ((next - cs.base) >>> 0 > cs.limit) raise(this.state, VECTOR.GP, 0);
+    }
     const at = this.memory.locateCode(this.state.u32[LONG]! ? next : next >>> 0);
     return at < 0 ? this.copyFromDevice(DEVICE_REST) : at;
   }
@@ -610,6 +640,15 @@ export class X86Cpu {
     return at;
   }
   private devicePage: number | undefined;
+
+  /** The limit of CS lies in the block or in front of it: where to go on. */
+  private overLimit(): number {
+    const { state, blocks, memory } = this;
+    const isSingle = blocks.half(memory.record, RECORD.a) !== 0;
+    memory.record = 0;
+    if (isSingle || state.eip > state.segments[CS]!.limit) raise(state, VECTOR.GP, 0);
+    return this.findBlock(MODE.single);
+  }
 
   /** A direct branch was taken for the first time: finds its target and lets the branch lead there from now on. */
   private link(record: number): number {
@@ -660,13 +699,23 @@ export class X86Cpu {
 
   // -- generated code ------------------------------------------------------------------------------------------------
 
+  /** As a native function: 1 where the instruction may fault. */
+  private readTsc(): number {
+    const { state, bus } = this;
+    if (state.cr4 & CR4.TSD) return 1;
+    const now = readTsc({ state, bus });
+    const high = Math.floor(now / 2 ** 32);
+    state.u32[TSC_LOW] = now - high * 2 ** 32;
+    state.u32[TSC_HIGH] = high;
+    return 0;
+  }
   private long(): Interpreter {
     this.longInterpreter ??= this.makeLong();
     return this.longInterpreter;
   }
   private assemble(): Interpreter & {
     makeLong: () => Interpreter;
-    table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate'>;
+    table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate' | 'provide'>;
   } {
     const { memory } = this;
     const context: HelperContext = {
@@ -677,6 +726,7 @@ export class X86Cpu {
       activity: this.activity,
       link: (record) => this.link(record),
       findSplit: () => this.findSplit(),
+      overLimit: () => this.overLimit(),
       flushPage: (linear) => this.flushPage(linear),
       get record() {
         return memory.record;
@@ -706,21 +756,40 @@ export class X86Cpu {
       return found;
     };
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 64 });
-    const natives = createNatives(this.bus.arena, this.layout.state, memory.tlbOffset);
+    const slow = {
+      slowRead: (linear: number, record: number, size: number) => memory.slowRead(linear, record, size),
+      slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
+      slowWrite: (linear: number, value: number, size: number, record: number) =>
+        memory.slowWrite(linear, value, size, record),
+      slowReadLong: (low: number, high: number, record: number, size: number) =>
+        memory.slowReadLong(low, high, record, size),
+      slowUpdateLong: (low: number, high: number, record: number, size: number) =>
+        memory.slowUpdateLong(low, high, record, size),
+      slowWriteLong: (low: number, high: number, value: number, size: number, record: number) =>
+        memory.slowWriteLong(low, high, value, size, record),
+      storeScratch: (linear: number, record: number, size: number) => memory.storeScratch(linear, record, size),
+      storeScratchLong: (low: number, high: number, record: number, size: number) =>
+        memory.storeScratchLong(low, high, record, size),
+      lookup: () => this.lookup(),
+    };
+    const { state, jumpCache } = this.layout;
+    const paging = createPaging(
+      this.bus.arena.memory,
+      slow as Parameters<typeof createPaging>[1],
+      state,
+      jumpCache,
+      memory.layout,
+      this.paging ?? pagingFeatures(),
+    );
+    // Lock-step takes back what compiled code wrote: bits of page tables would not be noted.
+    if (this.paging && this.layout.journal === undefined) memory.setNative(paging);
+    const natives = createNatives(this.bus.arena, state, memory.layout.tlb, paging, () => this.readTsc());
     const imports = {
       e: {
+        lookup: slow.lookup,
         memory: this.bus.arena.memory,
         table,
-        slowRead: (linear: number, record: number, size: number) => memory.slowRead(linear, record, size),
-        slowUpdate: (linear: number, record: number, size: number) => memory.slowUpdate(linear, record, size),
-        slowWrite: (linear: number, value: number, size: number, record: number) =>
-          memory.slowWrite(linear, value, size, record),
-        slowReadLong: (low: number, high: number, record: number, size: number) =>
-          memory.slowReadLong(low, high, record, size),
-        slowUpdateLong: (low: number, high: number, record: number, size: number) =>
-          memory.slowUpdateLong(low, high, record, size),
-        slowWriteLong: (low: number, high: number, value: number, size: number, record: number) =>
-          memory.slowWriteLong(low, high, value, size, record),
+        ...paging,
         commitUpdate: (record: number) => memory.commitUpdate(record),
         segmentCheck: (segment: number, offset: number, shape: number, record: number) => {
           memory.record = record;
@@ -749,7 +818,6 @@ export class X86Cpu {
           this.settleSystem(id < lightCount);
           return result;
         },
-        lookup: () => this.lookup(),
         hot: (record: number) => this.jit.hot(record),
         stopped: (record: number) => this.lockStep!.stopped(record),
       },
@@ -807,6 +875,7 @@ export class X86Cpu {
         giveSlot: (slot) => freeSlots.push(slot),
         setSlot: (slot, f) => table.set(slot, f),
         instantiate: (bytes) => new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports,
+        provide: (functions) => Object.assign(imports.e, functions),
       },
     };
   }

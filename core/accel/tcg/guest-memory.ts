@@ -1,6 +1,6 @@
 /** Guest memory as the CPU reaches it: the TLB in linear memory that generated code reads, its slow path, and the accesses of
  *  helpers. A write right is withheld while the page holds decoded code, is logged and clean, or is not RAM. */
-import { type CpuState, FIELDS, isCanonical, linearAddress } from '../../target/x86/state.ts';
+import { type CpuState, CR4, FIELDS, isCanonical, linearAddress } from '../../target/x86/state.ts';
 import {
   ACCESS,
   type Access,
@@ -9,25 +9,56 @@ import {
   type LinearMemory,
   type SystemOps,
 } from '../../target/x86/system-ops.ts';
-import { TLB } from './interpreter/layout.ts';
+import { SLOT, TLB } from './interpreter/layout.ts';
+import { SavedContexts } from './saved-contexts.ts';
 
 const BANK_BYTES = TLB.entries * TLB.entryBytes;
-/** What a slot holds; `used` also while its tags are invalid but it stands in the list. `guarded`: the page may be written, but
- *  holds decoded code. */
-const KIND = { used: 1, global: 2, large: 4, guarded: 8 } as const;
 /** Of 32-bit code: supervisor, user; of 64-bit code the same. Addresses of 32 bits alone would confuse what differs above them. */
 const BANKS = 4;
 export const LONG_BANK = 2;
 const TWO32 = 0x1_0000_0000;
-const LARGEST_REGION = 1 << 22;
 const CPL = FIELDS.cpl.offset >>> 2;
 const WORDS = TLB.entryBytes / 4;
+const KIND = TLB.kind / 4;
 
 /** Physical page map, one word for each page below 4 GiB: arena offset of the page and what is known of it; 0: nothing yet. */
-const PAGE = { known: 1, ram: 2, writable: 4 } as const;
+export const PAGE = { known: 1, ram: 2, writable: 4 } as const;
 const MANY = 0xffff;
 const MAP_PAGES = 1 << 20;
 const MAP_CHUNK = 1024;
+const GROUP = 32;
+
+/** What else is known of translations, in linear memory for generated code: words, then the slots in use (each once, 16 bits), then
+ *  a byte for each region of 4 MiB that large pages were found in since everything was flushed: what is known of them may outlive
+ *  their slots, in the jump cache. */
+export const TABLES = {
+  filledCount: 0,
+  /** Pages larger than such a region were found. */
+  hasHugePages: 4,
+  /** Not 0: every translation is TypeScript's. */
+  isOff: 8,
+  largeRegions: 64,
+  filled: 64 + 1024,
+  bytes: 64 + 1024 + 2 * BANKS * TLB.entries,
+  largestRegion: 1 << 22,
+} as const;
+/** Addresses in linear memory. */
+export interface PagingLayout {
+  readonly tlb: number;
+  /** A word for each page below 4 GiB: arena offset of the page and what is known of it (`PAGE`); 0: nothing yet. */
+  readonly pageMap: number;
+  /** For each page of the arena: 0, the slot (plus one) that alone may have its write right, or 0xffff. May be out of date, but never
+   *  says too little. */
+  readonly writers: number;
+  /** A byte for each page of the arena: 1 when writes to it interest nobody. */
+  readonly open: number;
+  readonly tables: number;
+}
+/** What native/paging.ts gives. */
+export interface NativePaging {
+  fill(low: number, high: number, access: Access, isUser: number): number;
+  flush(keepGlobal: number): void;
+}
 
 /** Upper half of an address, as tags have it. */
 const upper = (linear: number) => Math.floor(linear / TWO32) >>> 0;
@@ -53,20 +84,18 @@ export class GuestMemory implements LinearMemory {
   /** Set once the system half exists. */
   ops!: SystemOps;
   guard!: CodeGuard;
-  watch: Watch | null = null;
+  private watching: Watch | null = null;
   /** Record whose instruction accesses memory through the slow path. */
   record = 0;
-  readonly tlbOffset: number;
+  readonly layout: PagingLayout;
+  /** Everyday misses; null: every miss is looked at here. */
+  private native: NativePaging | null = null;
   private readonly tlb: Uint32Array;
-  /** Slots in use, each once, and what they hold. */
-  private readonly filled = new Uint16Array(BANKS * TLB.entries);
-  private filledCount = 0;
-  private readonly kind = new Uint8Array(BANKS * TLB.entries);
-  /** Regions of 4 MiB that large pages were found in since everything was flushed: what is known of them may outlive their
-   *  slots, in the jump cache. */
-  private readonly largeRegions = new Uint8Array(1024);
-  /** Pages larger than such a region were found. */
-  private hasHugePages = false;
+  private readonly tables: Uint32Array;
+  private readonly filled: Uint16Array;
+  private readonly largeRegions: Uint8Array;
+  /** Entries of process contexts that are not the current one. */
+  private readonly contexts: SavedContexts;
   /** Long mode: addresses have 48 bits. */
   private isLong = false;
   /** 64-bit code runs: it has its own banks. */
@@ -76,31 +105,46 @@ export class GuestMemory implements LinearMemory {
     throw new Error('nobody refuses addresses');
   };
   private readonly codePages: Uint8Array;
-  /** For each page of the arena: 0, the slot (plus one) that alone may have its write right, or MANY. May be out of date, but never
-   *  says too little. */
-  private readonly writers = new Uint16Array(1 << 20);
+  private readonly writers: Uint16Array;
+  private readonly open: Uint8Array;
   private readonly scratch: DataView;
   private bytes!: Uint8Array;
   private view!: DataView;
   /** Where a modified operand in the scratch area has to go back. */
   private readonly pending = { linear: 0, size: 0, first: 0, second: 0, isRam: false, isSplit: false };
   private readonly place = { arena: -1, phys: 0 };
-  /** How physical pages are backed, filled on demand; in linear memory, so that generated code can read it. */
+  /** How physical pages are backed, filled on demand. */
   private readonly pageMap: Uint32Array;
-  /** Chunks of the map that have something in them. */
+  /** Chunks of the map and of `open` that have something in them. */
   private readonly mapUsed = new Uint8Array(MAP_PAGES / MAP_CHUNK);
+  private readonly openUsed = new Uint8Array(MAP_PAGES / MAP_CHUNK);
 
   constructor(state: CpuState, bus: CpuBus, activity: CpuActivity) {
     this.state = state;
     this.bus = bus;
     this.activity = activity;
     this.codePages = bus.arena.codePages;
-    this.tlbOffset = bus.arena.allocate('cpu-tlb', BANKS * BANK_BYTES).offset;
-    this.tlb = new Uint32Array(bus.arena.memory.buffer, this.tlbOffset, (BANKS * BANK_BYTES) / 4);
-    const map = bus.arena.allocate('cpu-page-map', MAP_PAGES * 4).offset;
-    this.pageMap = new Uint32Array(bus.arena.memory.buffer, map, MAP_PAGES);
-    this.scratch = new DataView(bus.arena.memory.buffer, state.offset + FIELDS.scratch.offset, 64);
-    this.tlb.fill(TLB.invalid);
+    const place = (name: string, bytes: number) => bus.arena.allocate(name, bytes).offset;
+    this.layout = {
+      tlb: place('cpu-tlb', BANKS * BANK_BYTES),
+      pageMap: place('cpu-page-map', MAP_PAGES * 4),
+      writers: place('cpu-writers', MAP_PAGES * 2),
+      open: place('cpu-open-pages', MAP_PAGES),
+      tables: place('cpu-translations', TABLES.bytes),
+    };
+    const { layout } = this;
+    const { buffer } = bus.arena.memory;
+    this.tlb = new Uint32Array(buffer, layout.tlb, (BANKS * BANK_BYTES) / 4);
+    this.pageMap = new Uint32Array(buffer, layout.pageMap, MAP_PAGES);
+    this.writers = new Uint16Array(buffer, layout.writers, MAP_PAGES);
+    this.open = new Uint8Array(buffer, layout.open, MAP_PAGES);
+    this.tables = new Uint32Array(buffer, layout.tables, TABLES.largeRegions / 4);
+    this.largeRegions = new Uint8Array(buffer, layout.tables + TABLES.largeRegions, 1024);
+    this.filled = new Uint16Array(buffer, layout.tables + TABLES.filled, BANKS * TLB.entries);
+    this.scratch = new DataView(buffer, state.offset + FIELDS.scratch.offset, 64);
+    for (let i = 0; i < this.tlb.length; i += WORDS) this.invalidate(i);
+    this.contexts = new SavedContexts(this.tlb);
+    this.updateNative();
     bus.memory.subscribe({
       flatViewChanged: () => {
         this.forgetPages();
@@ -112,6 +156,22 @@ export class GuestMemory implements LinearMemory {
   }
   /** Flushes what depends on translations; the engine adds its jump cache. */
   onFlush: () => void = () => this.flush();
+
+  setNative(native: NativePaging | null): void {
+    this.native = native;
+    this.updateNative();
+  }
+  get watch(): Watch | null {
+    return this.watching;
+  }
+  set watch(watch: Watch | null) {
+    if (watch === this.watching) return;
+    this.watching = watch;
+    this.updateNative();
+  }
+  private updateNative(): void {
+    this.tables[TABLES.isOff / 4] = this.native && !this.watching ? 0 : 1;
+  }
 
   private refresh(): DataView {
     const { bytes } = this.bus.arena;
@@ -126,60 +186,84 @@ export class GuestMemory implements LinearMemory {
 
   /** Drops translations, all or all but global ones: proportional to what was filled. */
   flush(keepGlobal = false): void {
-    const { filled, kind } = this;
-    let kept = 0;
+    this.contexts.clear();
+    this.flushCurrent(keepGlobal);
+  }
+  private flushCurrent(keepGlobal: boolean): void {
     if (!keepGlobal) {
       this.largeRegions.fill(0);
-      this.hasHugePages = false;
+      this.tables[TABLES.hasHugePages / 4] = 0;
     }
-    for (let i = 0; i < this.filledCount; i++) {
+    if (this.native) {
+      this.native.flush(keepGlobal ? 1 : 0);
+      return;
+    }
+    const { filled, tlb } = this;
+    const count = this.filledCount;
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
       const slot = filled[i]!;
-      if (keepGlobal && kind[slot]! & KIND.global) filled[kept++] = slot;
-      else this.drop(slot);
+      if (keepGlobal && tlb[slot * WORDS + KIND]! & SLOT.global) filled[kept++] = slot;
+      else {
+        this.invalidate(slot * WORDS);
+        tlb[slot * WORDS + KIND] = 0;
+      }
     }
-    this.filledCount = kept;
+    this.tables[TABLES.filledCount / 4] = kept;
   }
-  private drop(slot: number): void {
-    const entry = slot * WORDS;
-    this.tlb[entry + TLB.read / 4] = TLB.invalid;
-    this.tlb[entry + TLB.write / 4] = TLB.invalid;
-    this.tlb[entry + TLB.execute / 4] = TLB.invalid;
-    this.kind[slot] = 0;
+  private get filledCount(): number {
+    return this.tables[TABLES.filledCount / 4]!;
+  }
+  /** Process context that the entries belong to which are not global. */
+  private get pcid(): number {
+    return this.state.cr4 & CR4.PCIDE ? this.state.cr3 & 0xfff : 0;
+  }
+  /** MOV to CR3 with CR4.PCIDE, before CR3 changes: see `CpuContext`. */
+  selectPcid(pcid: number, keeps: boolean): void {
+    const { contexts } = this;
+    if (pcid !== this.pcid) {
+      contexts.save(this.pcid, this.filled, this.filledCount);
+      this.flushCurrent(true);
+      this.tables[TABLES.filledCount / 4] = contexts.restore(pcid, keeps, this.filled, this.filledCount);
+    } else if (!keeps) this.flushCurrent(true);
+  }
+  flushPcid(pcid: number, linear?: number): void {
+    if (pcid !== this.pcid) this.contexts.forget(pcid);
+    else if (linear === undefined) this.flushCurrent(true);
+    else this.flushPage(linear);
+  }
+  private invalidate(entry: number): void {
+    const { tlb } = this;
+    tlb[entry + TLB.read / 4] = tlb[entry + TLB.write / 4] = tlb[entry + TLB.execute / 4] = TLB.invalid;
   }
   /** True: a large page may have been dropped, so every translation of that region is void. */
   flushPage(linear: number): boolean {
-    const { tlb, kind } = this;
-    if (this.hasHugePages) {
+    const { tlb } = this;
+    if (this.tables[TABLES.hasHugePages / 4]) {
       this.flush();
       return true;
     }
-    for (let bank = 0; bank < BANKS; bank++) {
-      const entry = this.entryOf(linear, bank);
-      // A slot stays in the list of filled ones; dropping it twice does no harm.
-      tlb[entry + TLB.read / 4] = tlb[entry + TLB.write / 4] = tlb[entry + TLB.execute / 4] = TLB.invalid;
-    }
+    // A slot stays in the list of filled ones; dropping it twice does no harm.
+    for (let bank = 0; bank < BANKS; bank++) this.invalidate(this.entryOf(linear, bank));
     const region = linear >>> 22;
     if (!this.largeRegions[region]) return false;
-    for (let i = 0; i < this.filledCount; i++) {
-      const slot = this.filled[i]!;
-      if (kind[slot]! & KIND.large && tlb[slot * WORDS + TLB.read / 4]! >>> 22 === region) {
-        const flags = kind[slot]!;
-        this.drop(slot);
-        kind[slot] = flags; // still in the list
-      }
+    const count = this.filledCount;
+    for (let i = 0; i < count; i++) {
+      const entry = this.filled[i]! * WORDS;
+      if (tlb[entry + KIND]! & SLOT.large && tlb[entry + TLB.read / 4]! >>> 22 === region) this.invalidate(entry);
     }
     return true;
   }
   /** Whether the page of a linear address is translated by a global entry now. */
   isGlobal(linear: number): boolean {
     const entry = this.entryOf(linear, this.bankOf(linear, this.isUser));
-    return this.allows(entry, TLB.execute, linear) && (this.kind[entry / WORDS]! & KIND.global) !== 0;
+    return this.allows(entry, TLB.execute, linear) && (this.tlb[entry + KIND]! & SLOT.global) !== 0;
   }
   /** The engine changes its mode: gives the bank that its code uses. */
   setMode(isLong: boolean, isLongCode: boolean, isUser: boolean): number {
     this.isLong = isLong;
     this.isLongCode = isLongCode;
-    return this.tlbOffset + ((isUser ? 1 : 0) + (isLongCode ? LONG_BANK : 0)) * BANK_BYTES;
+    return this.layout.tlb + ((isUser ? 1 : 0) + (isLongCode ? LONG_BANK : 0)) * BANK_BYTES;
   }
   private bankOf(linear: number, isUser: boolean): number {
     const isWide = this.isLong && (this.isLongCode || linear < 0 || linear >= TWO32);
@@ -200,6 +284,7 @@ export class GuestMemory implements LinearMemory {
   /** Takes the write right from a page that holds code now. */
   protectCode(page: number): void {
     const number = page >>> 12;
+    this.open[number] = 0;
     const writer = this.writers[number]!;
     if (writer === 0) return;
     this.writers[number] = 0;
@@ -217,7 +302,9 @@ export class GuestMemory implements LinearMemory {
     const { tlb } = this;
     const first = (offset & ~0xfff) >>> 0;
     const end = offset + length;
-    for (let k = 0; k < this.filledCount; k++) {
+    this.open.fill(0, first >>> 12, Math.ceil(end / 4096));
+    const count = this.filledCount;
+    for (let k = 0; k < count; k++) {
       const slot = this.filled[k]!;
       const i = slot * WORDS;
       const tag = tlb[i + TLB.read / 4]!;
@@ -225,7 +312,7 @@ export class GuestMemory implements LinearMemory {
       const at = (tag + tlb[i + TLB.addend / 4]!) >>> 0;
       if (at < first || at >= end) continue;
       tlb[i + TLB.write / 4] = TLB.invalid;
-      this.kind[slot] = this.kind[slot]! & ~KIND.guarded;
+      tlb[i + KIND] = tlb[i + KIND]! & ~SLOT.guarded;
     }
   }
 
@@ -234,11 +321,12 @@ export class GuestMemory implements LinearMemory {
     if (phys > 0xffff_ffff) return this.describe(phys);
     return this.pageMap[phys >>> 12]! || this.learn(phys);
   }
+  /** Pages are asked for in groups: the neighbours are likely to be next. */
   private learn(phys: number): number {
     this.mapUsed[phys >>> 22] = 1;
-    const known = this.describe(phys);
-    this.pageMap[phys >>> 12] = known;
-    return known;
+    const first = ((phys >>> 12) & -GROUP) >>> 0;
+    for (let page = first; page < first + GROUP; page++) this.pageMap[page] ||= this.describe(page * 4096);
+    return this.pageMap[phys >>> 12]!;
   }
   private describe(phys: number): number {
     const backing = this.bus.memory.lookupPage(phys);
@@ -246,10 +334,11 @@ export class GuestMemory implements LinearMemory {
     return (backing.offset | PAGE.known | PAGE.ram | (backing.writable ? PAGE.writable : 0)) >>> 0;
   }
   private forgetPages(): void {
-    const { mapUsed } = this;
+    const { mapUsed, openUsed } = this;
     for (let i = 0; i < mapUsed.length; i++) {
       if (mapUsed[i]) this.pageMap.fill(0, i * MAP_CHUNK, (i + 1) * MAP_CHUNK);
-      mapUsed[i] = 0;
+      if (openUsed[i]) this.open.fill(0, i * MAP_CHUNK, (i + 1) * MAP_CHUNK);
+      mapUsed[i] = openUsed[i] = 0;
     }
   }
   /** Before the CPU may write to a page by itself. */
@@ -264,6 +353,13 @@ export class GuestMemory implements LinearMemory {
   /** Translates and fills the TLB. Arena offset in `place.arena`, or -1 (MMIO; then `place.phys` counts). */
   private fill(linear: number, access: Access, isUser: boolean): typeof this.place {
     const { place, tlb } = this;
+    if (this.native) {
+      const at = this.native.fill(linear, upper(linear), access, isUser ? 1 : 0);
+      if (at !== 0) {
+        place.arena = (linear + tlb[((at - this.layout.tlb) >>> 2) + TLB.addend / 4]!) >>> 0;
+        return place;
+      }
+    }
     const translation = this.ops.translate(linear, access, isUser);
     const { phys } = translation;
     place.phys = phys;
@@ -278,36 +374,47 @@ export class GuestMemory implements LinearMemory {
     const entry = this.entryOf(linear, this.bankOf(linear, isUser));
     const tag = page >>> 0;
     const high = upper(linear);
-    if (!translation.cacheable || this.watch?.touches(linear - (linear & 0xfff))) {
-      if (access === ACCESS.write) this.markDirty(phys, backing);
-      return place;
+    if (access === ACCESS.write) {
+      this.markDirty(phys, backing);
+      this.openIfPlain(backing);
     }
+    if (!translation.cacheable || this.watch?.touches(linear - (linear & 0xfff))) return place;
     const slot = entry / WORDS;
     const addend = (backing - tag) >>> 0;
     // A page that was mapped elsewhere meanwhile (without a flush: the guest's fault) must not get rights for the old place.
     const isOther = tlb[entry + TLB.read / 4] !== tag || tlb[entry + TLB.read / 4 + 1] !== high;
     if (isOther || tlb[entry + TLB.addend / 4] !== addend) {
-      if (this.kind[slot] === 0) this.filled[this.filledCount++] = slot;
+      if (tlb[entry + KIND] === 0) this.filled[this.tables[TABLES.filledCount / 4]!++] = slot;
       const isLarge = translation.pageBytes > 4096;
       if (isLarge) this.largeRegions[page >>> 22] = 1;
-      if (translation.pageBytes > LARGEST_REGION) this.hasHugePages = true;
-      this.kind[slot] = KIND.used | (translation.global ? KIND.global : 0) | (isLarge ? KIND.large : 0);
-      tlb.fill(TLB.invalid, entry, entry + WORDS);
+      if (translation.pageBytes > TABLES.largestRegion) this.tables[TABLES.hasHugePages / 4] = 1;
+      tlb[entry + KIND] = SLOT.used | (translation.global ? SLOT.global : 0) | (isLarge ? SLOT.large : 0);
       tlb[entry + TLB.addend / 4] = addend;
+      this.invalidate(entry);
       tlb[entry + TLB.read / 4] = tag;
-      for (const right of [TLB.read, TLB.write, TLB.execute]) tlb[entry + right / 4 + 1] = high;
+      tlb[entry + TLB.read / 4 + 1] = tlb[entry + TLB.write / 4 + 1] = tlb[entry + TLB.execute / 4 + 1] = high;
     }
     if (translation.executable) tlb[entry + TLB.execute / 4] = tag;
-    if (access === ACCESS.write) {
-      this.markDirty(phys, backing);
-      if (this.codePages[backing >>> 12]) this.kind[slot] = this.kind[slot]! | KIND.guarded;
-      else {
-        tlb[entry + TLB.write / 4] = tag;
-        const writer = this.writers[backing >>> 12]!;
-        this.writers[backing >>> 12] = writer === 0 || writer === slot + 1 ? slot + 1 : MANY;
-      }
+    if (access !== ACCESS.write) return place;
+    if (this.codePages[backing >>> 12]) tlb[entry + KIND] = tlb[entry + KIND]! | SLOT.guarded;
+    else {
+      tlb[entry + TLB.write / 4] = tag;
+      const writer = this.writers[backing >>> 12]!;
+      this.writers[backing >>> 12] = writer === 0 || writer === slot + 1 ? slot + 1 : MANY;
     }
     return place;
+  }
+  /** Notes that writes to a page of RAM need not be told to anybody any more, nor those to its neighbours that nobody logs. */
+  private openIfPlain(backing: number): void {
+    const { arena } = this.bus;
+    const page = backing >>> 12;
+    if (this.codePages[page]) return;
+    this.openUsed[page >>> 10] = 1;
+    this.open[page] = 1;
+    if (!arena.isLoggedAndClean) return;
+    const first = page & -GROUP;
+    for (let each = first; each < first + GROUP; each++)
+      if (!this.codePages[each] && !arena.isLoggedAndClean(each * 4096)) this.open[each] = 1;
   }
 
   /** Arena offset of RAM or ROM for an access inside a page, or -1 with `place.phys` set. */
@@ -317,7 +424,7 @@ export class GuestMemory implements LinearMemory {
     if (this.allows(entry, right, linear)) return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
     if (
       access === ACCESS.write &&
-      (this.kind[entry / WORDS]! & KIND.guarded) !== 0 &&
+      (this.tlb[entry + KIND]! & SLOT.guarded) !== 0 &&
       this.allows(entry, TLB.read, linear)
     ) {
       const arena = (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
@@ -363,9 +470,6 @@ export class GuestMemory implements LinearMemory {
   }
   slowWriteLong(low: number, high: number, value: number, size: number, record: number): void {
     this.slowWriteAt(this.joined(low, high, record), value, size, record);
-  }
-  storeScratchLong(low: number, high: number, size: number): void {
-    this.storeScratch(this.joined(low, high, this.record), size);
   }
   slowRead(linear: number, record: number, size: number): number {
     return this.slowReadAt(linear >>> 0, record, size);
@@ -459,8 +563,15 @@ export class GuestMemory implements LinearMemory {
     this.watch?.access(at, size, true);
     this.store(at, size, value, this.isUser);
   }
+  storeScratch(linear: number, record: number, size: number): void {
+    this.record = record;
+    this.storeScratchAt(linear >>> 0, size);
+  }
+  storeScratchLong(low: number, high: number, record: number, size: number): void {
+    this.storeScratchAt(this.joined(low, high, record), size);
+  }
   /** Writes what lies in the scratch area. */
-  storeScratch(linear: number, size: number): void {
+  private storeScratchAt(linear: number, size: number): void {
     const at = this.normal(linear);
     this.watch?.access(at, size, true);
     if ((at & 0xfff) + size > 4096) this.probe(at, size, ACCESS.write, false);
@@ -560,6 +671,7 @@ export class GuestMemory implements LinearMemory {
     }
     const page = (known & ~0xfff) >>> 0;
     this.markDirty(addr, page);
+    this.openIfPlain(page);
     const at = page + inPage;
     this.guardCode(at, size);
     const view = this.refresh();

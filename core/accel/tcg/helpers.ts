@@ -39,6 +39,7 @@ export interface HelperContext {
   readonly activity: CpuActivity;
   link(record: number): number;
   findSplit(): number;
+  overLimit(): number;
   flushPage(linear: number): void;
   /** Register pointers and words of the record that called. */
   readonly record: number;
@@ -158,6 +159,7 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
   return {
     link: () => ctx.link(ctx.record),
     findSplit: () => ctx.findSplit(),
+    overLimit: () => ctx.overLimit(),
     raise: (vector) => raise(state, vector),
     tooLong: () => raise(state, VECTOR.GP, 0),
     ud2: () => raise(state, VECTOR.UD),
@@ -413,6 +415,10 @@ export function createHelpers(ctx: HelperContext): Record<string, Helper> {
     },
     invlpg: (at) => {
       ctx.flushPage(addressArgument(state, 0, at));
+      return 0;
+    },
+    invpcid: (at, type) => {
+      ops.invpcid(type >>> 0, highArgument(state, 1), addressArgument(state, 0, at));
       return 0;
     },
     invd: () => {

@@ -56,10 +56,6 @@ export function createLongHelpers(ctx: HelperContext): Record<string, Helper> {
       ops.divide128(low, highArgument(state, 0), true);
       return 0;
     },
-    storeScratchLong: (low, high, size) => {
-      memory.storeScratchLong(low, high, size);
-      return 0;
-    },
     /** ENTER with operands of 8 bytes, or of 2. */
     enterLong: (bytes, nesting, size) => {
       const level = nesting & 31;

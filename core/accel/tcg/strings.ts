@@ -65,6 +65,7 @@ export class StringOps {
     this.isRepne = (shape & 0x200) !== 0;
     this.step = (this.ctx.state.u32[FIELDS.direction.offset >>> 2]! | 0) * this.size;
     this.limit = this.ctx.isStepped() ? 1 : SLICE;
+    this.compared = null;
     this.ctx.activity.stringOps++;
   }
   private get(index: number): number {
@@ -344,6 +345,11 @@ export class StringOps {
     }
   }
 
+  /** The elements that were compared last, in lower and upper halves: what is left of them are flags, unless a fault comes first. */
+  private compared: readonly [number, number, number, number] | null = null;
+  private commitCompared(): void {
+    if (this.compared) this.compare(...this.compared);
+  }
   /** Flags of a - b; of 64 bits with their upper halves. */
   private compare(a: number, b: number, aHigh = 0, bHigh = 0): void {
     const { state } = this.ctx;
@@ -369,9 +375,15 @@ export class StringOps {
     const to = state.segments[ES]!;
     for (let slice = 0; ; ) {
       const { count } = this;
-      if (count === 0) return this.finish(slice);
+      if (count === 0) {
+        this.commitCompared();
+        return this.finish(slice);
+      }
       if (slice >= this.limit) {
-        if (this.shouldPause) return this.pause();
+        if (this.shouldPause) {
+          this.commitCompared();
+          return this.pause();
+        }
         slice = 0;
       }
       const si = this.get(ESI);
@@ -407,8 +419,11 @@ export class StringOps {
       this.move(ESI, done);
       this.move(EDI, done);
       this.counted(done);
-      this.compare(a, b, aHigh, bHigh);
-      if ((a === b && aHigh === bHigh) === this.isRepne) return this.finish(slice);
+      this.compared = [a, b, aHigh, bHigh];
+      if ((a === b && aHigh === bHigh) === this.isRepne) {
+        this.commitCompared();
+        return this.finish(slice);
+      }
     }
   }
   /** The element, or the lower half of 64 bits. */
@@ -438,9 +453,15 @@ export class StringOps {
     const aHigh = this.size === 8 ? state.high(FIELDS.gpr, EAX) : 0;
     for (let slice = 0; ; ) {
       const { count } = this;
-      if (count === 0) return this.finish(slice);
+      if (count === 0) {
+        this.commitCompared();
+        return this.finish(slice);
+      }
       if (slice >= this.limit) {
-        if (this.shouldPause) return this.pause();
+        if (this.shouldPause) {
+          this.commitCompared();
+          return this.pause();
+        }
         slice = 0;
       }
       const di = this.get(EDI);
@@ -463,8 +484,11 @@ export class StringOps {
       }
       this.move(EDI, done);
       this.counted(done);
-      this.compare(a, b, aHigh, bHigh);
-      if ((a === b && aHigh === bHigh) === this.isRepne) return this.finish(slice);
+      this.compared = [a, b, aHigh, bHigh];
+      if ((a === b && aHigh === bHigh) === this.isRepne) {
+        this.commitCompared();
+        return this.finish(slice);
+      }
     }
   }
   /** How many of `n` elements, from the first on, do not end the scan for `a`. */

@@ -119,6 +119,15 @@ export function bareMachine(
   });
 }
 
+/** Natives of a test that has no page tables: what the TLB does not know, nobody knows. */
+export const NO_FILLS = {
+  fill: () => 0,
+  fillRead: () => 1,
+  fillWrite: () => 1,
+  fillReadLong: () => 1,
+  fillWriteLong: () => 1,
+};
+
 /** Flat 32-bit protected mode without paging, CPL 0, EIP at `eip`. */
 export function enterFlat32(machine: BareMachine, eip: number): void {
   const { state } = machine.cpu;

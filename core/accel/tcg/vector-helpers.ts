@@ -168,10 +168,6 @@ export function createVectorHelpers(ctx: HelperContext): Record<string, Helper> 
       state.mxcsr = value;
       return 0;
     },
-    storeScratch: (at, size) => {
-      memory.storeScratch(at, size);
-      return 0;
-    },
     /** Dwords whose sign is set in vectorB; zeros for the others. */
     maskedLoad: (low) => {
       const at = addressArgument(state, 0, low);

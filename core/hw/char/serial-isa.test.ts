@@ -2,6 +2,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Chardev, type CharEvent, registerChardevTypes } from '../../backends/char/chardev.ts';
 import { objectNewAs, objectSet } from '../../qom/object.ts';
 import { typeRegister } from '../../qom/type.ts';
+import { loadState, saveState } from '../../vmstate/fields.ts';
+import { StateReader, StateWriter } from '../../vmstate/stream.ts';
 import { deviceNew, deviceRealize, registerDeviceTypes, resetTree } from '../core/device.ts';
 import { bareBoard } from '../core/environment.ts';
 import { isaBusNew, isaTypes } from '../isa/isa-bus.ts';
@@ -152,6 +154,20 @@ describe('isa-serial', () => {
     expect([p.inb(7), p.inb(0), p.inb(1)]).toEqual([0xa5, 0x34, 0x12]);
     resetTree(p.device);
     expect([p.inb(7), p.inb(3)]).toEqual([0, 0]);
+  });
+  it('takes what waits in its FIFO along when it is saved', () => {
+    const [from, to] = [port(), port()];
+    from.out(2, 1);
+    from.line.input(0x41, 0x42, 0x43);
+    from.out(7, 0x77);
+    const writer = new StateWriter();
+    saveState(writer, from.device.deviceClass.vmstate!, from.device.state, from.device);
+    to.line.input(0x99); // not there any more afterwards
+    const reader = new StateReader(writer.finish());
+    loadState(reader, to.device.deviceClass.vmstate!, to.device.state, 3, to.device);
+    expect(reader.remaining).toBe(0);
+    to.device.postLoad();
+    expect([to.inb(7), ...[0, 0, 0].map((r) => to.inb(r)), to.inb(5) & 1]).toEqual([0x77, 0x41, 0x42, 0x43, 0]);
   });
   it('numbers ports, and refuses the fifth, an unknown and a busy line in QEMU’s words', () => {
     const p = port();

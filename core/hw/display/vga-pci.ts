@@ -27,12 +27,7 @@ const PROPS = properties({
   'big-endian-framebuffer': BIG_ENDIAN,
 });
 const { mmio: _mmio, 'global-vmstate': _global, ...SECONDARY_PROPS } = PROPS;
-const STATE = vmstate(
-  'vga',
-  2,
-  { dev: pciDeviceState(), vga: struct(VGA_COMMON_STATE) },
-  { subsections: VGA_COMMON_STATE.subsections },
-);
+const STATE = vmstate('vga', 2, { dev: pciDeviceState(), vga: struct(VGA_COMMON_STATE) });
 
 const BAR_VRAM = 0;
 const BAR_MMIO = 2;

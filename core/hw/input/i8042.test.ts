@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { QKeyCode } from '../../backends/input/qkeycodes.ts';
+import { saveState } from '../../vmstate/fields.ts';
+import { StateWriter } from '../../vmstate/stream.ts';
 import { deviceNew, deviceRealize, registerDeviceTypes, resetTree } from '../core/device.ts';
 import { bareBoard } from '../core/environment.ts';
 import { isaBusNew, isaTypes } from '../isa/isa-bus.ts';
@@ -67,6 +69,14 @@ describe('i8042', () => {
     expect(k.drain()).toEqual([0]);
     k.command(0xc0);
     expect(k.drain()).toEqual([0x80]);
+  });
+  it('is saved at reset as QEMU saves it, the part of its nested state included', () => {
+    const { device } = keyboard();
+    const writer = new StateWriter();
+    saveState(writer, device.deviceClass.vmstate!, device.state, device);
+    const name = Buffer.from('pckbd/extended_state').toString('hex');
+    // Read off a stream of QEMU 7.2.
+    expect(Buffer.from(writer.finish()).toString('hex')).toBe(`001803000514${name}0000000000000000000000000000`);
   });
   it('gates A20 and resets in both ways', () => {
     const k = keyboard();

@@ -1,5 +1,5 @@
-/** MOV to and from CR0/2/3/4/8 and LMSW: validity checks, what a change flushes. Intel SDM volume 3A section 2.5.
- *  Not modelled: PCIDs. */
+/** MOV to and from CR0/2/3/4/8 and LMSW: validity checks, what a change flushes. Intel SDM volume 3A sections 2.5
+ *  and 4.10 (process-context identifiers). */
 import type { CpuDefinition } from './cpu-definition.ts';
 import { raise, VECTOR } from './fault.ts';
 import { CR0, CR4, CS, DESC, EFER, FIELDS } from './state.ts';
@@ -47,9 +47,7 @@ export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, valu
       state.setParts(FIELDS.cr2, value, high);
       return;
     case 3:
-      if (high >>> 0 >= 2 ** Math.max(0, Math.min(52, cpu.physBits) - 32)) raise(state, VECTOR.GP, 0);
-      state.setParts(FIELDS.cr3, value, high);
-      ctx.flushTlb(true);
+      writeCr3(ctx, cpu, value, high);
       return;
     case 4:
       writeCr4(ctx, cpu, value);
@@ -65,6 +63,20 @@ export function writeCr(ctx: CpuContext, cpu: CpuDefinition, index: number, valu
   }
 }
 
+const PCID = 0xfff;
+/** Bit 63 of what is written to CR3. */
+const KEEPS_TRANSLATIONS = 0x8000_0000;
+
+function writeCr3(ctx: CpuContext, cpu: CpuDefinition, value: number, high: number): void {
+  const { state } = ctx;
+  const hasPcids = (state.cr4 & CR4.PCIDE) !== 0;
+  const upper = (hasPcids ? high & ~KEEPS_TRANSLATIONS : high) >>> 0;
+  if (upper >= 2 ** Math.max(0, Math.min(52, cpu.physBits) - 32)) raise(state, VECTOR.GP, 0);
+  if (hasPcids) ctx.selectPcid(value & PCID, (high & KEEPS_TRANSLATIONS) !== 0);
+  else ctx.flushTlb(true);
+  state.setParts(FIELDS.cr3, value, upper);
+}
+
 function writeCr0(ctx: CpuContext, value: number): void {
   const { state } = ctx;
   const next = ((value & CR0_DEFINED) | CR0.ET) >>> 0;
@@ -76,7 +88,7 @@ function writeCr0(ctx: CpuContext, value: number): void {
     if (!(state.cr4 & CR4.PAE) || isLongCode) raise(state, VECTOR.GP, 0);
     state.efer |= EFER.LMA;
   } else if (next < CR0.PG) {
-    if (state.code64) raise(state, VECTOR.GP, 0);
+    if (state.code64 || (state.paging && state.cr4 & CR4.PCIDE)) raise(state, VECTOR.GP, 0);
     state.efer &= ~EFER.LMA;
   }
   const changed = (state.cr0 ^ next) >>> 0;
@@ -90,11 +102,13 @@ function writeCr4(ctx: CpuContext, cpu: CpuDefinition, value: number): void {
   const { state } = ctx;
   if (value & reservedCr4Bits(cpu)) raise(state, VECTOR.GP, 0);
   if (state.efer & EFER.LMA && !(value & CR4.PAE)) raise(state, VECTOR.GP, 0);
+  const turnsPcidsOn = (value & ~state.cr4 & CR4.PCIDE) !== 0;
+  if (turnsPcidsOn && (!state.longMode || state.low(FIELDS.cr3) & PCID)) raise(state, VECTOR.GP, 0);
   // Pentium II has FXSAVE and the bit, before SSE; what has neither ignores it.
   const next = cpu.features.has('fxsr') ? value : value & ~CR4.OSFXSR;
   const changed = state.cr4 ^ next;
   state.cr4 = next >>> 0;
-  if (changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP)) ctx.flushTlb();
+  if (changed & (CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP | CR4.PCIDE)) ctx.flushTlb();
 }
 
 export function readCr({ state, bus }: CpuContext, index: number): number {

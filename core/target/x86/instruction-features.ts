@@ -1,6 +1,7 @@
 /** Which CPUID feature an encoding belongs to: a model without it does not know the instruction. By encoding rather than by
  *  definition, because most vector operations are MMX in one form and SSE2 in the other. Intel SDM volume 2, AMD APM volume 3. */
 import type { Encoding } from './decode/encoding.ts';
+import { THREE_D_NOW_EXTENSIONS } from './semantics/three-d-now.ts';
 
 const BY_NAME: Readonly<Record<string, string>> = {
   cmpxchg8b: 'cx8',
@@ -23,6 +24,7 @@ const BY_NAME: Readonly<Record<string, string>> = {
   movbeStore: 'movbe',
   rdrand: 'rdrand',
   rdseed: 'rdseed',
+  invpcid: 'invpcid',
   xsave: 'xsave',
   xrstor: 'xsave',
   xgetbv: 'xsave',
@@ -60,6 +62,7 @@ const BY_NAME: Readonly<Record<string, string>> = {
   mfence: 'sse2',
   lfence: 'sse2',
   emms: 'mmx',
+  femms: '3dnow',
 };
 const BY_PREFIX: readonly (readonly [start: string, feature: string])[] = [
   ['cmov', 'cmov'],
@@ -117,6 +120,7 @@ export function featureOf(encoding: Encoding): string | null {
   const { name } = instruction;
   const named = BY_NAME[name] ?? BY_PREFIX.find(([start]) => name.startsWith(start))?.[1];
   if (named) return named;
+  if (encoding.suffix >= 0) return THREE_D_NOW_EXTENSIONS.has(name) ? '3dnowext' : '3dnow';
   if (vex) return isAvx2(encoding) ? 'avx2' : 'avx';
   const isMmx = operands.some(({ letter }) => 'PQT'.includes(letter));
   const isSse = operands.some(({ letter }) => 'VWU'.includes(letter));

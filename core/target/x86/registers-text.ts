@@ -55,7 +55,8 @@ function segmentLine(state: CpuState, index: number): string {
   const isLong = (state.efer & EFER.LMA) !== 0;
   const at = FIELDS.segments.offset + index * FIELDS.segments.stride;
   const is64 = index === CS ? isLong && (flags & DESC.long) !== 0 : isLong;
-  const base = (is64 ? hex(state.u32[(at >>> 2) + 1]!, 8) : '') + hex(segment.base, 8);
+  const word = (n: number) => hex(state.u32[(at >>> 2) + n]!, 8);
+  const base = (is64 ? word(1) : '') + word(0);
   let line = `${SEGMENTS[index]!.padEnd(3)}=${hex(segment.selector, 4)} ${base} ${hex(segment.limit, 8)} ${hex(flags & 0x00ff_ff00, 8)}`;
   if (!state.protectedMode || !(flags & DESC.present)) return line;
   line += ` DPL=${segment.dpl} `;
@@ -161,8 +162,8 @@ function systemLines(state: CpuState, eip = state.eip): string[] {
     `${ip} ${isLong ? 'RFL' : 'EFL'}=${hex(flags, 8)} [${flagLetters(flags)}] CPL=${state.cpl} II=${inhibit} ` +
       `A20=${(state.a20Mask >>> 20) & 1} SMM=${state.inSmm ? 1 : 0} HLT=${state.halted ? 1 : 0}`,
     ...SEGMENTS.map((_, index) => segmentLine(state, index)),
-    `GDT=     ${address(state.gdtBase, state.high(FIELDS.gdtBase))} ${hex(state.gdtLimit, 8)}`,
-    `IDT=     ${address(state.idtBase, state.high(FIELDS.idtBase))} ${hex(state.idtLimit, 8)}`,
+    `GDT=     ${address(state.low(FIELDS.gdtBase), state.high(FIELDS.gdtBase))} ${hex(state.gdtLimit, 8)}`,
+    `IDT=     ${address(state.low(FIELDS.idtBase), state.high(FIELDS.idtBase))} ${hex(state.idtLimit, 8)}`,
     `CR0=${hex(state.cr0, 8)} ${cr('CR2', FIELDS.cr2)} ${cr('CR3', FIELDS.cr3)} CR4=${hex(state.cr4, 8)}`,
     dr,
     `DR6=${hex64(state, FIELDS.dr, 6)} DR7=${hex64(state, FIELDS.dr, 7)}`,

@@ -4,7 +4,7 @@ import { hasBreakpoints, matchBreakpoints, recordDebugException } from './debug-
 import { VECTOR } from './fault.ts';
 import { readTsc } from './msr.ts';
 import { infoRegisters } from './registers-text.ts';
-import { CR0, CR4, CS, DS, EFER, EFLAGS, FIELDS, SS } from './state.ts';
+import { CR0, CR4, CS, DS, EFER, EFLAGS, FIELDS, GS, SS } from './state.ts';
 import { FakeMachine, TSS } from './testing/fake-machine.ts';
 
 const GP0 = { vector: VECTOR.GP, errorCode: 0 };
@@ -38,6 +38,77 @@ XMM04=0000000000000000 0000000000000000 XMM05=0000000000000000 0000000000000000
 XMM06=0000000000000000 0000000000000000 XMM07=0000000000000000 0000000000000000
 `;
 
+describe('process-context identifiers (SDM volume 3A section 4.10.1)', () => {
+  /** IA-32e mode with paging, all in compatibility mode: MOV CR0 may turn paging off there. */
+  function long(cr4: number = CR4.PAE, cr3 = 0) {
+    const m = new FakeMachine('max').enterProtected();
+    m.state.efer = EFER.LME | EFER.LMA;
+    m.state.cr4 = cr4;
+    m.state.cr3 = cr3;
+    m.state.cr0 = (CR0.PE | CR0.ET | CR0.PG) >>> 0;
+    m.invalidations.length = 0;
+    return m;
+  }
+  const ON = CR4.PAE | CR4.PCIDE;
+  it('go on in long mode alone, with the current one 0', () => {
+    const legacy = new FakeMachine('max').enterProtected();
+    expect(legacy.fault(() => legacy.ops.writeCr(4, ON))).toEqual(GP0);
+    const other = long(CR4.PAE, 0x1001);
+    expect(other.fault(() => other.ops.writeCr(4, ON))).toEqual(GP0);
+    const m = long();
+    expect(m.fault(() => m.ops.writeCr(4, ON))).toBeNull();
+    expect(m.state.cr4).toBe(ON);
+  });
+  it('need a CPU that has them', () => {
+    const m = new FakeMachine('qemu64').enterProtected();
+    m.state.efer = EFER.LME | EFER.LMA;
+    expect(m.fault(() => m.ops.writeCr(4, ON))).toEqual(GP0);
+  });
+  it('forbid to turn paging off, and going off drops everything', () => {
+    const m = long(ON);
+    expect(m.fault(() => m.ops.writeCr(0, CR0.PE | CR0.ET))).toEqual(GP0);
+    expect(m.fault(() => m.ops.writeCr(4, CR4.PAE))).toBeNull();
+    expect(m.invalidations).toEqual(['all']);
+  });
+  it('MOV to CR3 selects one; bit 63 is not stored, and reserved without them', () => {
+    const m = long(ON);
+    m.ops.writeCr(3, 0x7002, 0x8000_0000);
+    m.ops.writeCr(3, 0x8003, 0);
+    expect(m.invalidations).toEqual(['select 2 kept', 'select 3']);
+    m.ops.writeCr(3, 0x7002, 0x8000_0001);
+    expect([m.state.low(FIELDS.cr3), m.state.high(FIELDS.cr3)]).toEqual([0x7002, 1]);
+    expect(m.fault(() => m.ops.writeCr(3, 0, 0xc000_0000))).toEqual(GP0);
+    const without = long();
+    expect(without.fault(() => without.ops.writeCr(3, 0x7000, 0x8000_0000))).toEqual(GP0);
+  });
+  it('INVPCID by type', () => {
+    const m = long(ON);
+    m.state.cr0 = CR0.PE | CR0.ET; // the fake's memory without page tables
+    const AT = 0x8000;
+    m.ram.setUint32(AT, 5, true);
+    m.ram.setUint32(AT + 8, 0x4000, true);
+    for (let type = 0; type < 4; type++) m.ops.invpcid(type, 0, AT);
+    expect(m.invalidations).toEqual(['pcid 5 page 4000', 'pcid 5', 'all', 'all but global']);
+  });
+  it('INVPCID refuses types, PCIDs and addresses that cannot be', () => {
+    const fault = (type: number, words: readonly number[], cr4: number = ON, typeHigh = 0) => {
+      const m = long(cr4);
+      m.state.cr0 = CR0.PE | CR0.ET;
+      for (const [i, value] of words.entries()) m.ram.setUint32(0x8000 + i * 4, value, true);
+      return m.fault(() => m.ops.invpcid(type, typeHigh, 0x8000));
+    };
+    expect(fault(4, [0, 0, 0, 0])).toEqual(GP0);
+    expect(fault(2, [0, 0, 0, 0], ON, 1)).toEqual(GP0);
+    for (const type of [0, 1, 2, 3]) {
+      expect(fault(type, [0x1000, 0, 0, 0])).toEqual(GP0);
+      expect(fault(type, [0, 1, 0, 0])).toEqual(GP0);
+      expect(fault(type, [0, 0, 0, 0], CR4.PAE)).toBeNull();
+      expect(fault(type, [1, 0, 0, 0], CR4.PAE)).toEqual(type < 2 ? GP0 : null);
+      expect(fault(type, [0, 0, 0, 0x8000])).toEqual(type === 0 ? GP0 : null);
+    }
+  });
+});
+
 describe('reset', () => {
   it('gives the registers that QEMU shows', () => {
     expect(infoRegisters(new FakeMachine().state)).toBe(RESET_TEXT);
@@ -67,6 +138,16 @@ describe('info registers', () => {
     expect(lines[6]).toBe('DS =0023 00000000 ffffffff 00c0f300 DPL=3 DS   [-WA]'.replace('DS   [', 'DS   ['));
     expect(lines[9]).toBe('LDT=0000 00000000 0000ffff 00008200 DPL=0 LDT');
     expect(lines[10]).toBe('TR =0028 00003000 00002067 00008900 DPL=0 TSS32-avl');
+  });
+  it('shows bases of the upper half in long mode', () => {
+    const m = new FakeMachine().enterProtected();
+    m.state.efer = EFER.LME | EFER.LMA;
+    m.state.segments[CS]!.set(0x10, 0, 0xffff_ffff, 0x00a0_9b00);
+    m.state.segments[GS]!.setBase(0x0012_3000, 0xffff_8b84);
+    m.state.setParts(FIELDS.gdtBase, 0x0000_1000, 0xffff_fe00);
+    const lines = infoRegisters(m.state).split('\n');
+    expect(lines.find((line) => line.startsWith('GS'))).toMatch(/^GS =[0-9a-f]{4} ffff8b8400123000 /);
+    expect(lines.find((line) => line.startsWith('GDT'))).toMatch(/^GDT= {5}fffffe0000001000 /);
   });
 });
 

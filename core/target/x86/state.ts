@@ -169,6 +169,9 @@ export const FIELDS = {
   ssePlain: field('u32'),
   /** What a native SSE function leaves: 1 when it changed nothing, see sse-native.ts. */
   sseOutcome: field('u32'),
+  /** What the native `readTsc` read, two halves. */
+  tscLow: field('u32'),
+  tscHigh: field('u32'),
   /** 1: SSE instructions are allowed (CR0.EM, CR0.TS, CR4.OSFXSR). */
   sseReady: field('u32'),
   /** 1: instructions with a VEX prefix exist in this mode (protected mode; VM86 is looked at apart, vex.ts). */

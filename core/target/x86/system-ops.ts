@@ -112,6 +112,10 @@ export interface CpuContext {
   /** Drops cached translations: all, or all but global pages, or of one page. */
   flushTlb(keepGlobal?: boolean): void;
   flushPage(linear: number): void;
+  /** Another process context, or the same anew, is about to become the current one, by a new CR3: what is cached under it, but global, is kept or dropped. */
+  selectPcid(pcid: number, keeps: boolean): void;
+  /** Drops what is cached under a process context, of one page or all but global. */
+  flushPcid(pcid: number, linear?: number): void;
   /** Board-visible counters. */
   readonly activity: CpuActivity;
   /** The CPU shuts down (triple fault already reported) or must leave the run loop soon. */
@@ -176,6 +180,8 @@ export interface SystemOps {
   verw(selector: number): boolean;
 
   /** MOV to CR0/2/3/4/8 and LMSW; privilege already checked. */
+  /** INVPCID: type and linear address of the descriptor. */
+  invpcid(type: number, typeHigh: number, at: number): void;
   writeCr(index: number, value: number, high?: number): void;
   readCr(index: number): number;
   writeDr(index: number, value: number, high?: number): void;

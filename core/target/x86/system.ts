@@ -10,7 +10,8 @@ import { xgetbv, xsetbv } from './extended-control.ts';
 import { farCall, farJump, farReturn, iret, syscall, sysenter, sysexit, sysret } from './far-transfer.ts';
 import { checkIo } from './io-permission.ts';
 import { divide128, swapgs } from './long-mode.ts';
-import { PageWalker } from './mmu/page-walk.ts';
+import { invpcid } from './mmu/invpcid.ts';
+import { PageWalker, type PagingFeatures } from './mmu/page-walk.ts';
 import { rdmsr, wrmsr } from './msr.ts';
 import { initCpu, resetCpu } from './reset.ts';
 import { lar, lldt, loadSegment, lsl, ltr, verr, verw } from './segmentation.ts';
@@ -23,16 +24,19 @@ export function defaultCpu(): CpuDefinition {
   return defineCpu(parseCpuOption('qemu64')).definition;
 }
 
-export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu()): SystemOps {
-  const { state } = ctx;
-  const { features } = cpu;
-  const isIntel = cpu.vendor === 'GenuineIntel';
-  const walker = new PageWalker(state, ctx.memory, {
+export function pagingFeatures({ features, physBits }: CpuDefinition = defaultCpu()): PagingFeatures {
+  return {
     pse36: features.has('pse36'),
     nx: features.has('nx'),
     pdpe1gb: features.has('pdpe1gb'),
-    physBits: Math.max(36, cpu.physBits),
-  });
+    physBits: Math.max(36, physBits),
+  };
+}
+
+export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu()): SystemOps {
+  const { state } = ctx;
+  const isIntel = cpu.vendor === 'GenuineIntel';
+  const walker = new PageWalker(state, ctx.memory, pagingFeatures(cpu));
   return {
     translate: (linear, access, user) => walker.translate(linear, access, user),
     translateDebug: (linear) => walker.translateDebug(linear),
@@ -52,6 +56,7 @@ export function createSystemOps(ctx: CpuContext, cpu: CpuDefinition = defaultCpu
     verr: (selector) => verr(ctx, selector),
     verw: (selector) => verw(ctx, selector),
     writeCr: (index, value, high) => writeCr(ctx, cpu, index, value, high),
+    invpcid: (type, typeHigh, at) => invpcid(ctx, type, typeHigh, at),
     readCr: (index) => readCr(ctx, index),
     writeDr: (index, value, high) => writeDr(ctx, index, value, high),
     readDr: (index) => readDr(ctx, index),

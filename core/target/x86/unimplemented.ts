@@ -12,7 +12,6 @@ const digit = (modrm: number) => (modrm >> 3) & 7;
 
 export const UNIMPLEMENTED: readonly UnimplementedFamily[] = [
   { name: 'XOP', matches: (map, opcode) => map === 0 && opcode === 0x8f },
-  { name: '3DNow!', matches: (map, opcode) => map === 1 && (opcode === 0x0f || opcode === 0x0e) },
   {
     name: 'XSAVEC, XSAVES',
     matches: (map, opcode, modrm) =>
@@ -28,7 +27,6 @@ export const UNIMPLEMENTED: readonly UnimplementedFamily[] = [
       (map === 2 && (opcode === 0x80 || opcode === 0x81)),
   },
   { name: 'SSE4a', matches: (map, opcode) => map === 1 && (opcode === 0x78 || opcode === 0x79) },
-  { name: 'INVPCID', matches: (map, opcode) => map === 2 && opcode === 0x82 },
 ];
 
 /** The family that an opcode belongs to which did not decode. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { loadFields, saveFields } from '../../vmstate/fields.ts';
+import { loadState, saveFields, saveState } from '../../vmstate/fields.ts';
 import { StateReader, StateWriter } from '../../vmstate/stream.ts';
 import { infoRegisters } from './registers-text.ts';
 import { EFLAGS, FIELDS, STATE_BYTES } from './state.ts';
@@ -38,14 +38,18 @@ describe('section cpu', () => {
     expect(theirs[ours.length]).toBe(5); // a subsection follows
     const needed = CPU_VMSTATE.subsections.filter((part) => part.needed(saved)).map((part) => part.description.name);
     expect(needed).toEqual(['cpu/poll_control_msr']);
+    const writer = new StateWriter();
+    saveState(writer, CPU_VMSTATE, saved);
+    expect([...writer.finish()]).toEqual([...theirs]);
   });
 
   it("loads QEMU's own section and saves it back unchanged", () => {
     const m = new FakeMachine();
     const theirs = expand(QEMU_CPU_SECTION.grub);
     const saved = emptySavedCpu();
-    loadFields(new StateReader(theirs), CPU_VMSTATE, saved);
-    saved['env.msr_smi_count'] = 11n;
+    const reader = new StateReader(theirs);
+    loadState(reader, CPU_VMSTATE, saved);
+    expect(reader.remaining).toBe(0);
     restoreCpu(m.state, saved);
     expect(m.state.smbase).toBe(0xa0000);
     const again = captureCpu(m.state, MCG_CAP);

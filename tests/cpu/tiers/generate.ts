@@ -17,7 +17,7 @@ export const BY_HAND =
   /^(jmp|call|j[a-z]+$|ret|loop|iret|int$|int1|sys|rdrand|rdseed|rsm|invalid|tooLong|monitor|mwait|popf|movToSeg|popSeg|l[defgs]s$|lss|xsave|xrstor|xget|xset)/;
 /** The host answers differently, or it is the host's kernel's business. */
 export const NOT_PORTABLE =
-  /^(hlt|fstp1|cpuid|rd|wr|s[gil]dt|str|smsw|lmsw|l[gil]dt|ltr|ver[rw]|lar|lsl|arpl|movFromSeg|pushSeg|in[ID]|ins$|inv|out|mov(To|From)[CD]r|cl[ti]|sti|wbinvd|v?rcp|v?rsqrt|f2xm1|fyl2x|fptan|fpatan|fsin|fcos|fnstenv|fldenv|fnsave|frstor|fxsave|fxrstor|clflush|salc|v?ldmxcsr|leave|enter|popa|xlat|v?stmxcsr)/;
+  /^(hlt|fstp1|cpuid|rd|wr|s[gil]dt|str|smsw|lmsw|l[gil]dt|ltr|ver[rw]|lar|lsl|arpl|movFromSeg|pushSeg|in[ID]|ins$|inv|out|mov(To|From)[CD]r|cl[ti]|sti|wbinvd|v?rcp|v?rsqrt|f2xm1|fyl2x|fptan|fpatan|fsin|fcos|fnstenv|fldenv|fnsave|frstor|fxsave|fxrstor|clflush|salc|v?ldmxcsr|leave|enter|popa|femms|xlat|v?stmxcsr)/;
 /** Reads or writes registers that are not operands. */
 const HIDDEN_REGISTERS =
   /^(movs|cmps|stos|lods|scas|ins|outs|pusha|popa|enter|leave|cmpxchg8b|cpuid|rd|maskmov|xlat|aa|da|mul|imul1|div|idiv|cbw|cwd|cmpxchg|lahf|sahf|push|pop|salc|v?pcmp.str)/;
@@ -27,7 +27,7 @@ export type Form = Encoding & { readonly isPortable: boolean };
 const FORMS: readonly Form[] = INSTRUCTIONS.filter((i) => !BY_HAND.test(i.name)).flatMap((i) =>
   i.encodings.map((text) => {
     const encoding = parseEncoding(i, text);
-    return { ...encoding, isPortable: !NOT_PORTABLE.test(i.name) && encoding.vex === null };
+    return { ...encoding, isPortable: !NOT_PORTABLE.test(i.name) && encoding.vex === null && encoding.suffix < 0 };
   }),
 );
 export const isVector = (f: Form) => f.operands.some((o) => 'PQTVWUY'.includes(o.letter));
@@ -584,6 +584,7 @@ export class Generator {
       const value = name === 'enter' ? random.below(4) * (size === 2 ? 4 : 1) : random.value();
       tail.push(...word(value).slice(0, size));
     }
+    if (form.suffix >= 0) tail.push(form.suffix);
     if (
       !isVectorForm &&
       counters.length > 0 &&

@@ -1,7 +1,7 @@
 /** The part of the instruction vocabulary that means the same wherever operands live: segments, the stack, reading flags. */
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import type { FlagName, FlagSource, Form, Operand, Ops, Width } from '../../../target/x86/semantics/ops.ts';
-import { FIELDS, FS, SEGMENT, SS, type StateField } from '../../../target/x86/state.ts';
+import { CS, FIELDS, FS, SEGMENT, SS, type StateField } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, Graph, LOAD_U, type Node, type ScratchLocals, STORE } from './graph.ts';
@@ -11,11 +11,15 @@ export interface EngineImports {
   readonly slowRead: number;
   readonly slowUpdate: number;
   readonly slowWrite: number;
+  /** Writes what is in the scratch area. */
+  readonly storeScratch: number;
   readonly commitUpdate: number;
   readonly segmentCheck: number;
   readonly helper: number;
   readonly system: number;
   readonly lookup: number;
+  /** `lookup` behind a jump that the jump cache did not answer. */
+  readonly seek: number;
   readonly hot: number;
   /** Those native functions that the module's instructions call. */
   readonly natives: Readonly<Record<string, number>>;
@@ -29,7 +33,7 @@ export interface EngineLayout {
 }
 
 export abstract class InstructionEmitter extends Graph implements Ops<Node> {
-  form: Form = { opSize: 32, addrSize: 32, rep: 0, flatStack: true, long: false };
+  form: Form = { opSize: 32, addrSize: 32, rep: 0, flatStack: true, limited: false, long: false };
   /** True while the definition is of an instruction that ends its block as `system`. */
   isSystem = false;
   protected readonly imports: EngineImports;
@@ -66,6 +70,17 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   protected abstract refuseOffset(segment: Node, offset: Node, shape: number): void;
   abstract eip(): Node;
   abstract nextEip(): Node;
+  admit(target: Node): void {
+    if (this.form.limited) this.refuseIf(this.isBeyondLimit(target));
+  }
+  abstract admitRelative(condition?: Node): void;
+  protected isBeyondLimit(eip: Node): Node {
+    return this.gtU(eip, this.segmentField(CS, SEGMENT.limit));
+  }
+  /** #GP(0). */
+  protected refuseIf(condition: Node): void {
+    this.when(condition, () => void this.call('denied'), undefined, false);
+  }
   abstract jump(target: Node): void;
   abstract jumpRelative(): void;
   abstract branchRelative(condition: Node): void;

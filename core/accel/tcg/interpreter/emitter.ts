@@ -242,13 +242,10 @@ export class Emitter extends InstructionEmitter {
         w.i32(0);
         this.value(value);
         w.memory(STORE[width], this.layout.state + FIELDS.scratch.offset);
-        w.i32(Emitter.helperIndex(this.isLong ? 'storeScratchLong' : 'storeScratch'));
-        w.get(this.frame.ip);
         this.address(ea);
+        w.get(this.frame.ip);
         w.i32(width / 8);
-        if (!this.isLong) w.i32(0);
-        w.call(this.imports.helper);
-        w.op(OP.drop);
+        w.call(this.imports.storeScratch);
       } else {
         this.address(ea);
         this.value(value);
@@ -454,6 +451,12 @@ export class Emitter extends InstructionEmitter {
   private findWrapped(lost: Node): void {
     this.when(lost, () => this.findBlock(), undefined, false);
   }
+  admitRelative(condition?: Node): void {
+    if (!this.form.limited) return;
+    const target = this.truncated(this.add(this.rip, this.distance(this.recordField(OP.i32Load, RECORD.imm))));
+    const isBeyond = this.isBeyondLimit(target);
+    this.refuseIf(condition ? this.and(this.ne(condition, this.const(0)), isBeyond) : isBeyond);
+  }
   jumpRelative(): void {
     this.goRelative(0);
   }
@@ -499,7 +502,10 @@ export class Emitter extends InstructionEmitter {
       const entry = this.frame.scratch.take(I32);
       const translation = this.frame.scratch.take(I32);
       this.prepare(linear);
-      const miss = () => w.call(this.imports.lookup);
+      const miss = () => {
+        w.get(this.offsetLocal(linear));
+        w.call(this.imports.seek);
+      };
       emitJumpLookup(w, layout, this.offsetLocal(linear), entry, translation, miss, this.isLong);
       if (this.frame.loopDepth < 0) w.op(OP.return);
       else {
@@ -570,6 +576,17 @@ export class Emitter extends InstructionEmitter {
     const left = this.sub(this.recordField(OP.i32Load, RECORD.imm), this.const(1));
     this.storeTo(OP.i32Store, this.ip, RECORD.imm, left, ALIAS.none);
     this.when(this.eqz(left), () => void this.callImport(this.imports.hot, [this.ip], false));
+  }
+  /** In front of a block whose code segment has a limit: what does not lie below it as a whole is done by single instructions. */
+  limit(): void {
+    const limit = this.segmentField(CS, SEGMENT.limit);
+    const rip = this.field('rip');
+    const isAfter = this.gtU(this.recordField(OP.i32Load, RECORD.imm), this.sub(limit, rip));
+    this.when(this.or(this.gtU(rip, limit), isAfter), () => {
+      this.isEnded = true;
+      this.goOnWith(this.call('overLimit'));
+    });
+    this.isEnded = false;
   }
   /** In front of an instruction that lies in two pages: goes on if the second is where it was when it was decoded. */
   split(): void {

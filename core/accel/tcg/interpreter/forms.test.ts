@@ -43,6 +43,8 @@ function* everyInstruction(): Generator<{ bytes: Uint8Array; name: string }> {
               const code = [...size, ...address, ...(e.prefix > 0 ? [e.prefix] : rep), ...opcodeEscape, e.opcode];
               if (e.modrm >= 0) code.push(e.modrm);
               else if (modrm >= 0) code.push(modrm | ((e.digit < 0 ? 3 : e.digit) << 3));
+              // The displacement of one byte, or the suffix itself.
+              if (e.suffix >= 0) code.push(e.suffix, e.suffix);
               yield { bytes: Uint8Array.from([...code, ...Array(20 - code.length).fill(1)]), name: instruction.name };
             }
     }
@@ -68,6 +70,7 @@ function* everyLongInstruction(): Generator<Uint8Array> {
                 const code = [...before, ...opcodeEscape, e.opcode];
                 if (e.modrm >= 0) code.push(e.modrm);
                 else if (modrm >= 0) code.push(modrm | ((e.digit < 0 ? 3 : e.digit) << 3));
+                if (e.suffix >= 0) code.push(e.suffix, e.suffix);
                 yield Uint8Array.from([...code, ...Array(24 - code.length).fill(0x81)]);
               }
     }
@@ -113,9 +116,14 @@ describe('handler forms', () => {
         const d = decode(bytes, 0, bytes.length, isCode32);
         expect(d, name).not.toBeNull();
         seen.add(d!.instruction.name);
-        for (const flat of [true, false]) {
-          const key = formKey(d!, 'm', flat);
-          const code = formCode(d!, 'm', flat);
+        for (const [flat, limited] of [
+          [true, false],
+          [false, false],
+          [true, true],
+          [false, true],
+        ] as const) {
+          const key = formKey(d!, 'm', flat, false, limited);
+          const code = formCode(d!, 'm', flat, false, limited);
           // Keys and their numbers name the same forms.
           expect(keys.get(key) ?? code).toBe(code);
           expect(codes.get(code) ?? key).toBe(key);

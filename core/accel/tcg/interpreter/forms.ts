@@ -14,7 +14,8 @@ export interface HandlerForm {
 
 const BY_NAME = new Map(EXECUTABLE.map((i) => [i.name, i]));
 
-/** `name:r32,m32;o16;a16;rf3;s` -- only what the instruction declares; defaults (o32, a32, no rep, flat stack) are left out.
+/** `name:r32,m32;o16;a16;rf3;s;l` -- only what the instruction declares; defaults (o32, a32, no rep, flat stack, CS without limit) are
+ *  left out.
  *  64-bit code has handlers of its own and there o64 and a32; its default is a64. */
 export function parseForm(key: string, isLong = false): HandlerForm {
   const [head, ...tags] = key.split(';');
@@ -30,6 +31,7 @@ export function parseForm(key: string, isLong = false): HandlerForm {
     addrSize: tags.includes('a16') ? 16 : isLong && !tags.includes('a32') ? 64 : 32,
     rep: tags.includes('rf3') ? 0xf3 : tags.includes('rf2') ? 0xf2 : 0,
     flatStack: !tags.includes('s'),
+    limited: tags.includes('l'),
     long: isLong,
   };
   return { key, instruction, operands, form };
@@ -46,7 +48,13 @@ function longKind(d: Executable, o: DecodedOperand, memoryKind: OperandKind): Op
   return o.width === 64 && d.high !== o.value >> 31 ? 'q' : 'i';
 }
 /** The same as a number: instruction, six bits for each operand, variants. Distinct where keys are distinct. */
-export function formCode(d: Executable, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean, isLong = false): number {
+export function formCode(
+  d: Executable,
+  memoryKind: 'm' | 's' | 'f' | 'g',
+  flatStack: boolean,
+  isLong = false,
+  limited = false,
+): number {
   let code = NUMBER.get(d.instruction)!;
   for (let i = 0; i < 4; i++) {
     const o = d.operands[i];
@@ -62,12 +70,19 @@ export function formCode(d: Executable, memoryKind: 'm' | 's' | 'f' | 'g', flatS
     if (variant === 'addrSize' && d.addrSize === (isLong ? 32 : 16)) variants |= 2;
     if (variant === 'rep' && d.rep) variants |= d.rep === 0xf2 ? 4 : 8;
     if (variant === 'stack' && !flatStack) variants |= 16;
+    if (variant === 'limit' && limited) variants |= 64;
   }
-  return code * 64 + variants;
+  return code * 128 + variants;
 }
 
 /** The key of a decoded instruction's handler. `memoryKind`: how its memory operand is reached. */
-export function formKey(d: Executable, memoryKind: 'm' | 's' | 'f' | 'g', flatStack: boolean, isLong = false): string {
+export function formKey(
+  d: Executable,
+  memoryKind: 'm' | 's' | 'f' | 'g',
+  flatStack: boolean,
+  isLong = false,
+  limited = false,
+): string {
   const { instruction } = d;
   let key = instruction.name;
   for (let i = 0; i < d.operands.length; i++) {
@@ -80,6 +95,7 @@ export function formKey(d: Executable, memoryKind: 'm' | 's' | 'f' | 'g', flatSt
     if (variant === 'addrSize' && d.addrSize === (isLong ? 32 : 16)) key += `;a${d.addrSize}`;
     if (variant === 'rep' && d.rep) key += d.rep === 0xf2 ? ';rf2' : ';rf3';
     if (variant === 'stack' && !flatStack) key += ';s';
+    if (variant === 'limit' && limited) key += ';l';
   }
   return key;
 }
@@ -151,12 +167,14 @@ export function hotForms(): string[] {
     'jmpE:m32',
     'call',
     'call;s',
+    'call;s;l',
     'call;o16;s',
     'callE:r32',
     'callE:m32',
     'callE:f32',
     'ret',
     'ret;s',
+    'ret;s;l',
     'ret;o16;s',
     'retI:i16',
   );
@@ -172,7 +190,7 @@ export const WARM_FORMS: readonly string[] = (
   'jmpFar:i16,i16;o16 movToSeg:i16,r16 cli cld outI:i8,r8 inI:r8,i8 lidt:m16;o16 lgdt:m16;o16 movFromCr:r32,i32 movToCr:i32,r32 ' +
   'jmpFar:i32,i16 outDx:r16,r8 pushf popf bt:r32,i8 cpuid outDx:r16,r32 inDx:r16,r16 inDx:r32,r16 inDx:r8,r16 movs:i8;rf3 ' +
   'outDx:r16,r16 ins:i8;rf3 bswap:r32 rol:r16,i8 div:r32 adc:r32,m32 sbb:r32,m32 imul3:r32,m32,i32 movs:i32;rf3 xchg:r8,r8 or:m16,i16 ' +
-  'sbb:m32,i32 shld:r32,r32,i8 movFromSeg:r16,i16 rsm wbinvd rdmsr wrmsr lgdt:m32 callE:r32;s sti pause sgdt:m32 or:m16,r16 ' +
+  'sbb:m32,i32 shld:r32,r32,i8 movFromSeg:r16,i16 rsm wbinvd rdmsr wrmsr lgdt:m32 callE:r32;s;l jmpE:r32;l sti pause sgdt:m32 or:m16,r16 ' +
   'shrd:r32,r32,r8 shrd:r32,r32,i8 setnz:m8 pushSeg3;o16;s pop:m32;s pop:m16;s movFromSeg:m16,i16 pushSeg1;o16;s push:i16;s ' +
   'push:m16;s push:m32;s movToSeg:i16,m16 iret;o16 int:i8 retf;o16 pushf;o16;s pushSeg0;o16;s popf;o16;s retI:i16;o16;s idiv:r32 ' +
   'movs:i8;a16;rf3 imul:r16,r16 callFarE:m16;o16 pushf;s movFromSeg:r32,i16 popSeg3;o16;s popSeg0;o16;s div:r16 stos:i16;a16;rf3 ' +

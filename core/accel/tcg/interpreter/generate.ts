@@ -20,6 +20,7 @@ export const SPECIAL = [
   'resync',
   'enter',
   'split',
+  'limit',
   'ea32',
   'ea32x0',
   'ea32x1',
@@ -72,11 +73,13 @@ export function declareImports(
     slowRead: isLong ? f('slowReadLong', 4, 1) : f('slowRead', 3, 1),
     slowUpdate: isLong ? f('slowUpdateLong', 4, 1) : f('slowUpdate', 3, 1),
     slowWrite: isLong ? f('slowWriteLong', 5, 0) : f('slowWrite', 4, 0),
+    storeScratch: isLong ? f('storeScratchLong', 4, 0) : f('storeScratch', 3, 0),
     commitUpdate: f('commitUpdate', 1, 0),
     segmentCheck: f('segmentCheck', 4, 0),
     helper: f('helper', 5, 1),
     system: f('system', 5, 1),
     lookup: f('lookup', 0, 1),
+    seek: isLong ? module.importFunction('e', 'seekLong', [I64], [I32]) : f('seek', 1, 1),
     hot: f('hot', 1, 0),
     natives: declareNatives(module, instructions),
   };
@@ -154,6 +157,9 @@ function emitSpecial(o: Emitter, name: string, isLong: boolean): void {
       break;
     case 'split':
       o.split();
+      break;
+    case 'limit':
+      o.limit();
       break;
     case 'eaBits16':
     case 'eaBits32':

@@ -11,6 +11,8 @@ export const TLB = {
   write: 8,
   execute: 16,
   addend: 24,
+  /** What the entry holds: `SLOT`. */
+  kind: 28,
   entryBytes: 32,
   entries: 4096,
   /** (linear >>> indexShift) & indexMask = byte offset of the entry. */
@@ -23,3 +25,6 @@ export const TLB = {
   jumpMask: 16383,
   jumpHashShift: 9,
 } as const;
+/** What a TLB entry holds; `used` also while its tags are invalid but it stands in the list of entries in use. `guarded`: the page
+ *  may be written, but holds decoded code. */
+export const SLOT = { used: 1, global: 2, large: 4, guarded: 8 } as const;

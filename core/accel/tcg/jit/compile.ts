@@ -4,13 +4,14 @@ import type { Instruction } from '../../../target/x86/semantics/ops.ts';
 import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
+import { MODE } from '../blocks.ts';
 import type { EngineImports } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
-import { declareImports, PAGES } from '../interpreter/generate.ts';
+import { declareNatives, PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
-import { emitFlagAux } from './flags.ts';
 import type { Plan } from './plan.ts';
-import { EXIT, type PageCaches, RegionEmitter, type RegionLayout } from './region-emitter.ts';
+import { type PageCaches, RegionEmitter, type RegionLayout } from './region-emitter.ts';
+import { EXIT, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
 
@@ -19,15 +20,24 @@ export interface CompileRequest {
   /** Handler number by which the interpreter and other regions reach the function. */
   readonly handler: number;
 }
-export interface CompileLayout extends RegionLayout {
-  /** Handlers below live in the interpreter; the others are in the table, from its start. */
-  readonly hotCount: number;
-  /** Four 32-bit counters of exits by cause, or 0. */
-  readonly counters: number;
-}
+export type CompileLayout = RegionLayout & RegionEndLayout;
 
-/** (linear, bytes) -> addend, or 1. */
-function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, isLong: boolean): void {
+/** What only the interpreter calls. */
+const NOT_IMPORTED = {
+  slowRead: -1,
+  slowUpdate: -1,
+  slowWrite: -1,
+  storeScratch: -1,
+  commitUpdate: -1,
+  segmentCheck: -1,
+  system: -1,
+  lookup: -1,
+  seek: -1,
+  hot: -1,
+};
+
+/** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know. */
+function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, fill: number, isLong: boolean): void {
   const entry = w.local(I32);
   w.get(0);
   if (isLong) w.op(OP.i32WrapI64);
@@ -62,7 +72,9 @@ function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, isLong
   w.get(entry);
   w.memory(OP.i32Load, TLB.addend);
   w.op(OP.else);
-  w.i32(1);
+  w.get(0);
+  w.get(1);
+  w.call(fill);
   w.end();
 }
 
@@ -90,13 +102,21 @@ function pageCaches(plan: Plan): PageCaches {
   return { cached, shared };
 }
 
+/** What region-end.ts has for all regions. */
+interface RegionEnd {
+  readonly end: number;
+  readonly find: number;
+  readonly interpreted: number;
+  readonly chainType: number;
+}
+
 function emitRegion(
   w: FunctionWriter,
   request: CompileRequest,
   imports: EngineImports,
   layout: CompileLayout,
   functions: RegionFunctions,
-  chainType: number,
+  end: RegionEnd,
   isLong: boolean,
 ): void {
   const { plan } = request;
@@ -115,6 +135,7 @@ function emitRegion(
   w.memory(isLong ? OP.i64Load : OP.i32Load, layout.state + FIELDS.rip.offset);
   w.set(emitter.eip0);
   w.block(OP.block, VOID);
+  if (plan.mode & MODE.limited) emitLimitCheck(w, emitter, layout, plan);
   const { structure } = plan;
   const sole = solePredecessors(plan);
   structure.walk({
@@ -128,7 +149,41 @@ function emitRegion(
     },
   });
   w.end();
-  emitEnd(w, emitter, layout, imports, chainType, isLong);
+  emitEnd(w, emitter, layout, end, isLong);
+}
+
+/** A region whose code, or where its branches lead in its page, is not below the limit of CS as a whole leaves at once. */
+function emitLimitCheck(w: FunctionWriter, emitter: RegionEmitter, layout: CompileLayout, plan: Plan): void {
+  const deltas = plan.blocks.flatMap((b) => [
+    b.delta,
+    b.delta + b.block.length - 1,
+    ...b.edges.filter((e) => e.isInside).map((e) => e.delta),
+  ]);
+  const [first, last] = [w.local(I32), w.local(I32)];
+  for (const [local, delta] of [
+    [first, Math.min(...deltas)],
+    [last, Math.max(...deltas)],
+  ] as const) {
+    w.get(emitter.eip0);
+    w.i32(delta);
+    w.op(OP.i32Add);
+    w.set(local);
+  }
+  w.get(first);
+  w.get(last);
+  w.op(OP.i32GtU);
+  w.get(last);
+  w.i32(0);
+  w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.limit);
+  w.op(OP.i32GtU);
+  w.op(OP.i32Or);
+  w.block(OP.if, VOID, false);
+  w.i32(plan.blocks[0]!.insns[0]!.record);
+  w.set(emitter.exitRecord);
+  w.get(emitter.eip0);
+  w.set(emitter.exitEip);
+  w.br(OP.br, 1);
+  w.end();
 }
 
 /** For each block its only predecessor, or -1. */
@@ -150,40 +205,29 @@ function emitEnd(
   w: FunctionWriter,
   emitter: RegionEmitter,
   layout: CompileLayout,
-  imports: EngineImports,
-  chainType: number,
+  end: RegionEnd,
   isLong: boolean,
 ): void {
   emitter.emitRawSpill();
   w.i32(0);
   w.get(emitter.exitEip);
   w.memory(isLong ? OP.i64Store : OP.i32Store, layout.state + FIELDS.rip.offset);
-  const count = (cause: number) => {
-    if (layout.counters === 0) return;
-    w.i32(0);
-    w.i32(0);
-    w.memory(OP.i32Load, layout.counters + 4 * cause);
-    w.i32(1);
-    w.op(OP.i32Add);
-    w.memory(OP.i32Store, layout.counters + 4 * cause);
+  const tailCall = (callee: number) => {
+    w.op(OP.returnCall);
+    w.code.u32(callee);
   };
-  // Leave, and the budget is checked for everything but a resumed instruction.
+  // Leave, and the budget is looked at for everything but a resumed instruction.
   w.get(emitter.exitKind);
   w.op(OP.i32Eqz);
-  w.block(OP.if, VOID);
-  count(0);
-  emitter.emitCanonicalFlags();
-  w.get(emitter.exitRecord);
-  w.op(OP.return);
-  w.end();
   w.get(emitter.budget);
   w.i32(0);
   w.op(OP.i32LeS);
+  w.op(OP.i32Or);
   w.block(OP.if, VOID, false);
-  count(3);
-  emitter.emitCanonicalFlags();
-  w.i32(0);
-  w.op(OP.return);
+  w.get(emitter.exitKind);
+  w.get(emitter.exitRecord);
+  w.get(emitter.flagKind);
+  tailCall(end.end);
   w.end();
   w.get(emitter.exitKind);
   w.i32(EXIT.find);
@@ -200,8 +244,11 @@ function emitEnd(
     w.set(linear);
   }
   const miss = () => {
-    emitter.emitCanonicalFlags();
-    w.call(imports.lookup);
+    w.get(linear);
+    w.get(emitter.flagKind);
+    w.call(end.find);
+    w.i32(0);
+    w.set(emitter.flagKind);
   };
   emitJumpLookup(w, layout, linear, entry, w.local(I32), miss, isLong);
   w.tee(emitter.exitRecord);
@@ -211,6 +258,9 @@ function emitEnd(
   w.op(OP.return);
   w.end();
   w.end();
+  w.i32(0);
+  w.get(emitter.flagKind);
+  w.memory(OP.i32Store, layout.state + FIELDS.flagKind.offset);
   // A region, or a handler that is a function: goes on there at once.
   w.get(emitter.exitRecord);
   w.memory(OP.i32Load16U, RECORD.handler);
@@ -220,18 +270,14 @@ function emitEnd(
   w.i32(0);
   w.op(OP.i32GeS);
   w.block(OP.if, VOID, true);
-  w.i32(0);
-  w.get(emitter.flagKind);
-  w.memory(OP.i32Store, layout.state + FIELDS.flagKind.offset);
   w.get(emitter.exitRecord);
   if (isLong) w.i64(0);
   else w.i32(0);
   w.get(emitter.exitKind);
-  w.callIndirect(chainType, 0, OP.returnCallIndirect);
+  w.callIndirect(end.chainType, 0, OP.returnCallIndirect);
   w.end();
-  count(1);
-  emitter.emitCanonicalFlags();
   w.get(emitter.exitRecord);
+  tailCall(end.interpreted);
 }
 
 /** One module with a function for each request, exported by position. All are of 64-bit code, or none. */
@@ -243,24 +289,39 @@ export function compileModule(
   const module = new ModuleWriter();
   const used = new Set<Instruction>();
   for (const { plan } of requests) for (const b of plan.blocks) for (const { d } of b.insns) used.add(d.instruction);
-  const imports = declareImports(module, true, used, isLong);
-  module.importMemory('e', 'memory', 1, PAGES, true);
   const address = isLong ? I64 : I32;
-  const chainType = module.type([I32, address], [I32]);
+  const helper = module.importFunction('e', 'helper', [I32, I32, I32, I32, I32], [I32]);
+  const imports: EngineImports = { ...NOT_IMPORTED, helper, natives: declareNatives(module, used) };
+  const fill = (name: string) => module.importFunction('e', isLong ? `${name}Long` : name, [address, I32], [I32]);
+  const fillRead = fill('fillRead');
+  const fillWrite = fill('fillWrite');
+  const shared = (name: string, ...params: number[]) =>
+    module.importFunction('e', isLong ? `${name}Long` : name, params, [I32]);
+  const flagAux = shared('flagAux', I32, address, address);
+  const end: RegionEnd = {
+    end: shared('end', I32, I32, I32),
+    find: shared('find', address, I32),
+    interpreted: shared('interpreted', I32),
+    chainType: module.type([I32, address], [I32]),
+  };
+  module.importTable('e', 'table', 0);
+  module.importMemory('e', 'memory', 1, PAGES, true);
   const make = (params: readonly number[], emit: (w: FunctionWriter) => void): number => {
     const w = module.function(params, [I32]);
     emit(w);
     return module.indexOf(w);
   };
   const functions: RegionFunctions = {
-    findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, isLong)),
-    findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, isLong)),
-    flagAux: make([I32, address, address], (w) => emitFlagAux(w, isLong)),
+    fillRead,
+    fillWrite,
+    findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, fillRead, isLong)),
+    findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, fillWrite, isLong)),
+    flagAux,
   };
   requests.forEach((request, i) => {
     const w = module.function([I32, address], [I32]);
     module.export(String(i), w);
-    emitRegion(w, request, imports, layout, functions, chainType, isLong);
+    emitRegion(w, request, imports, layout, functions, end, isLong);
   });
   return module.finish();
 }

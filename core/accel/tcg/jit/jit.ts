@@ -4,6 +4,7 @@ import type { RamArena } from '../../../target/x86/system-ops.ts';
 import { type Block, type BlockCache, type CompiledRegion, MODE, MODE_SHIFT } from '../blocks.ts';
 import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
 import { planRegion } from './plan.ts';
+import { regionEndModule } from './region-end.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
  *  (lockstep.ts). */
@@ -28,6 +29,8 @@ export interface JitHost {
   giveSlot(slot: number): void;
   setSlot(slot: number, f: unknown): void;
   instantiate(bytes: Uint8Array<ArrayBuffer>): Record<string, unknown>;
+  /** What modules may import from now on. */
+  provide(functions: Readonly<Record<string, unknown>>): void;
 }
 
 export interface JitStatistics {
@@ -137,6 +140,8 @@ export class Jit {
   private busyMilliseconds = 0;
   private loadSince: number | null = null;
   private modules: Module[] = [];
+  /** Kinds of code whose regions have what they share. */
+  private readonly hasEnd = new Set<boolean>();
   private readonly now: () => number;
   /** What the counters of ways out came to; those in memory have 32 bits. */
   private readonly leftTotals = [0, 0, 0, 0];
@@ -258,7 +263,13 @@ export class Jit {
   /** Makes one module and lets the first blocks of its regions lead to it. */
   private install(regions: readonly Region[], requests: readonly CompileRequest[], isLong: boolean): void {
     const { host, statistics } = this;
-    const bytes = compileModule(requests, { ...host.layout, hotCount: host.hotCount(isLong) }, isLong);
+    const layout = { ...host.layout, hotCount: host.hotCount(isLong) };
+    if (!this.hasEnd.has(isLong)) {
+      const shared = Object.entries(host.instantiate(regionEndModule(layout, isLong)));
+      host.provide(Object.fromEntries(shared.map(([name, f]) => [isLong ? `${name}Long` : name, f])));
+      this.hasEnd.add(isLong);
+    }
+    const bytes = compileModule(requests, layout, isLong);
     const exports = host.instantiate(bytes);
     const module = new Module(bytes.length);
     regions.forEach((region, i) => {

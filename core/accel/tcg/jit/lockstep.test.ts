@@ -20,12 +20,12 @@ function runAll(m: BareMachine): void {
   for (let i = 0; i < 10_000; i++) if (m.cpu.run(500) === 'halted') return;
   throw new Error('does not end');
 }
-/** Every module is changed before it is compiled. */
+/** Every module of regions is changed before it is compiled. */
 function sabotage(m: BareMachine, change: (bytes: Uint8Array<ArrayBuffer>) => void): void {
   const { host } = m.cpu.jit as unknown as { host: { instantiate: (bytes: Uint8Array<ArrayBuffer>) => unknown } };
   const { instantiate } = host;
   host.instantiate = (bytes) => {
-    change(bytes);
+    if (!String.fromCharCode(...bytes).includes('seek')) change(bytes); // not what regions share
     return instantiate(bytes);
   };
 }

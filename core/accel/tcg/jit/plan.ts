@@ -60,7 +60,7 @@ export interface Plan {
 
 /** Lock-step does everything twice: what may be done only once stays out of regions. */
 function isOnce(d: Executable, traits: Traits, isLong: boolean): boolean {
-  return traits.calls || quickOf(d, isLong) !== undefined || /^(movs|stos)$/.test(d.instruction.name);
+  return traits.calls || quickOf(d, isLong) !== undefined || /^(movs|stos|rdtscp?)$/.test(d.instruction.name);
 }
 
 /** The instructions of a decoded block with their records, or null when it cannot be part of a region. */

@@ -8,14 +8,13 @@ import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, CONST, LOAD_U, type Node, STORE } from '../emit/graph.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
 import { emitJournal } from '../emit/journal.ts';
+import { TLB } from '../interpreter/layout.ts';
 import { FLAG_KIND } from './flags.ts';
 import type { PlannedBlock, PlannedEdge, PlannedInsn } from './plan.ts';
+import { EXIT } from './region-end.ts';
 import { ALIAS_FLAGS, type Flags, RegionFlags, type RegionFunctions } from './region-flags.ts';
 import { FAULTS, GROUPS, registerPlace } from './region-ops.ts';
 import type { BranchTo } from './structure.ts';
-
-/** What the common end of a region does. */
-export const EXIT = { resume: 0, chain: 1, find: 2, leave: 3 } as const;
 
 export interface RegionLayout extends EngineLayout {
   /** A page of linear memory that nobody uses. */
@@ -282,6 +281,16 @@ export class RegionEmitter extends RegionFlags {
     const eip0 = this.localNode(this.eip0, this.word);
     return this.add(eip0, this.const(this.block.delta + this.insn.pc + this.insn.d.length));
   }
+  protected override refuseIf(condition: Node): void {
+    this.giveUp(condition);
+  }
+  /** What lies inside the region's range was looked at as it was entered. */
+  admitRelative(condition?: Node): void {
+    const edge = this.block.edges[0]!;
+    if (!this.form.limited || edge.isInside) return;
+    const isBeyond = this.isBeyondLimit(this.add(this.localNode(this.eip0, this.word), this.const(edge.delta)));
+    this.refuseIf(condition ? this.and(this.ne(condition, this.const(0)), isBeyond) : isBeyond);
+  }
   jumpRelative(): void {
     this.pay();
     const edge = this.block.edges[0]!;
@@ -495,6 +504,13 @@ export class RegionEmitter extends RegionFlags {
       const { w } = this;
       this.prepare(ea);
       const isCached = this.cached.has(site);
+      if (!isCached) {
+        this.lookUp(ea, bytes, site, insn, block);
+        this.bindResult(pointer);
+        if (access & 1) this.journal(pointer, bytes);
+        this.consume(ea);
+        return;
+      }
       const find = site & 1 ? this.functions.findWrite : this.functions.findRead;
       const resume = () => {
         this.depth += isCached ? 2 : 1;
@@ -564,6 +580,56 @@ export class RegionEmitter extends RegionFlags {
       this.consume(ea);
     });
     return pointer;
+  }
+  /** Leaves the place of an access that is alone with its page: what the TLB knows takes no call, around which every register would
+   *  have to be saved. */
+  private lookUp(ea: Node, bytes: number, site: number, insn: PlannedInsn, block: PlannedBlock): void {
+    const { w, layout, functions, isLong } = this;
+    const found = this.scratch.take(I32);
+    const low = () => {
+      this.valueAgain(ea);
+      if (isLong) w.op(OP.i32WrapI64);
+    };
+    low();
+    w.i32(TLB.indexShift);
+    w.op(OP.i32ShrU);
+    w.i32(TLB.indexMask);
+    w.op(OP.i32And);
+    w.i32(0);
+    w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
+    w.op(OP.i32Add);
+    w.tee(found);
+    w.memory(isLong ? OP.i64Load : OP.i32Load, site & 1 ? TLB.write : TLB.read);
+    this.valueAgain(ea);
+    if (bytes > 1) {
+      if (isLong) w.i64(bytes - 1);
+      else w.i32(bytes - 1);
+      w.op(isLong ? OP.i64Add : OP.i32Add);
+    }
+    if (isLong) w.i64(-4096);
+    else w.i32(-4096);
+    w.op(isLong ? OP.i64And : OP.i32And);
+    w.op(isLong ? OP.i64Ne : OP.i32Ne);
+    w.block(OP.if, I32, false);
+    this.valueAgain(ea);
+    w.i32(bytes);
+    w.call(site & 1 ? functions.fillWrite : functions.fillRead);
+    w.tee(found);
+    w.i32(1);
+    w.op(OP.i32Eq);
+    w.block(OP.if, VOID, false);
+    this.depth += 2;
+    this.emitExit(EXIT.resume, insn.record, block.delta);
+    this.depth -= 2;
+    w.end();
+    w.get(found);
+    w.op(OP.else);
+    w.get(found);
+    w.memory(OP.i32Load, TLB.addend);
+    w.end();
+    low();
+    w.op(OP.i32Add);
+    this.scratch.give(I32, found);
   }
   /** Makes of a linear address on the stack the tag of its page. */
   private pageOf(): void {

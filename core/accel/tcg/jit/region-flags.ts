@@ -10,6 +10,9 @@ import { RegionOps } from './region-ops.ts';
 
 /** Local functions of the module. */
 export interface RegionFunctions {
+  /** (linear, bytes) -> addend, or 1, of a page that the TLB does not know. */
+  readonly fillRead: number;
+  readonly fillWrite: number;
   /** (linear, bytes) -> addend, or 1: not by the TLB. */
   readonly findRead: number;
   readonly findWrite: number;

@@ -4,7 +4,7 @@ import { VECTOR } from '../../../target/x86/fault.ts';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
 import { DS, ES, ESP, FIELDS, FS, SS } from '../../../target/x86/state.ts';
-import { isAbsolute, MODE } from '../blocks.ts';
+import { isAbsolute, isLimited, MODE } from '../blocks.ts';
 import type { Node } from '../emit/graph.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 
@@ -73,6 +73,7 @@ export abstract class RegionOps extends InstructionEmitter {
       addrSize: d.addrSize,
       rep: d.instruction.variants?.includes('rep') ? d.rep : 0,
       flatStack: (this.mode & MODE.flatStack) !== 0,
+      limited: isLimited(this.mode, d.opSize),
       long: this.isLong,
     };
     const [a, b, c, e] = d.operands.map((operand) => this.operandOf(d, operand));

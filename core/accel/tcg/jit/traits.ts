@@ -147,6 +147,12 @@ class Probe extends RegionOps {
   nextEip(): Node {
     return this.eip();
   }
+  override admit(): void {
+    if (this.form.limited) this.exits = true;
+  }
+  admitRelative(): void {
+    if (this.form.limited) this.exits = true;
+  }
   jump(): void {}
   jumpRelative(): void {}
   branchRelative(): void {}

@@ -1,13 +1,14 @@
-/** Repeated MOVS and STOS, as far as one call can do them in plain memory: ascending, 32-bit addresses in unlimited segments or
- *  linear ones of 64 bits, both sides in the TLB, nobody stepping, a page at a time and not for long. They answer how many elements are done, 0 if none; the helper of
+/** Repeated MOVS, STOS, CMPS and SCAS, as far as one call can do them in plain memory: ascending, 32-bit addresses in unlimited segments or
+ *  linear ones of 64 bits, both sides in plain memory, nobody stepping, a page at a time and not for long. They answer how many elements are done, 0 if none; the helper of
  *  the same instruction does the rest. A page with code has no write right in the TLB, so no code is written here. */
 
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { EFLAGS, ES, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
-import { type Body, defineFunction, i32, type Local, type Value } from '../../../wasm/expressions.ts';
+import { type Body, defineFunction, i32, i64, type Local, type Value } from '../../../wasm/expressions.ts';
 import { I32, I64, OP } from '../../../wasm/opcodes.ts';
 import type { ModuleWriter } from '../../../wasm/writer.ts';
 import { TLB } from '../interpreter/layout.ts';
+import type { Fills } from './paging.ts';
 
 /** Bytes that one call does at most, but for the rest of a page. */
 const LONG = 0x8000;
@@ -15,7 +16,7 @@ const LONGEST = LONG + 4096;
 /** Copies up to this length are done here, longer ones by the engine's bulk instructions. */
 const SHORT = 64;
 
-export function defineStrings(module: ModuleWriter, state: number): void {
+export function defineStrings(module: ModuleWriter, state: number, fills: Fills): void {
   const none = i32(0);
   const field = (b: Body, f: { readonly offset: number }, more = 0) =>
     b.load(OP.i32Load, none, state + f.offset + more);
@@ -24,12 +25,19 @@ export function defineStrings(module: ModuleWriter, state: number): void {
   const low = (linear: Value) => (linear.type === I64 ? linear.narrow() : linear);
   const giveUpIf = (b: Body, condition: Value, done: Value = none) => b.unlikely(condition, () => b.return(done));
 
-  /** Where an element lies in memory; gives up unless the TLB says. */
+  /** Where an element lies in memory; gives up unless the TLB, or a walk, says. */
   const translate = (b: Body, linear: Local, right: number, done: Local) => {
+    const isLong = linear.type === I64;
     const entry = b.let(low(linear).shrU(TLB.indexShift).and(TLB.indexMask).add(field(b, FIELDS.tlbBase)));
-    const tag = b.load(linear.type === I64 ? OP.i64Load : OP.i32Load, entry, right);
-    giveUpIf(b, tag.ne(linear.and(-4096)), done);
-    return b.let(b.load(OP.i32Load, entry, TLB.addend).add(low(linear)));
+    const tag = b.load(isLong ? OP.i64Load : OP.i32Load, entry, right);
+    const addend = b.load(OP.i32Load, entry, TLB.addend);
+    b.unlikely(tag.ne(linear.and(-4096)), () => {
+      const read = isLong ? fills.fillReadLong : fills.fillRead;
+      const write = isLong ? fills.fillWriteLong : fills.fillWrite;
+      addend.set(b.call(right === TLB.write ? write : read, linear, 1));
+      giveUpIf(b, addend.eq(1), done);
+    });
+    return b.let(addend.add(low(linear)));
   };
   /** What every call needs. */
   const begin = (b: Body, count: Local) => {
@@ -88,17 +96,19 @@ export function defineStrings(module: ModuleWriter, state: number): void {
       const target = translate(b, to, TLB.write, done);
       const bytes = b.let(n.shl(shift));
       const distance = b.let(target.sub(source));
-      // What was just written would be read again.
-      giveUpIf(b, distance.ltU(bytes).and(distance.ne(0)), done);
+      // What was just written is read again: not more than lies between at a time.
+      const isRepeated = b.let(distance.ltU(bytes).and(distance.ne(0)));
+      const unit = b.let(isRepeated.and(distance.ltU(8)).select(i32(1).shl(shift), 8));
       b.if(
-        bytes.leU(SHORT),
+        bytes.leU(SHORT).or(isRepeated),
         () => {
           const at = b.let(i32(0));
-          const copy = (load: number, store: number) => () =>
-            b.store(store, target.add(at), 0, b.load(load, source.add(at), 0));
-          each(b, at, bytes, 8, copy(OP.i64Load, OP.i64Store));
-          each(b, at, bytes, 4, copy(OP.i32Load, OP.i32Store));
-          each(b, at, bytes, 1, copy(OP.i32Load8U, OP.i32Store8));
+          const copy = (step: number, load: number, store: number) => () =>
+            each(b, at, bytes, step, () => b.store(store, target.add(at), 0, b.load(load, source.add(at), 0)));
+          b.if(unit.eq(8), copy(8, OP.i64Load, OP.i64Store));
+          b.if(unit.geU(4), copy(4, OP.i32Load, OP.i32Store));
+          b.if(unit.geU(2), copy(2, OP.i32Load16U, OP.i32Store16));
+          copy(1, OP.i32Load8U, OP.i32Store8)();
         },
         () => {
           target.emit(b.w);
@@ -150,6 +160,106 @@ export function defineStrings(module: ModuleWriter, state: number): void {
         },
       );
     });
+  const SCRATCH = state + FIELDS.vectorScratch.offset;
+  /** By log2 of an element's bytes: a word with the lowest bit of each element set, and the highest. */
+  const lowest = [0x0101_0101_0101_0101n, 0x0001_0001_0001_0001n, 0x0000_0001_0000_0001n, 1n];
+  const choose = (shift: Value, words: readonly bigint[]) =>
+    shift
+      .ltU(2)
+      .select(shift.eqz().select(i64(words[0]!), i64(words[1]!)), shift.eq(2).select(i64(words[2]!), i64(words[3]!)));
+  /** An element, zero-extended. */
+  const element = (b: Body, address: Value, shift: Local): Local => {
+    const value = b.variable(I64);
+    const read = (op: number) => () => value.set(b.load(op, address, 0));
+    const large = () => b.if(shift.eq(2), read(OP.i64Load32U), read(OP.i64Load));
+    const small = () => b.if(shift.eqz(), read(OP.i64Load8U), read(OP.i64Load16U));
+    b.if(shift.ltU(2), small, large);
+    return value;
+  };
+  /** Compares elements at `linear` addresses with each other, or with `value`, until one ends it. Eight bytes at a time, told apart by the
+   *  lowest bit that differs or, for REPNE, that the first element of zero leaves; those at the end one by one. */
+  const seek = (b: Body, linear: Local[], value: Local | null, count: Local, shift: Local, isRepne: Local) => {
+    const done = b.let(none);
+    const n = b.variable(I32);
+    const at = b.variable(I32);
+    const bytes = b.variable(I32);
+    const isEnd = b.let(none);
+    const ones = b.let(choose(shift, lowest));
+    const tops = b.let(
+      choose(
+        shift,
+        lowest.map((ones, i) => ones << BigInt((8 << i) - 1)),
+      ),
+    );
+    /** The value as an element, and as eight bytes full of it. */
+    const one = value ? b.let(shift.eq(3).select(value, value.and(i64(1).shl(i32(8).shl(shift)).sub(1)))) : null;
+    const wanted = one ? b.let(one.mul(ones)) : null;
+    b.loop((again) => {
+      n.set(count.sub(done));
+      for (const each of linear) bound(b, n, each, shift);
+      giveUpIf(b, n.eqz(), done);
+      const places = linear.map((each) => translate(b, each, TLB.read, done));
+      const second = places.at(-1)!;
+      bytes.set(n.shl(shift));
+      at.set(none);
+      b.block((found) => {
+        b.loop((on) => {
+          b.if(at.add(8).leU(bytes), () => {
+            const other = wanted ?? b.load(OP.i64Load, places[0]!.add(at), 0);
+            const differs = b.let(other.xor(b.load(OP.i64Load, second.add(at), 0)));
+            b.if(isRepne, () => differs.set(differs.sub(ones).and(differs.not()).and(tops)));
+            b.if(differs.eqz(), () => {
+              at.set(at.add(8));
+              on();
+            });
+            at.set(at.add(differs.ctz().narrow().shrU(3).and(i32(-1).shl(shift))));
+            isEnd.set(i32(1));
+            found();
+          });
+        });
+        b.loop((on) => {
+          b.if(at.ltU(bytes), () => {
+            const left = one ?? element(b, places[0]!.add(at), shift);
+            const right = element(b, second.add(at), shift);
+            b.if(left.eq(right).eq(isRepne), () => {
+              isEnd.set(i32(1));
+              found();
+            });
+            at.set(at.add(i32(1).shl(shift)));
+            on();
+          });
+        });
+        at.set(at.sub(i32(1).shl(shift)));
+      });
+      // `at`: the last element that was compared.
+      n.set(at.shrU(shift).add(1));
+      done.set(done.add(n));
+      b.store(OP.i64Store, none, SCRATCH, one ?? element(b, places[0]!.add(at), shift));
+      b.store(OP.i64Store, none, SCRATCH + 8, element(b, second.add(at), shift));
+      for (const each of linear) each.set(each.add(each.type === I64 ? n.shl(shift).wideU() : n.shl(shift)));
+      b.if(isEnd.eqz().and(done.ltU(count)).and(done.shl(shift).ltU(LONG)), again);
+    });
+    b.result(done.or(isEnd.shl(31)));
+  };
+  define('repCmps', (b, segment, si, di, count, shift, isRepne) => {
+    begin(b, count!);
+    const from = linearOf(b, segment!, si!, SEGMENT.readEnd);
+    const to = linearOf(b, i32(ES), di!, SEGMENT.readEnd);
+    seek(b, [from, to], null, count!, shift!, isRepne!);
+  });
+  define('repCmpsLong', (b, from, to, count, shift, isRepne) => {
+    begin(b, count!);
+    seek(b, [from!, to!], null, count!, shift!, isRepne!);
+  });
+  define('repScas', (b, di, count, value, shift, isRepne) => {
+    begin(b, count!);
+    seek(b, [linearOf(b, i32(ES), di!, SEGMENT.readEnd)], b.let(value!.wideU()), count!, shift!, isRepne!);
+  });
+  define('repScasLong', (b, to, count, value, shift, isRepne) => {
+    begin(b, count!);
+    seek(b, [to!], value!, count!, shift!, isRepne!);
+  });
+
   define('repStos', (b, di, count, value, shift) => {
     begin(b, count!);
     stos(b, linearOf(b, i32(ES), di!, SEGMENT.writeEnd), count!, value!, shift!);

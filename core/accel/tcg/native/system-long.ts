@@ -18,12 +18,14 @@ import {
   SEGMENT,
   SS,
 } from '../../../target/x86/state.ts';
+import { ACCESS } from '../../../target/x86/system-ops.ts';
 import { type Body, defineFunction, i32, type Local, type Value } from '../../../wasm/expressions.ts';
 import { I32, OP } from '../../../wasm/opcodes.ts';
 import type { ModuleWriter } from '../../../wasm/writer.ts';
 import { MODE } from '../blocks.ts';
 import { LONG_BANK } from '../guest-memory.ts';
 import { TLB } from '../interpreter/layout.ts';
+import type { Fills } from './paging.ts';
 
 const FLAT = DESC.granularity | DESC.present | DESC.s | DESC.writable | DESC.accessed;
 const DATA_FLAGS = FLAT | DESC.big;
@@ -37,9 +39,10 @@ const R11 = 11;
 /** What IRET may change at ring 0 and above it; RF stays only where instruction breakpoints look at it: not here. */
 const SYSTEM_FLAGS = 0x003f_7fd5 & ~(EFLAGS_ARITHMETIC | 2 | EFLAGS.VM | EFLAGS.RF);
 const none = i32(0);
+const BANK_BYTES = TLB.entries * TLB.entryBytes;
 
 /** `state`, `tlb`: addresses of the CPU's state block and of its TLB. */
-export function defineSystemLong(module: ModuleWriter, state: number, tlb: number): void {
+export function defineSystemLong(module: ModuleWriter, state: number, tlb: number, fills: Fills): void {
   const address = (f: { readonly offset: number }, more = 0) => state + f.offset + more;
   const field = (b: Body, f: { readonly offset: number }, more = 0) => b.load(OP.i32Load, none, address(f, more));
   const wide = (b: Body, f: { readonly offset: number }, more = 0) => b.load(OP.i64Load, none, address(f, more));
@@ -48,11 +51,7 @@ export function defineSystemLong(module: ModuleWriter, state: number, tlb: numbe
   const setWide = (b: Body, f: { readonly offset: number }, value: Value, more = 0) =>
     b.store(OP.i64Store, none, address(f, more), value);
   const giveUpIf = (b: Body, condition: Value) => b.unlikely(condition, () => b.return(1));
-  const bankOf = (isUser: Value) =>
-    isUser
-      .add(LONG_BANK)
-      .mul(TLB.entries * TLB.entryBytes)
-      .add(tlb);
+  const bankOf = (isUser: Value) => isUser.add(LONG_BANK).mul(BANK_BYTES).add(tlb);
   const segmentAt = (index: number, word: number) => FIELDS.segments.offset + index * FIELDS.segments.stride + word;
   const segment = (b: Body, index: number, word: number) => b.load(OP.i32Load, none, state + segmentAt(index, word));
   const setSegment = (b: Body, index: number, selector: Value, flags: Value, isCode: boolean) => {
@@ -166,7 +165,11 @@ export function defineSystemLong(module: ModuleWriter, state: number, tlb: numbe
 
   const translate = (b: Body, linear: Local, bank: Value) => {
     const entry = b.let(linear.narrow().shrU(TLB.indexShift).and(TLB.indexMask).add(bank));
-    giveUpIf(b, b.load(OP.i64Load, entry, TLB.read).ne(linear.and(-4096)));
+    b.unlikely(b.load(OP.i64Load, entry, TLB.read).ne(linear.and(-4096)), () => {
+      const isUser = bank.ne(tlb + LONG_BANK * BANK_BYTES);
+      entry.set(b.call(fills.fill, linear.narrow(), linear.shrU(32).narrow(), ACCESS.read, isUser));
+      giveUpIf(b, entry.eqz());
+    });
     return b.let(b.load(OP.i32Load, entry, TLB.addend).add(linear.narrow()));
   };
   /** Upper half of a descriptor of the GDT without limit. */

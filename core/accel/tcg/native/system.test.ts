@@ -3,6 +3,7 @@ import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS } from '../../../target/
 import { randomTransfer, stateWords } from '../../../target/x86/testing/random-transfer.ts';
 import { MODE } from '../blocks.ts';
 import { TLB } from '../interpreter/layout.ts';
+import { NO_FILLS } from '../testing.ts';
 import { createNatives } from './module.ts';
 
 const STATE = 0x1000;
@@ -11,10 +12,13 @@ const BANK = TLB.entries * TLB.entryBytes;
 const RAM = 0x10_0000;
 const RAM_BYTES = 4 << 20;
 const memory = new WebAssembly.Memory({ initial: 128, maximum: 65536, shared: true });
-const natives = createNatives({ memory, allocate: () => ({ offset: 0 }) }, STATE, TLBS) as unknown as Record<
-  string,
-  (...args: number[]) => number
->;
+const natives = createNatives(
+  { memory, allocate: () => ({ offset: 0 }) },
+  STATE,
+  TLBS,
+  NO_FILLS,
+  () => 1,
+) as unknown as Record<string, (...args: number[]) => number>;
 const own = new CpuState(memory.buffer, STATE);
 const ram = new Uint8Array(memory.buffer, RAM, RAM_BYTES);
 const tlb = new Int32Array(memory.buffer, TLBS, BANK / 2);

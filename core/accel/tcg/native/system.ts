@@ -23,11 +23,13 @@ import {
   SS,
   TR,
 } from '../../../target/x86/state.ts';
+import { ACCESS } from '../../../target/x86/system-ops.ts';
 import { type Body, type Callee, defineFunction, i32, type Local, type Value } from '../../../wasm/expressions.ts';
 import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { ModuleWriter } from '../../../wasm/writer.ts';
 import { MODE } from '../blocks.ts';
 import { TLB } from '../interpreter/layout.ts';
+import type { Fills } from './paging.ts';
 
 const CODE_MASK = DESC.present | DESC.s | DESC.code | DESC.expandDown;
 const CODE = DESC.present | DESC.s | DESC.code;
@@ -62,7 +64,7 @@ interface Hidden {
 }
 
 /** `state`, `tlb`: addresses of the CPU's state block and of the supervisor's bank of its TLB. */
-export function defineSystem(module: ModuleWriter, state: number, tlb: number): void {
+export function defineSystem(module: ModuleWriter, state: number, tlb: number, fills: Fills): void {
   const address = (f: { readonly offset: number }, more = 0) => state + f.offset + more;
   const field = (b: Body, f: { readonly offset: number }, more = 0) => b.load(OP.i32Load, none, address(f, more));
   const setField = (b: Body, f: { readonly offset: number }, value: Value, more = 0) =>
@@ -118,7 +120,11 @@ export function defineSystem(module: ModuleWriter, state: number, tlb: number): 
   /** Where a linear address lies in memory; gives up unless the TLB's bank allows the access. */
   const translate = (b: Body, linear: Local, right: number, bank: Value) => {
     const entry = b.let(linear.shrU(TLB.indexShift).and(TLB.indexMask).add(bank));
-    giveUpIf(b, b.load(OP.i32Load, entry, right).ne(linear.and(-4096)));
+    b.unlikely(b.load(OP.i32Load, entry, right).ne(linear.and(-4096)), () => {
+      const access = right === TLB.write ? ACCESS.write : ACCESS.read;
+      entry.set(b.call(fills.fill, linear, 0, access, bank.ne(tlb)));
+      giveUpIf(b, entry.eqz());
+    });
     return b.let(b.load(OP.i32Load, entry, TLB.addend).add(linear));
   };
   const supervisor = i32(tlb);

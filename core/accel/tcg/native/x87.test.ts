@@ -5,6 +5,7 @@ import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { X87_OPS } from '../../../target/x86/semantics/x87.ts';
 import { CpuState, CR0, CS, DS, FIELDS, FS, STATE_BYTES } from '../../../target/x86/state.ts';
 import { FloatUnit } from '../../../target/x86/x87/unit.ts';
+import { NO_FILLS } from '../testing.ts';
 import { createNatives } from './module.ts';
 
 const CASES = Number(process.env.X87_CASES ?? 400);
@@ -24,10 +25,13 @@ const THEIRS = OURS + STATE_BYTES;
 const ours = new CpuState(memory.buffer, OURS);
 const theirs = new CpuState(memory.buffer, THEIRS);
 type Native = (...args: (number | bigint)[]) => number | bigint;
-const natives = createNatives({ memory, allocate: () => ({ offset: 0x2_0000, bytes: 0x1_0000 }) }, OURS, 0) as Record<
-  string,
-  Native
->;
+const natives = createNatives(
+  { memory, allocate: () => ({ offset: 0x2_0000, bytes: 0x1_0000 }) },
+  OURS,
+  0,
+  NO_FILLS,
+  () => 1,
+) as Record<string, Native>;
 
 const operand = new DataView(new ArrayBuffer(16));
 const written = new DataView(new ArrayBuffer(16));

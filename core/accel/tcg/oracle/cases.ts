@@ -138,7 +138,7 @@ export function generatedCases(perForm: number, is16 = false, seed = 1): Snippet
       const e = parseEncoding(instruction, text);
       if (e.vex) continue;
       // Vector registers are compared by a program of their own.
-      if (e.operands.some((o) => 'PQTVWU'.includes(o.letter)) || /mxcsr$|^emms$/.test(instruction.name)) continue;
+      if (e.operands.some((o) => 'PQTVWU'.includes(o.letter)) || /mxcsr$|^f?emms$/.test(instruction.name)) continue;
       const hasE = e.operands.some((o) => 'EFM'.includes(o.letter));
       const hasOffset = e.operands.some((o) => o.letter === 'O');
       const modes = hasE ? (e.mod === 0 ? ['m'] : ['r', 'm', 'x']) : ['r'];

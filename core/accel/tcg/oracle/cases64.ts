@@ -44,7 +44,7 @@ export function longCases(perForm: number, seed = 1): LongSnippet[] {
     for (const text of instruction.encodings) {
       const e = parseEncoding(instruction, text);
       if (!OWN.has(instruction) && !isInLongMode(e)) continue;
-      if (e.operands.some((o) => 'PQTVWUY'.includes(o.letter)) || /mxcsr$|^emms$/.test(instruction.name)) continue;
+      if (e.operands.some((o) => 'PQTVWUY'.includes(o.letter)) || /mxcsr$|^f?emms$/.test(instruction.name)) continue;
       const hasE = e.operands.some((o) => 'EFM'.includes(o.letter));
       const modes = hasE ? (e.mod === 0 ? ['m', 'x', 'rip'] : ['r', 'm', 'x', 'rip', 'a32']) : ['r'];
       const isSized =

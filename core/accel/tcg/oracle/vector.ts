@@ -109,6 +109,7 @@ export function vectorCases(
   for (const instruction of instructions)
     for (const text of instruction.encodings) {
       const e = parseEncoding(instruction, text);
+      if (e.suffix >= 0) continue; // no CPU of the last years has 3DNow!
       const hasE = e.operands.some((o) => 'EFMQW'.includes(o.letter));
       const modes = hasE ? (e.mod === 0 ? ['m'] : ['r', 'm']) : ['r'];
       for (const mode of modes)

@@ -116,7 +116,8 @@ function* everyEncoding(bits: Bits): Generator<Uint8Array> {
             const other = before.filter((b) => !rex.includes(b));
             const code = [...other, ...(e.prefix > 0 ? [e.prefix] : []), ...rex, ...escapes, e.opcode];
             if (modrm >= 0) code.push(e.modrm >= 0 ? modrm : modrm | ((e.digit < 0 ? 3 : e.digit) << 3));
-            const bytes = Uint8Array.from([...code, 0x51, 0x12, 0x13, last, 0x15, 0x16, 0x17, 0x18, 0x19]);
+            const behind = e.suffix >= 0 ? Array(5).fill(e.suffix) : [0x51, 0x12, 0x13, last];
+            const bytes = Uint8Array.from([...code, ...behind, 0x15, 0x16, 0x17, 0x18, 0x19]);
             yield bytes;
           }
     }

@@ -6,7 +6,7 @@
 import { INSTRUCTIONS } from '../semantics/index.ts';
 import type { Instruction, Width } from '../semantics/ops.ts';
 import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
-import { type Decodable, type Encoding, SELECTOR, vexMap } from './encoding.ts';
+import { type Decodable, type Encoding, SELECTOR, SUFFIX_MAP, vexMap } from './encoding.ts';
 import { KIND, longModeMaps, MAPS, type OpcodeMaps, SIZE, SIZE_BITS, SIZE_MASK, WIDTHS } from './maps.ts';
 
 export { longMapsFor, mapsFor, type OpcodeMaps } from './maps.ts';
@@ -197,7 +197,13 @@ function decodeWith(
     if (p >= limit) return outOfBytes(isComplete);
     opcode = bytes[p++]!;
     map = 1;
-    if (opcode === 0x38 || opcode === 0x3a) {
+    if (opcode === 0x0f && maps[SUFFIX_MAP]![PFADD]!.hasModrm) {
+      const suffix = suffixAt(bytes, p, addrSize);
+      if (suffix >= limit) return outOfBytes(isComplete);
+      if (!maps[SUFFIX_MAP]![bytes[suffix]!]!.hasModrm) return failed(INVALID, 0x1_0f00 | bytes[p]!, suffix + 1 - at);
+      opcode = bytes[suffix]!;
+      map = SUFFIX_MAP;
+    } else if (opcode === 0x38 || opcode === 0x3a) {
       if (p >= limit) return outOfBytes(isComplete);
       map = opcode === 0x38 ? 2 : 3;
       opcode = bytes[p++]!;
@@ -437,6 +443,7 @@ function decodeWith(
       }
     }
   }
+  if (map === SUFFIX_MAP) p++;
   return {
     instruction: found.instruction,
     operands,
@@ -450,6 +457,21 @@ function decodeWith(
     high,
     encoding: found.encoding,
   };
+}
+
+/** A suffix that every CPU with 3DNow! knows. */
+const PFADD = 0x9e;
+/** Where the byte behind a ModRM operand is; bytes beyond the end count as zeros. */
+function suffixAt(bytes: Uint8Array, p: number, addrSize: 16 | 32 | 64): number {
+  const modrm = bytes[p] ?? 0;
+  const mod = modrm >> 6;
+  const rm = modrm & 7;
+  if (mod === 3) return p + 1;
+  if (addrSize === 16) return p + 1 + (mod === 0 ? (rm === 6 ? 2 : 0) : mod);
+  const hasSib = rm === 4;
+  const base = hasSib ? (bytes[p + 1] ?? 0) & 7 : rm;
+  const displacement = mod === 1 ? 1 : mod === 2 || base === 5 ? 4 : 0;
+  return p + 1 + (hasSib ? 1 : 0) + displacement;
 }
 
 /** The instruction reaches beyond its 15 bytes, or beyond what may be read. */

@@ -9,6 +9,8 @@
  *  by r/m, P Q T the same for MMX registers; then the width: b w d q x (128), v operand size, z immediate of operand size.
  *  y doubleword, or quadword with REX.W; m the same by mode; t 256 bits. `np`: with none of the prefixes 66, F2, F3; F2 and F3 count before 66.
  *
+ *  `0f 0f suffix operands`: 3DNow!, whose opcode follows the operands.
+ *
  *  `vex.length.prefix.map.w opcode [/digit] operands`
  *  as the SDM writes them: length 128, 256 or lig (ignored), prefix np, 66, f3 or f2, map 0f, 0f38 or 0f3a, w0, w1 or wig (ignored).
  *  Letters: H vector and B general register that the prefix names, K vector register in the upper half of an immediate byte, Y what
@@ -41,6 +43,8 @@ export interface Encoding<I extends Decodable = Instruction> {
   readonly vex: VexFields | null;
   /** The maps that hold it: `map` itself, or those of `vexMap`. */
   readonly places: readonly number[];
+  /** 3DNow!: the byte behind the operands, else -1. */
+  readonly suffix: number;
 }
 /** 0: 128 bits or W = 0, 1: 256 bits or W = 1. */
 export interface VexFields {
@@ -49,7 +53,9 @@ export interface VexFields {
 }
 /** The opcode map for a length, a W and a map (1 to 3) of a VEX prefix; below are those without VEX. */
 export const vexMap = (length: number, wide: number, map: number): number => 4 + (length * 2 + wide) * 3 + map - 1;
-export const MAP_COUNT = 16;
+/** What 0F 0F leads to, by suffix. */
+export const SUFFIX_MAP = 16;
+export const MAP_COUNT = 17;
 
 /** Prefix of an encoding that none of 66, F2, F3 may precede. */
 export const NO_PREFIX = -1;
@@ -67,13 +73,18 @@ export function parseEncoding<I extends Decodable>(instruction: I, text: string)
     prefix = NO_PREFIX;
     at++;
   }
+  if (tokens[at] === '0f' && tokens[at + 1] === '0f') {
+    const suffix = Number.parseInt(tokens[at + 2]!, 16);
+    const rest = ['0f', ...tokens.slice(at + 3)];
+    return parseRest(instruction, text, rest, { map: 1, prefix, vex: null, places: [SUFFIX_MAP], suffix });
+  }
   let map = 0;
   if (tokens[at] === '0f') {
     map = 1;
     at++;
     if ((tokens[at] === '38' || tokens[at] === '3a') && isHex(tokens[at + 1])) map = tokens[at++] === '38' ? 2 : 3;
   }
-  return parseRest(instruction, text, tokens.slice(at), { map, prefix, vex: null, places: [map] });
+  return parseRest(instruction, text, tokens.slice(at), { map, prefix, vex: null, places: [map], suffix: -1 });
 }
 const VEX_MAPS: Readonly<Record<string, number>> = { '0f': 1, '0f38': 2, '0f3a': 3 };
 function parseVex<I extends Decodable>(instruction: I, text: string, tokens: readonly string[]): Encoding<I> {
@@ -86,13 +97,13 @@ function parseVex<I extends Decodable>(instruction: I, text: string, tokens: rea
   const wides = both.filter((n) => w === 'wig' || (w === 'w1') === (n === 1));
   const prefix = mandatory === 'np' ? NO_PREFIX : Number.parseInt(mandatory!, 16);
   const places = lengths.flatMap((l) => wides.map((wide) => vexMap(l, wide, map)));
-  return parseRest(instruction, text, tokens.slice(1), { map, prefix, vex: { lengths, wides }, places });
+  return parseRest(instruction, text, tokens.slice(1), { map, prefix, vex: { lengths, wides }, places, suffix: -1 });
 }
 function parseRest<I extends Decodable>(
   instruction: I,
   text: string,
   tokens: readonly string[],
-  head: Pick<Encoding<I>, 'map' | 'prefix' | 'vex' | 'places'>,
+  head: Pick<Encoding<I>, 'map' | 'prefix' | 'vex' | 'places' | 'suffix'>,
 ): Encoding<I> {
   const isHex = (t: string | undefined): t is string => t !== undefined && /^[0-9a-f]{2}(\+\d?)?$/.test(t);
   let at = 0;
@@ -127,6 +138,8 @@ function parseRest<I extends Decodable>(
       : -1;
   return { instruction, text, ...head, opcode, span, digit, modrm, mod, hasModrm, operands };
 }
+
+const cellOf = (e: Encoding<Decodable>) => (e.suffix < 0 ? e.opcode : e.suffix);
 
 /** Both take the same bytes and neither is tried first. */
 function overlap(a: Encoding<Decodable>, b: Encoding<Decodable>): boolean {
@@ -166,7 +179,7 @@ export function encodingsOf<I extends Decodable>(instructions: readonly I[]): re
       const encoding = parseEncoding(instruction, text);
       for (const map of encoding.places)
         for (let i = 0; i < encoding.span; i++) {
-          const place = map * 256 + encoding.opcode + i;
+          const place = map * 256 + cellOf(encoding) + i;
           const cell = cells.get(place) ?? [];
           const rival = cell.find((other) => overlap(other, encoding));
           if (rival) throw new Error(`${text} is claimed by ${rival.instruction.name} and ${instruction.name}`);
@@ -187,7 +200,8 @@ export function buildMaps<I extends Decodable, E>(
     const compiled = compile(encoding);
     if (compiled === null) continue;
     for (const map of encoding.places)
-      for (let i = 0; i < encoding.span; i++) candidates[map * 256 + encoding.opcode + i]!.push({ encoding, compiled });
+      for (let i = 0; i < encoding.span; i++)
+        candidates[map * 256 + cellOf(encoding) + i]!.push({ encoding, compiled });
   }
   const cells = candidates.map((list) => buildCell(list.sort((a, b) => rank(b.encoding) - rank(a.encoding))));
   return Array.from({ length: MAP_COUNT }, (_, map) => cells.slice(map * 256, map * 256 + 256));

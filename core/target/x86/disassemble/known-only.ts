@@ -41,9 +41,7 @@ const KNOWN_ONLY = known(`
   vmxon: f3 0f c7 /6 Mq
   invept: 66 0f 38 80 Gm,Mx
   invvpid: 66 0f 38 81 Gm,Mx
-  invpcid: 66 0f 38 82 Gm,Mx
   getsec: 0f 37
-  femms: 0f 0e
   xend: 0f 01 d5
   xtest: 0f 01 d6
 `);

@@ -71,6 +71,7 @@ const BY_NAME: Readonly<Record<string, string>> = {
   verw: 'verw',
   arpl: 'arpl',
   invlpg: 'invlpg',
+  invpcid: 'invpcid',
   fxsave: 'fxsave',
   fxrstor: 'fxrstor',
   clflush: 'clflush',

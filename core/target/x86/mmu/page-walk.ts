@@ -1,6 +1,6 @@
 /** Page walks: none, legacy 32-bit (with 4 MiB pages and PSE-36), PAE and 4-level, with A/D updates and the exact #PF error codes.
  *  Intel SDM volume 3A chapter 4, AMD APM volume 2 chapter 5.
- *  Not modelled: 5-level paging, protection keys, PCID (its CR3 bits are ignored by the walk anyway). As on AMD processors
+ *  Not modelled: 5-level paging, protection keys. As on AMD processors
  *  the PDPTEs are read during the walk and not kept from the last CR3 load. */
 import { raise, VECTOR } from '../fault.ts';
 import { type CpuState, CR0, CR4, EFER, EFLAGS, FIELDS } from '../state.ts';

@@ -13,8 +13,10 @@ function loop<V>(o: Ops<V>, extra: V | null): void {
   const count = counter(o);
   const left = o.sub(count.load(), o.const(1));
   const isLeft = o.ne(count.width === 64 ? left : o.zeroExtend(left, count.width), o.const(0));
+  const isTaken = extra === null ? isLeft : o.and(isLeft, extra);
+  o.admitRelative(isTaken);
   count.store(left);
-  o.branchRelative(extra === null ? isLeft : o.and(isLeft, extra));
+  o.branchRelative(isTaken);
 }
 
 export const CONTROL = [
@@ -22,32 +24,44 @@ export const CONTROL = [
     name: 'jmp',
     encodings: ['e9 Jz', 'eb Jb'],
     ends: 'jump',
-    variants: ['opSize'],
-    semantics: (o) => o.jumpRelative(),
+    variants: ['opSize', 'limit'],
+    semantics: (o) => {
+      o.admitRelative();
+      o.jumpRelative();
+    },
   }),
   instruction({
     name: 'jmpE',
     encodings: ['ff /4 Ev'],
     dst: 'r',
     ends: 'jump',
-    variants: ['opSize'],
-    semantics: (o, target) => o.jump(target.load()),
+    variants: ['opSize', 'limit'],
+    semantics: (o, operand) => {
+      const target = operand.load();
+      o.admit(target);
+      o.jump(target);
+    },
   }),
   ...CONDITIONS.map((name, code) =>
     instruction({
       name: `j${name}`,
       encodings: [`${hex(0x70 + code)} Jb`, `0f ${hex(0x80 + code)} Jz`],
       ends: 'jump',
-      variants: ['opSize'],
-      semantics: (o) => o.branchRelative(o.condition(code)),
+      variants: ['opSize', 'limit'],
+      semantics: (o) => {
+        const isTaken = o.condition(code);
+        o.admitRelative(isTaken);
+        o.branchRelative(isTaken);
+      },
     }),
   ),
   instruction({
     name: 'call',
     encodings: ['e8 Jz'],
     ends: 'jump',
-    variants: ['opSize', 'stack'],
+    variants: ['opSize', 'stack', 'limit'],
     semantics: (o) => {
+      o.admitRelative();
       o.push(o.nextEip(), o.form.opSize);
       o.jumpRelative();
     },
@@ -57,9 +71,10 @@ export const CONTROL = [
     encodings: ['ff /2 Ev'],
     dst: 'r',
     ends: 'jump',
-    variants: ['opSize', 'stack'],
+    variants: ['opSize', 'stack', 'limit'],
     semantics: (o, operand) => {
       const target = operand.load();
+      o.admit(target);
       o.push(o.nextEip(), o.form.opSize);
       o.jump(target);
     },
@@ -68,9 +83,10 @@ export const CONTROL = [
     name: 'ret',
     encodings: ['c3'],
     ends: 'jump',
-    variants: ['opSize', 'stack'],
+    variants: ['opSize', 'stack', 'limit'],
     semantics: (o) => {
       const target = o.stackTop(o.form.opSize);
+      o.admit(target);
       o.dropStack(o.form.opSize / 8);
       o.jump(target);
     },
@@ -80,9 +96,10 @@ export const CONTROL = [
     encodings: ['c2 Iw'],
     dst: 'r',
     ends: 'jump',
-    variants: ['opSize', 'stack'],
+    variants: ['opSize', 'stack', 'limit'],
     semantics: (o, bytes) => {
       const target = o.stackTop(o.form.opSize);
+      o.admit(target);
       o.dropStack(o.add(bytes.load(), o.const(o.form.opSize / 8)));
       o.jump(target);
     },
@@ -91,29 +108,33 @@ export const CONTROL = [
     name: 'loop',
     encodings: ['e2 Jb'],
     ends: 'jump',
-    variants: ['opSize', 'addrSize'],
+    variants: ['opSize', 'addrSize', 'limit'],
     semantics: (o) => loop(o, null),
   }),
   instruction({
     name: 'loope',
     encodings: ['e1 Jb'],
     ends: 'jump',
-    variants: ['opSize', 'addrSize'],
+    variants: ['opSize', 'addrSize', 'limit'],
     semantics: (o) => loop(o, o.flag('Z')),
   }),
   instruction({
     name: 'loopne',
     encodings: ['e0 Jb'],
     ends: 'jump',
-    variants: ['opSize', 'addrSize'],
+    variants: ['opSize', 'addrSize', 'limit'],
     semantics: (o) => loop(o, o.xor(o.flag('Z'), o.const(1))),
   }),
   instruction({
     name: 'jcxz',
     encodings: ['e3 Jb'],
     ends: 'jump',
-    variants: ['opSize', 'addrSize'],
-    semantics: (o) => o.branchRelative(o.eqz(counter(o).load())),
+    variants: ['opSize', 'addrSize', 'limit'],
+    semantics: (o) => {
+      const isTaken = o.eqz(counter(o).load());
+      o.admitRelative(isTaken);
+      o.branchRelative(isTaken);
+    },
   }),
   instruction({
     name: 'jmpFar',

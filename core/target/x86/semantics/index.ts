@@ -14,6 +14,7 @@ import type { Instruction } from './ops.ts';
 import { SHA } from './sha.ts';
 import { STRING } from './string.ts';
 import { SYSTEM } from './system.ts';
+import { THREE_D_NOW } from './three-d-now.ts';
 import { VECTOR_CONVERT } from './vector-convert.ts';
 import { VECTOR_FLOAT } from './vector-float.ts';
 import { VECTOR_IMMEDIATE } from './vector-immediate.ts';
@@ -41,6 +42,7 @@ export const INSTRUCTIONS: readonly Instruction[] = [
   ...guarded(VECTOR_CONVERT),
   ...guarded(VECTOR_IMMEDIATE),
   ...guarded(SHA),
+  ...guarded(THREE_D_NOW),
   ...guarded(X87),
   ...BMI,
   ...XSAVE,

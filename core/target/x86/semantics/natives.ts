@@ -1,6 +1,6 @@
 /** Functions in WebAssembly that generated code calls through `Ops.native`: parameters and result by name. They never fault and
  *  change nothing but x87 and vector state (what they do is in x87/native/ and sse-native.ts), or, the string ones, guest memory
- *  (accel/tcg/native/strings.ts). Those of system instructions (accel/tcg/native/system.ts) load segments and transfer control.
+ *  (accel/tcg/native/strings.ts). `readTsc` asks the engine for the time. Those of system instructions (accel/tcg/native/system.ts) load segments and transfer control.
  *
  *  Those with a result of 32 bits answer 0 when they did the instruction and 1 when nothing was changed because the case is a rare
  *  one; the definition then calls the helper that knows all of them. Conversions to memory return the value and leave
@@ -96,6 +96,8 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   ['x87Stored80', signature([I32, I64, I64])],
   // control word
   ['fldcw', signature([I32])],
+  // The time-stamp counter, into the fields `tscLow` and `tscHigh`.
+  ['readTsc', signature([])],
   ...['add', 'sub', 'mul', 'div', 'sqrt'].flatMap((name): [string, Signature][] => [
     [`${name}ps`, SSE_NATIVES],
     [`${name}pd`, SSE_NATIVES],
@@ -107,6 +109,13 @@ export const NATIVES: Readonly<Record<string, Signature>> = Object.fromEntries<S
   // The same of 64-bit code: linear addresses, and the value has 64 bits.
   ['repMovsLong', signature([I64, I64, I32, I32])],
   ['repStosLong', signature([I64, I32, I64, I32])],
+  // segment, source offset, target offset, elements, log2 of an element's bytes, whether REPNE -> elements done, and the top bit:
+  // the last of them ends it; that pair stands in the first scratch vector
+  ['repCmps', signature([I32, I32, I32, I32, I32, I32])],
+  // target offset, elements, value, log2 of an element's bytes, whether REPNE -> the same
+  ['repScas', signature([I32, I32, I32, I32, I32])],
+  ['repCmpsLong', signature([I64, I64, I32, I32, I32])],
+  ['repScasLong', signature([I64, I32, I64, I32, I32])],
   ...Object.entries(SYSTEM_NATIVES),
   ...Object.entries(LONG_SYSTEM_NATIVES),
 ]);

@@ -42,6 +42,8 @@ export interface Form {
   readonly rep: 0 | 0xf2 | 0xf3;
   /** Stack accesses need no limit check and use the whole of ESP. */
   readonly flatStack: boolean;
+  /** A near jump of this operand size may lead beyond the limit of CS. */
+  readonly limited: boolean;
   /** 64-bit code: addresses and instruction pointers are values of 64 bits, and a write to a general register of 32 bits clears its
    *  upper half. */
   readonly long: boolean;
@@ -155,6 +157,11 @@ export interface Ops<V> {
   eip(): V;
   /** EIP of the next instruction, truncated to the operand size. */
   nextEip(): V;
+  /** Before a near jump commits anything: raises #GP(0) when its target lies beyond the limit of CS (SDM volume 2, the pages of
+   *  JMP, CALL, Jcc and RET). */
+  admit(target: V): void;
+  /** The same for the target that the code says, if the jump is taken. */
+  admitRelative(condition?: V): void;
   /** Control flow: last statement of an instruction that ends a block. */
   jump(target: V): void;
   jumpRelative(): void;
@@ -207,7 +214,7 @@ export interface Instruction {
   /** Native functions that the semantics call. */
   readonly natives?: readonly string[];
   /** What besides operands the semantics look at. */
-  readonly variants?: readonly ('opSize' | 'addrSize' | 'rep' | 'stack')[];
+  readonly variants?: readonly ('opSize' | 'addrSize' | 'rep' | 'stack' | 'limit')[];
   readonly lockable?: boolean;
   /** Something (rights, a unit that is off, a pending #MF) is looked at before the memory operand, its segment included. */
   readonly guarded?: boolean;

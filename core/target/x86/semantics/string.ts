@@ -12,6 +12,8 @@ const source = <V>(o: Ops<V>, segment: V, width: Width): Operand<V> =>
 const destination = <V>(o: Ops<V>, width: Width): Operand<V> => o.memory(ES, o.reg(EDI, o.form.addrSize).load(), width);
 
 type Once = <V>(o: Ops<V>, width: Width, segment: V) => void;
+/** Does what a native function can do and says whether more is left. */
+type Begin = <V>(o: Ops<V>, width: Width, segment: V) => V;
 /** A byte and a word/doubleword form; the decoder passes the source segment as operand `X`. */
 function stringInstruction(
   name: string,
@@ -19,7 +21,7 @@ function stringInstruction(
   helper: string,
   writesFlags: string,
   once: Once,
-  begin?: Once,
+  begin?: Begin,
 ) {
   const hex = (n: number) => n.toString(16).padStart(2, '0');
   return instruction({
@@ -37,10 +39,8 @@ function stringInstruction(
           (o.form.addrSize === 16 ? 0x100 : o.form.addrSize === 64 ? 0x400 : 0) |
           (o.form.rep === 0xf2 ? 0x200 : 0);
         const rest = () => o.repeat(helper, segment.load(), o.const(shape));
-        if (begin && o.form.addrSize === (o.form.long ? 64 : 32)) {
-          begin(o, width, segment.load());
-          o.when(o.reg(ECX, o.form.addrSize).load(), rest);
-        } else rest();
+        if (begin && o.form.addrSize === (o.form.long ? 64 : 32)) o.when(begin(o, width, segment.load()), rest);
+        else rest();
       } else once(o, width, segment.load());
     },
   });
@@ -54,8 +54,8 @@ function compare<V>(o: Ops<V>, a: V, b: V, width: Width): void {
   o.commitFlags(difference, borrows, width, { op: 'sub', a, b });
 }
 
-/** So many elements are done. */
-function pass<V>(o: Ops<V>, done: V, width: Width, ...pointers: number[]): void {
+/** So many elements are done; says whether the count has more. */
+function pass<V>(o: Ops<V>, done: V, width: Width, ...pointers: number[]): V {
   const size = o.form.long ? 64 : 32;
   const elements = o.form.long ? o.wideU(done) : done;
   for (const index of pointers) {
@@ -63,9 +63,26 @@ function pass<V>(o: Ops<V>, done: V, width: Width, ...pointers: number[]): void 
     pointer.store(o.add(pointer.load(), o.shl(elements, Math.log2(width / 8))));
   }
   const count = o.reg(ECX, size);
-  count.store(o.sub(count.load(), elements));
+  const left = o.sub(count.load(), elements);
+  count.store(left);
   // As many as the helper takes for the same: `WORTH` in accel/tcg/strings.ts.
   o.charge(o.shrU(done, 4));
+  return o.ne(left, o.const(0));
+}
+/** The same for comparisons, with what the native function answered. Only the end of the instruction writes flags: a fault before leaves
+ *  them as they were (SDM volume 2, REP). */
+function passComparing<V>(o: Ops<V>, answer: V, width: Width, ...pointers: number[]): V {
+  const done = o.and(answer, o.const(0x7fff_ffff));
+  const isLeft = o.and(pass(o, done, width, ...pointers), o.xor(o.shrU(answer, 31), o.const(1)));
+  o.when(o.and(o.ne(done, o.const(0)), o.eqz(isLeft)), () => {
+    const last = o.scratchVector(0).load();
+    const [a, b] = [0, 1].map((lane) => {
+      const value = o.lane('i64x2.extract_lane', lane, last);
+      return width === 64 ? value : o.narrow(value);
+    });
+    compare(o, a!, b!, width);
+  });
+  return isLeft;
 }
 /** How many elements one call of a native function is asked for at most, in 64-bit code. */
 function countForOne<V>(o: Ops<V>): V {
@@ -74,26 +91,45 @@ function countForOne<V>(o: Ops<V>): V {
   return o.select(o.gtU(count, most), most, o.narrow(count));
 }
 /** The beginning of REP MOVS and REP STOS, perhaps all of it, by a native function. */
-const beginMovs: Once = (o, width, segment) => {
+const beginMovs: Begin = (o, width, segment) => {
   if (o.form.long) {
     const from = source(o, segment, width).address();
     const to = destination(o, width).address();
     const done = o.native('repMovsLong', from, to, countForOne(o), o.const(Math.log2(width / 8)));
-    pass(o, done, width, ESI, EDI);
-    return;
+    return pass(o, done, width, ESI, EDI);
   }
   const registers = [ESI, EDI, ECX].map((index) => o.reg(index, 32).load());
-  pass(o, o.native('repMovs', segment, ...registers, o.const(Math.log2(width / 8))), width, ESI, EDI);
+  return pass(o, o.native('repMovs', segment, ...registers, o.const(Math.log2(width / 8))), width, ESI, EDI);
 };
-const beginStos: Once = (o, width) => {
+const beginStos: Begin = (o, width) => {
   if (o.form.long) {
     const value = o.wideU(o.reg(EAX, width).load());
     const to = destination(o, width).address();
-    pass(o, o.native('repStosLong', to, countForOne(o), value, o.const(Math.log2(width / 8))), width, EDI);
-    return;
+    return pass(o, o.native('repStosLong', to, countForOne(o), value, o.const(Math.log2(width / 8))), width, EDI);
   }
   const registers = [EDI, ECX, EAX].map((index) => o.reg(index, 32).load());
-  pass(o, o.native('repStos', ...registers, o.const(Math.log2(width / 8))), width, EDI);
+  return pass(o, o.native('repStos', ...registers, o.const(Math.log2(width / 8))), width, EDI);
+};
+const isRepne = <V>(o: Ops<V>) => o.const(o.form.rep === 0xf2 ? 1 : 0);
+const beginCmps: Begin = (o, width, segment) => {
+  const shift = o.const(Math.log2(width / 8));
+  if (o.form.long) {
+    const from = source(o, segment, width).address();
+    const to = destination(o, width).address();
+    return passComparing(o, o.native('repCmpsLong', from, to, countForOne(o), shift, isRepne(o)), width, ESI, EDI);
+  }
+  const registers = [ESI, EDI, ECX].map((index) => o.reg(index, 32).load());
+  return passComparing(o, o.native('repCmps', segment, ...registers, shift, isRepne(o)), width, ESI, EDI);
+};
+const beginScas: Begin = (o, width) => {
+  const shift = o.const(Math.log2(width / 8));
+  if (o.form.long) {
+    const value = o.wideU(o.reg(EAX, width).load());
+    const to = destination(o, width).address();
+    return passComparing(o, o.native('repScasLong', to, countForOne(o), value, shift, isRepne(o)), width, EDI);
+  }
+  const registers = [EDI, ECX, EAX].map((index) => o.reg(index, 32).load());
+  return passComparing(o, o.native('repScas', ...registers, shift, isRepne(o)), width, EDI);
 };
 
 export const STRING = [
@@ -110,13 +146,20 @@ export const STRING = [
     },
     beginMovs,
   ),
-  stringInstruction('cmps', 0xa6, 'repCmps', 'OSZAPC', (o, width, segment) => {
-    const a = source(o, segment, width).load();
-    const b = destination(o, width).load();
-    advance(o, ESI, width);
-    advance(o, EDI, width);
-    compare(o, a, b, width);
-  }),
+  stringInstruction(
+    'cmps',
+    0xa6,
+    'repCmps',
+    'OSZAPC',
+    (o, width, segment) => {
+      const a = source(o, segment, width).load();
+      const b = destination(o, width).load();
+      advance(o, ESI, width);
+      advance(o, EDI, width);
+      compare(o, a, b, width);
+    },
+    beginCmps,
+  ),
   stringInstruction(
     'stos',
     0xaa,
@@ -132,11 +175,18 @@ export const STRING = [
     o.reg(EAX, width).store(source(o, segment, width).load());
     advance(o, ESI, width);
   }),
-  stringInstruction('scas', 0xae, 'repScas', 'OSZAPC', (o, width) => {
-    const b = destination(o, width).load();
-    advance(o, EDI, width);
-    compare(o, o.reg(EAX, width).load(), b, width);
-  }),
+  stringInstruction(
+    'scas',
+    0xae,
+    'repScas',
+    'OSZAPC',
+    (o, width) => {
+      const b = destination(o, width).load();
+      advance(o, EDI, width);
+      compare(o, o.reg(EAX, width).load(), b, width);
+    },
+    beginScas,
+  ),
   stringInstruction('ins', 0x6c, 'repIns', '', (o, width) => {
     const at = destination(o, width);
     at.modify();

@@ -1,7 +1,7 @@
 /** Privileged and system instructions, ports, identification, flags that are not arithmetic. The work is done by helpers. */
 
 import { VECTOR } from '../fault.ts';
-import { CR0, EAX, EDX, EFLAGS } from '../state.ts';
+import { CR0, EAX, ECX, EDX, EFLAGS } from '../state.ts';
 import { instruction, type Ops } from './ops.ts';
 
 /** #GP(0) outside CPL 0. */
@@ -87,8 +87,24 @@ export const SYSTEM = [
   plain('hlt:f4', 'system'),
   plain('pause:f3 90'),
   plain('cpuid:0f a2'),
-  plain('rdtsc:0f 31'),
-  plain('rdtscp:0f 01 f9'),
+  ...['rdtsc:0f 31', 'rdtscp:0f 01 f9'].map((text) => {
+    const [name, encoding] = text.split(':') as [string, string];
+    return instruction({
+      name,
+      encodings: [encoding],
+      natives: ['readTsc'],
+      semantics: (o) =>
+        o.rarely(
+          o.native('readTsc'),
+          () => o.call(name),
+          () => {
+            o.reg(EAX, 32).store(o.field('tscLow'));
+            o.reg(EDX, 32).store(o.field('tscHigh'));
+            if (name === 'rdtscp') o.reg(ECX, 32).store(o.field('tscAux'));
+          },
+        ),
+    });
+  }),
   plain('rdpmc:0f 33'),
   plain('rdmsr:0f 32'),
   plain('wrmsr:0f 30', 'system'),
@@ -186,6 +202,17 @@ export const SYSTEM = [
     semantics: (o, at) => {
       requirePrivilege(o);
       o.call('invlpg', at.address());
+    },
+  }),
+  instruction({
+    name: 'invpcid',
+    encodings: ['66 0f 38 82 Gm,Mx'],
+    dst: 'r',
+    ends: 'system',
+    guarded: true,
+    semantics: (o, type, at) => {
+      requirePrivilege(o);
+      o.call('invpcid', at.address(), type.load());
     },
   }),
   ...[

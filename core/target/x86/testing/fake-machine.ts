@@ -35,6 +35,8 @@ export class FakeMachine implements LinearMemory {
   readonly ops: SystemOps;
   readonly cpu: CpuDefinition;
   flushes = 0;
+  /** What was dropped from the TLB, in order. */
+  readonly invalidations: string[] = [];
   shutdowns = 0;
   smram: boolean[] = [];
   tsc = 0;
@@ -55,10 +57,19 @@ export class FakeMachine implements LinearMemory {
         },
         log: () => {},
       } as unknown as CpuContext['bus'],
-      flushTlb: () => {
+      flushTlb: (keepGlobal) => {
         this.flushes++;
+        this.invalidations.push(keepGlobal ? 'all but global' : 'all');
       },
-      flushPage: () => {},
+      flushPage: (linear) => {
+        this.invalidations.push(`page ${linear.toString(16)}`);
+      },
+      selectPcid: (pcid, keeps) => {
+        this.invalidations.push(`select ${pcid}${keeps ? ' kept' : ''}`);
+      },
+      flushPcid: (pcid, linear) => {
+        this.invalidations.push(`pcid ${pcid}${linear === undefined ? '' : ` page ${linear.toString(16)}`}`);
+      },
       activity: { softInts: new Uint32Array(256), modeSwitches: 0 } as unknown as CpuContext['activity'],
       requestExit: () => {},
     };
