@@ -2,7 +2,8 @@
  *  width, from random states. */
 import { parseEncoding } from '../../../target/x86/decode/encoding.ts';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
-import { DATA, type Snippet } from './native.ts';
+import type { Snippet } from './native.ts';
+import { DATA } from './subject.ts';
 
 /** Deterministic numbers. */
 export function random(seed: number): () => number {

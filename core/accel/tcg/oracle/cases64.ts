@@ -6,8 +6,8 @@ import { EXECUTABLE } from '../../../target/x86/semantics/index.ts';
 import { LONG, LONG_WIDE } from '../../../target/x86/semantics/long.ts';
 import { vexBytes } from '../../../target/x86/testing/vex-bytes.ts';
 import { NOT_COMPARABLE, random } from './cases.ts';
-import { CODE, DATA } from './native.ts';
 import { HIGH_DATA, type LongSnippet } from './native64.ts';
+import { CODE, DATA } from './subject.ts';
 
 const INTERESTING = [
   ...[0n, 1n, 2n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0xffffn, 0x7fff_ffffn, 0x8000_0000n, 0xffff_ffffn],

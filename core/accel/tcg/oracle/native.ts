@@ -1,16 +1,10 @@
 /** Snippets on the host CPU and in the interpreter, in the same format. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
-import { buildNative } from './build-native.ts';
+import { runOnHost } from './host-program.ts';
+import { CODE, DATA, FaultTrap } from './subject.ts';
 
-export const DATA = 0x10_0000;
-export const CODE = 0x20_0000;
 const INPUT = 200;
 const OUTPUT = 172;
-export const SIGNAL_OF: Record<number, number> = { 0: 8, 3: 5, 12: 7, 4: 11, 5: 11, 6: 4, 13: 11, 14: 11 };
 
 export interface Snippet {
   readonly what: string;
@@ -32,50 +26,39 @@ export interface Outcome {
 
 /** The host's answers, or null where it cannot build or run 32-bit programs. */
 export function runNative(snippets: readonly Snippet[]): Outcome[] | null {
-  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
-  try {
-    const program = buildNative('native.c', folder);
-    if (!program) return null;
-    const input = new Uint8Array(snippets.length * INPUT);
-    const view = new DataView(input.buffer);
-    snippets.forEach((s, i) => {
-      const at = i * INPUT;
-      s.regs.forEach((r, k) => {
-        view.setUint32(at + k * 4, r, true);
-      });
-      view.setUint32(at + 32, s.eflags | (s.is16 ? 0x8000_0000 : 0), true);
-      view.setUint32(at + 36, s.code.length, true);
-      input.set(s.code, at + 40);
-      input.set(s.data, at + 72);
+  const input = new Uint8Array(snippets.length * INPUT);
+  const view = new DataView(input.buffer);
+  snippets.forEach((s, i) => {
+    const at = i * INPUT;
+    s.regs.forEach((r, k) => {
+      view.setUint32(at + k * 4, r, true);
     });
-    const ran = spawnSync(program, { input, maxBuffer: 1 << 28 });
-    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
-    const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
-    return snippets.map((_, i) => {
-      const at = i * OUTPUT;
-      return {
-        signal: out.getUint32(at, true),
-        eip: out.getUint32(at + 4, true),
-        regs: Array.from({ length: 8 }, (_x, k) => out.getUint32(at + 8 + k * 4, true)),
-        eflags: out.getUint32(at + 40, true),
-        data: new Uint8Array(ran.stdout.subarray(at + 44, at + OUTPUT)),
-      };
-    });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+    view.setUint32(at + 32, s.eflags | (s.is16 ? 0x8000_0000 : 0), true);
+    view.setUint32(at + 36, s.code.length, true);
+    input.set(s.code, at + 40);
+    input.set(s.data, at + 72);
+  });
+  const output = runOnHost('native.c', 32, input);
+  if (!output) return null;
+  const out = new DataView(output.buffer, output.byteOffset, output.length);
+  return snippets.map((_, i) => {
+    const at = i * OUTPUT;
+    return {
+      signal: out.getUint32(at, true),
+      eip: out.getUint32(at + 4, true),
+      regs: Array.from({ length: 8 }, (_x, k) => out.getUint32(at + 8 + k * 4, true)),
+      eflags: out.getUint32(at + 40, true),
+      data: new Uint8Array(output.subarray(at + 44, at + OUTPUT)),
+    };
+  });
 }
 
 /** Runs snippets on one emulated CPU. */
 export class Subject {
   readonly machine: BareMachine = bareMachine(4 << 20);
-  private fault = -1;
+  private readonly fault: FaultTrap;
   constructor() {
-    const { cpu } = this.machine;
-    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
-      this.fault = vector;
-      cpu.state.halted = true;
-    };
+    this.fault = new FaultTrap(this.machine);
   }
   run(s: Snippet): Outcome {
     const { cpu, ram } = this.machine;
@@ -95,11 +78,11 @@ export class Subject {
     });
     cpu.state.setEflags((s.eflags & 0xcd5) | 0x202);
     cpu.state.halted = false;
-    this.fault = -1;
+    this.fault.vector = -1;
     const result = cpu.run(1000);
     if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${cpu.state.eip.toString(16)}`);
     return {
-      signal: this.fault < 0 ? 5 : (SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      signal: this.fault.signal,
       eip: cpu.state.eip,
       regs: Array.from({ length: 8 }, (_, i) => cpu.state.reg32(i)),
       eflags: cpu.state.getEflags(),

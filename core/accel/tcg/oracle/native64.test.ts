@@ -40,7 +40,7 @@ describe('64-bit code against the host CPU', () => {
     ['generated, compiled', longCases(compiledPerForm), true],
     ['control flow, compiled', longControlCases(compiledPerForm), true],
   ] as const) {
-    const host = runNative64(cases.slice(0, 1)) ? runNative64(cases) : null;
+    const host = runNative64(cases);
     it.skipIf(!host)(`agrees on ${cases.length} ${what} snippets`, { timeout: 120_000 }, () => {
       const subject = new LongSubject(isCompiled);
       const failures: string[] = [];

@@ -1,12 +1,8 @@
 /** Snippets of 64-bit code on the host CPU and in the interpreter, in the same format. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { FIELDS } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, enterLong } from '../testing.ts';
-import { HIGH, mapHigh } from './high.ts';
-import { CODE, DATA, SIGNAL_OF } from './native.ts';
+import { runOnHost } from './host-program.ts';
+import { CODE, DATA, FaultTrap, HIGH, mapHigh } from './subject.ts';
 
 /** The data once more, above 4 GiB. */
 export const HIGH_DATA = BigInt(HIGH + DATA);
@@ -32,55 +28,42 @@ export interface LongOutcome {
 
 /** The host's answers, or null where it cannot build or run such programs. */
 export function runNative64(snippets: readonly LongSnippet[]): LongOutcome[] | null {
-  if (process.arch !== 'x64') return null;
-  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
-  try {
-    const program = join(folder, 'native');
-    const source = join(import.meta.dirname, 'native64.c');
-    if (spawnSync('gcc', ['-m64', '-O1', '-w', '-o', program, source]).status !== 0) return null;
-    const input = new Uint8Array(snippets.length * INPUT);
-    const view = new DataView(input.buffer);
-    snippets.forEach((s, i) => {
-      const at = i * INPUT;
-      s.regs.forEach((r, k) => {
-        view.setBigUint64(at + k * 8, r, true);
-      });
-      view.setUint32(at + 128, s.eflags, true);
-      view.setUint32(at + 132, s.code.length, true);
-      input.set(s.code, at + 136);
-      input.set(s.data, at + 168);
+  const input = new Uint8Array(snippets.length * INPUT);
+  const view = new DataView(input.buffer);
+  snippets.forEach((s, i) => {
+    const at = i * INPUT;
+    s.regs.forEach((r, k) => {
+      view.setBigUint64(at + k * 8, r, true);
     });
-    const ran = spawnSync(program, { input, maxBuffer: 1 << 28 });
-    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
-    const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
-    return snippets.map((_, i) => {
-      const at = i * OUTPUT;
-      return {
-        signal: out.getUint32(at, true),
-        rip: out.getBigUint64(at + 8, true),
-        regs: Array.from({ length: 16 }, (_x, k) => out.getBigUint64(at + 16 + k * 8, true)),
-        eflags: out.getUint32(at + 144, true),
-        data: new Uint8Array(ran.stdout.subarray(at + 152, at + OUTPUT)),
-      };
-    });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+    view.setUint32(at + 128, s.eflags, true);
+    view.setUint32(at + 132, s.code.length, true);
+    input.set(s.code, at + 136);
+    input.set(s.data, at + 168);
+  });
+  const output = runOnHost('native.c', 64, input);
+  if (!output) return null;
+  const out = new DataView(output.buffer, output.byteOffset, output.length);
+  return snippets.map((_, i) => {
+    const at = i * OUTPUT;
+    return {
+      signal: out.getUint32(at, true),
+      rip: out.getBigUint64(at + 8, true),
+      regs: Array.from({ length: 16 }, (_x, k) => out.getBigUint64(at + 16 + k * 8, true)),
+      eflags: out.getUint32(at + 144, true),
+      data: new Uint8Array(output.subarray(at + 152, at + OUTPUT)),
+    };
+  });
 }
 
 /** Runs snippets on one emulated CPU: interpreted, or compiled on their second run. */
 export class LongSubject {
   readonly machine: BareMachine;
   private readonly isCompiled: boolean;
-  private fault = -1;
+  private readonly fault: FaultTrap;
   constructor(isCompiled = false) {
     this.isCompiled = isCompiled;
     this.machine = bareMachine(4 << 20, { jit: isCompiled ? 'always' : 'off' });
-    const { cpu } = this.machine;
-    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
-      this.fault = vector;
-      cpu.state.halted = true;
-    };
+    this.fault = new FaultTrap(this.machine);
     enterLong(this.machine, CODE);
     mapHigh(this.machine);
   }
@@ -101,14 +84,14 @@ export class LongSubject {
     state.rip = CODE;
     state.setEflags((s.eflags & 0xcd5) | 0x202);
     state.halted = false;
-    this.fault = -1;
+    this.fault.vector = -1;
     const result = cpu.run(1000);
     if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${state.rip.toString(16)}`);
     const word = (field: { readonly offset: number }, index = 0) =>
       (BigInt(state.u32[(field.offset >>> 2) + 2 * index + 1]!) << 32n) |
       BigInt(state.u32[(field.offset >>> 2) + 2 * index]!);
     return {
-      signal: this.fault < 0 ? 5 : (SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      signal: this.fault.signal,
       rip: word(FIELDS.rip),
       regs: Array.from({ length: 16 }, (_, i) => word(FIELDS.gpr, i)),
       eflags: state.getEflags(),

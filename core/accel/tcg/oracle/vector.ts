@@ -1,30 +1,23 @@
 /** Vector instructions on the host CPU and in the interpreter: cases from the encodings, and both ways to run them. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { NO_PREFIX, parseEncoding } from '../../../target/x86/decode/encoding.ts';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import type { Instruction } from '../../../target/x86/semantics/ops.ts';
 import { CR4, FIELDS, XCR0 } from '../../../target/x86/state.ts';
 import { vexBytes } from '../../../target/x86/testing/vex-bytes.ts';
 import { type BareMachine, bareMachine, enterFlat32, enterLong } from '../testing.ts';
-import { buildNative } from './build-native.ts';
 import { random } from './cases.ts';
-import { CODE, DATA } from './native.ts';
-
-const INPUT = 44 + 20 + 256 + 64 + 128;
-const OUTPUT = 48 + 256 + 64 + 128;
-export const VECTOR_SIGNAL_OF: Record<number, number> = { 3: 5, 6: 4, 7: 11, 13: 11, 14: 11, 16: 8, 19: 8 };
+import { type Bits, runOnHost } from './host-program.ts';
+import { CODE, DATA, FaultTrap } from './subject.ts';
 
 export interface VectorCase {
   readonly name: string;
   readonly what: string;
+  /** Of 64-bit code 32 words, the halves of 16 registers. */
   readonly regs: readonly number[];
   readonly eflags: number;
   readonly mxcsr: number;
   readonly code: readonly number[];
-  /** 32 bytes of each register. */
+  /** 32 bytes of each register, of which 64-bit code has 16. */
   readonly ymm: Uint8Array;
   readonly mm: Uint8Array;
   readonly data: Uint8Array;
@@ -180,66 +173,77 @@ export function vectorCases(
   return cases;
 }
 
-/** The host's answers, or null where it cannot build or run 32-bit programs. */
-export function runVectorNative(cases: readonly VectorCase[]): VectorOutcome[] | null {
-  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
-  try {
-    const program =
-      buildNative('vector.c', folder, ['-mno-sse']) ?? buildNative('vector.c', folder, ['-mgeneral-regs-only'], 64);
-    if (!program) return null;
-    const input = new Uint8Array(cases.length * INPUT);
-    const view = new DataView(input.buffer);
-    cases.forEach((s, i) => {
-      const at = i * INPUT;
-      s.regs.forEach((r, k) => {
-        view.setUint32(at + k * 4, r, true);
-      });
-      view.setUint32(at + 32, s.eflags, true);
-      view.setUint32(at + 36, s.mxcsr, true);
-      view.setUint32(at + 40, s.code.length, true);
-      input.set(s.code, at + 44);
-      input.set(s.ymm, at + 64);
-      input.set(s.mm, at + 320);
-      input.set(s.data, at + 384);
+/** The host's answers, or null where it cannot build or run such programs, or has no AVX2. Cases of 32-bit code, having neither REX nor
+ *  absolute addresses, mean the same in 64-bit code: they may run so. */
+export function runVectorNative(cases: readonly VectorCase[], bits: Bits): VectorOutcome[] | null {
+  const found = runVectors(cases, bits);
+  if (found || bits === 64) return found;
+  const widened = cases.map((s) => {
+    const ymm = new Uint8Array(512);
+    ymm.set(s.ymm);
+    return { ...s, regs: Array.from({ length: 32 }, (_, i) => (i & 1 ? 0 : (s.regs[i >> 1] ?? 0))), ymm };
+  });
+  const narrowed = (o: VectorOutcome): VectorOutcome => ({
+    ...o,
+    regs: o.regs.filter((_, i) => i < 16 && !(i & 1)),
+    ymm: o.ymm.subarray(0, 256),
+  });
+  return runVectors(widened, 64)?.map(narrowed) ?? null;
+}
+function runVectors(cases: readonly VectorCase[], bits: Bits): VectorOutcome[] | null {
+  const registers = bits === 64 ? 16 : 8;
+  const general = registers * (bits / 8);
+  const vectors = registers * 32;
+  const inputBytes = general + 32 + vectors + 64 + 128;
+  const outputBytes = general + 16 + vectors + 64 + 128;
+  const input = new Uint8Array(cases.length * inputBytes);
+  const view = new DataView(input.buffer);
+  cases.forEach((s, i) => {
+    const at = i * inputBytes;
+    s.regs.forEach((r, k) => {
+      view.setUint32(at + k * 4, r, true);
     });
-    const ran = spawnSync(program, { input, maxBuffer: 1 << 29 });
-    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
-    const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
-    const bytes = (at: number, n: number) => new Uint8Array(ran.stdout.subarray(at, at + n));
-    return cases.map((_, i) => {
-      const at = i * OUTPUT;
-      return {
-        signal: out.getUint32(at, true),
-        regs: Array.from({ length: 8 }, (_x, k) => out.getUint32(at + 4 + k * 4, true)),
-        eflags: out.getUint32(at + 36, true),
-        mxcsr: out.getUint32(at + 40, true),
-        fpu: out.getUint32(at + 44, true),
-        ymm: bytes(at + 48, 256),
-        mm: bytes(at + 304, 64),
-        data: bytes(at + 368, 128),
-      };
-    });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+    const words = at + general;
+    view.setUint32(words, s.eflags, true);
+    view.setUint32(words + 4, s.mxcsr, true);
+    view.setUint32(words + 8, s.code.length, true);
+    input.set(s.code, words + 12);
+    input.set(s.ymm, words + 32);
+    input.set(s.mm, words + 32 + vectors);
+    input.set(s.data, words + 96 + vectors);
+  });
+  const output = runOnHost('vector.c', bits, input, ['-mgeneral-regs-only']);
+  if (!output) return null;
+  const out = new DataView(output.buffer, output.byteOffset, output.length);
+  const bytes = (at: number, n: number) => new Uint8Array(output.subarray(at, at + n));
+  return cases.map((_, i) => {
+    const at = i * outputBytes;
+    const words = at + 8 + general;
+    return {
+      signal: out.getUint32(at, true),
+      fpu: out.getUint32(at + 4, true),
+      regs: Array.from({ length: general / 4 }, (_x, k) => out.getUint32(at + 8 + k * 4, true)),
+      eflags: out.getUint32(words, true),
+      mxcsr: out.getUint32(words + 4, true),
+      ymm: bytes(words + 8, vectors),
+      mm: bytes(words + 8 + vectors, 64),
+      data: bytes(words + 72 + vectors, 128),
+    };
+  });
 }
 
 /** Runs the cases on one emulated CPU: interpreted, or compiled on their second run. */
 export class VectorSubject {
   readonly machine: BareMachine;
   private readonly isCompiled: boolean;
-  private fault = -1;
+  private readonly fault: FaultTrap;
   private readonly isLong: boolean;
   /** `isLong`: the snippets run as 64-bit code. */
   constructor(isCompiled = false, isLong = false) {
     this.isCompiled = isCompiled;
     this.isLong = isLong;
     this.machine = bareMachine(4 << 20, { jit: isCompiled ? 'always' : 'off' });
-    const { cpu } = this.machine;
-    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
-      this.fault = vector;
-      cpu.state.halted = true;
-    };
+    this.fault = new FaultTrap(this.machine);
   }
   /** Snippets compiled so far. */
   get compiled(): number {
@@ -274,7 +278,7 @@ export class VectorSubject {
     state.set(FIELDS.fpuEmpty, 0);
     state.setEflags((s.eflags & 0xcd5) | 0x202);
     state.halted = false;
-    this.fault = -1;
+    this.fault.vector = -1;
     const result = cpu.run(1000);
     if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${state.eip.toString(16)}`);
     const ymm = new Uint8Array(256);
@@ -284,7 +288,7 @@ export class VectorSubject {
       mm.set(u8.subarray(FIELDS.fpr.offset + i * 16, FIELDS.fpr.offset + i * 16 + 8), i * 8);
     }
     return {
-      signal: this.fault < 0 ? 5 : (VECTOR_SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      signal: this.fault.signal,
       regs: Array.from({ length: 8 }, (_, i) => state.reg32(i)),
       eflags: state.getEflags(),
       mxcsr: state.low(FIELDS.mxcsr),

@@ -1,23 +1,12 @@
 /** The cases of vector.ts as 64-bit code: with REX prefixes, so that they use the upper registers and operands of 64 bits. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import { CR4, FIELDS, XCR0 } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, enterLong } from '../testing.ts';
 import { random } from './cases.ts';
-import { CODE, DATA } from './native.ts';
-import { VECTOR_SIGNAL_OF, type VectorCase, type VectorOutcome } from './vector.ts';
+import { CODE, DATA, FaultTrap } from './subject.ts';
+import type { VectorCase, VectorOutcome } from './vector.ts';
 
 const YMM_BYTES = 512;
-const CODE_AT = 140;
-const YMM_AT = 160;
-const INPUT = YMM_AT + YMM_BYTES + 64 + 128;
-const OUTPUT = 144 + YMM_BYTES + 64 + 128;
-
-/** `regs`: 32 words, the halves of 16 registers. */
-export type LongVectorCase = VectorCase;
 
 const PREFIXES = new Set([0x66, 0xf2, 0xf3]);
 /** Those whose cases have a VEX prefix. */
@@ -32,7 +21,7 @@ function raiseRegisters(code: number[], choice: number): void {
   if (names !== 0) code[last]! ^= choice & 0x100 ? 0x40 : 0;
 }
 /** Each case with a random REX prefix, or none. Registers 8 to 15 have the values of the lower ones, so addresses stay good. */
-export function longVectorCases(cases: readonly VectorCase[], seed = 5): LongVectorCase[] {
+export function longVectorCases(cases: readonly VectorCase[], seed = 5): VectorCase[] {
   const next = random(seed);
   return cases.map((s) => {
     const code = [...s.code];
@@ -60,65 +49,16 @@ export function longVectorCases(cases: readonly VectorCase[], seed = 5): LongVec
   });
 }
 
-/** The host's answers, or null where it cannot build or run such programs. */
-export function runVectorNative64(cases: readonly LongVectorCase[]): VectorOutcome[] | null {
-  if (process.arch !== 'x64') return null;
-  const folder = mkdtempSync(join(tmpdir(), 'oracle-'));
-  try {
-    const program = join(folder, 'native');
-    const source = join(import.meta.dirname, 'vector64.c');
-    if (spawnSync('gcc', ['-m64', '-O1', '-w', '-o', program, source]).status !== 0) return null;
-    const input = new Uint8Array(cases.length * INPUT);
-    const view = new DataView(input.buffer);
-    cases.forEach((s, i) => {
-      const at = i * INPUT;
-      s.regs.forEach((r, k) => {
-        view.setUint32(at + k * 4, r, true);
-      });
-      view.setUint32(at + 128, s.eflags, true);
-      view.setUint32(at + 132, s.mxcsr, true);
-      view.setUint32(at + 136, s.code.length, true);
-      input.set(s.code, at + CODE_AT);
-      input.set(s.ymm, at + YMM_AT);
-      input.set(s.mm, at + YMM_AT + YMM_BYTES);
-      input.set(s.data, at + YMM_AT + YMM_BYTES + 64);
-    });
-    if (spawnSync(program, { input: '' }).status === 3) return null; // no AVX2
-    const ran = spawnSync(program, { input, maxBuffer: 1 << 29 });
-    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
-    const out = new DataView(ran.stdout.buffer, ran.stdout.byteOffset, ran.stdout.length);
-    const bytes = (at: number, n: number) => new Uint8Array(ran.stdout.subarray(at, at + n));
-    return cases.map((_, i) => {
-      const at = i * OUTPUT;
-      return {
-        signal: out.getUint32(at, true),
-        fpu: out.getUint32(at + 4, true),
-        regs: Array.from({ length: 32 }, (_x, k) => out.getUint32(at + 8 + k * 4, true)),
-        eflags: out.getUint32(at + 136, true),
-        mxcsr: out.getUint32(at + 140, true),
-        ymm: bytes(at + 144, YMM_BYTES),
-        mm: bytes(at + 144 + YMM_BYTES, 64),
-        data: bytes(at + 144 + YMM_BYTES + 64, 128),
-      };
-    });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 /** Runs the cases on one emulated CPU: interpreted, or compiled on their second run. */
 export class LongVectorSubject {
   readonly machine: BareMachine;
   private readonly isCompiled: boolean;
-  private fault = -1;
+  private readonly fault: FaultTrap;
   constructor(isCompiled = false) {
     this.isCompiled = isCompiled;
     this.machine = bareMachine(4 << 20, { jit: isCompiled ? 'always' : 'off' });
     const { cpu } = this.machine;
-    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
-      this.fault = vector;
-      cpu.state.halted = true;
-    };
+    this.fault = new FaultTrap(this.machine);
     enterLong(this.machine, CODE);
     cpu.state.cr4 |= CR4.OSXMMEXCPT | CR4.OSXSAVE;
     cpu.state.xcr0 = XCR0.x87 | XCR0.avx;
@@ -127,14 +67,14 @@ export class LongVectorSubject {
   get compiled(): number {
     return this.machine.cpu.jit.statistics.compiled;
   }
-  run(s: LongVectorCase): VectorOutcome {
+  run(s: VectorCase): VectorOutcome {
     const code = new Uint8Array(0x40).fill(0xf4);
     code.set(s.code);
     this.machine.dma(CODE, code);
     if (this.isCompiled) this.runOnce(s);
     return this.runOnce(s);
   }
-  private runOnce(s: LongVectorCase): VectorOutcome {
+  private runOnce(s: VectorCase): VectorOutcome {
     const { cpu, ram } = this.machine;
     const { state } = cpu;
     this.machine.dma(DATA, s.data);
@@ -150,7 +90,7 @@ export class LongVectorSubject {
     state.rip = CODE;
     state.setEflags((s.eflags & 0xcd5) | 0x202);
     state.halted = false;
-    this.fault = -1;
+    this.fault.vector = -1;
     const result = cpu.run(1000);
     if (result !== 'halted') throw new Error(`${s.what}: ended with ${result} at ${state.rip.toString(16)}`);
     const ymm = new Uint8Array(YMM_BYTES);
@@ -159,7 +99,7 @@ export class LongVectorSubject {
       ymm.set(u8.subarray(FIELDS.xmm.offset + i * 64, FIELDS.xmm.offset + i * 64 + 32), i * 32);
     for (let i = 0; i < 8; i++) mm.set(u8.subarray(FIELDS.fpr.offset + i * 16, FIELDS.fpr.offset + i * 16 + 8), i * 8);
     return {
-      signal: this.fault < 0 ? 5 : (VECTOR_SIGNAL_OF[this.fault] ?? 100 + this.fault),
+      signal: this.fault.signal,
       regs: [...state.u32.subarray(gpr, gpr + 32)],
       eflags: state.getEflags(),
       mxcsr: state.low(FIELDS.mxcsr),

@@ -1,14 +1,9 @@
 /** x87 instructions on the host's unit and on ours, from the same images to images that must be the same. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type BareMachine, bareMachine, enterFlat32, enterLong } from '../testing.ts';
-import { buildNative } from './build-native.ts';
-import { HIGH, mapHigh } from './high.ts';
+import { type Bits, runOnHost } from './host-program.ts';
+import { CODE, FaultTrap, HIGH, mapHigh } from './subject.ts';
 
 const AREA = 0x10_0000;
-const CODE = 0x20_0000;
 /** Of the instruction's operand, from AREA; x87.c has it too. */
 const DATA = 0x800;
 const DATA_BYTES = 512;
@@ -18,7 +13,6 @@ const INPUT = 120 + DATA_BYTES;
 const EXTENDED = 116 + DATA_BYTES;
 const OUTPUT = EXTENDED + 512;
 const word = (n: number) => [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24];
-export type FloatBits = 32 | 64;
 
 /** The code around an instruction. 32 bits: PUSHA; MOV ECX, data; FRSTOR image; flags; the instruction; flags and EAX out; FNSAVE;
  *  POPA; RET. */
@@ -119,42 +113,30 @@ function outcome(bytes: Uint8Array): FloatOutcome {
 }
 
 /** The host's answers, or null where it cannot build or run such programs. */
-export function runFloatNative(cases: readonly FloatCase[], bits: FloatBits): FloatOutcome[] | null {
-  const folder = mkdtempSync(join(tmpdir(), 'x87-'));
-  try {
-    const program = buildNative('x87.c', folder, [], bits);
-    if (!program) return null;
-    const { before, after } = bits === 64 ? LONG_FRAME : FRAME;
-    const stub = [...before, ...Array(8).fill(0x90), ...after, 0xc3];
-    const head = [...word(stub.length), ...stub, ...word(before.length)];
-    const input = new Uint8Array(head.length + cases.length * INPUT);
-    input.set(head);
-    cases.forEach((c, i) => {
-      input.set(record(c), head.length + i * INPUT);
-    });
-    const ran = spawnSync(program, { input, maxBuffer: 1 << 28 });
-    if (ran.status !== 0) throw new Error(`oracle ended with ${ran.status} ${ran.signal}`);
-    return cases.map((_, i) => outcome(new Uint8Array(ran.stdout.subarray(i * OUTPUT, (i + 1) * OUTPUT))));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+export function runFloatNative(cases: readonly FloatCase[], bits: Bits): FloatOutcome[] | null {
+  const { before, after } = bits === 64 ? LONG_FRAME : FRAME;
+  const stub = [...before, ...Array(8).fill(0x90), ...after, 0xc3];
+  const head = [...word(stub.length), ...stub, ...word(before.length)];
+  const input = new Uint8Array(head.length + cases.length * INPUT);
+  input.set(head);
+  cases.forEach((c, i) => {
+    input.set(record(c), head.length + i * INPUT);
+  });
+  const output = runOnHost('x87.c', bits, input);
+  return output && cases.map((_, i) => outcome(new Uint8Array(output.subarray(i * OUTPUT, (i + 1) * OUTPUT))));
 }
 
 /** Our unit: the same code on an emulated CPU, interpreted, or compiled on its second run. */
 export class FloatSubject {
   readonly machine: BareMachine;
-  private readonly bits: FloatBits;
+  private readonly bits: Bits;
   private readonly isCompiled: boolean;
-  private fault = -1;
-  constructor(bits: FloatBits, isCompiled = false) {
+  private readonly fault: FaultTrap;
+  constructor(bits: Bits, isCompiled = false) {
     this.bits = bits;
     this.isCompiled = isCompiled;
     this.machine = bareMachine(4 << 20, { jit: isCompiled ? 'always' : 'off' });
-    const { cpu } = this.machine;
-    (cpu.ops as unknown as { deliverException: (vector: number) => void }).deliverException = (vector) => {
-      this.fault = vector;
-      cpu.state.halted = true;
-    };
+    this.fault = new FaultTrap(this.machine);
     if (bits === 64) {
       enterLong(this.machine, CODE);
       mapHigh(this.machine);
@@ -178,10 +160,10 @@ export class FloatSubject {
     ram.set(input.subarray(0, HOLE), AREA);
     ram.set(input.subarray(120), AREA + DATA);
     state.halted = false;
-    this.fault = -1;
+    this.fault.vector = -1;
     const result = cpu.run(1000);
-    if (result !== 'halted' || this.fault >= 0)
-      throw new Error(`${c.what}: ended with ${result}, vector ${this.fault}, at ${state.rip.toString(16)}`);
+    if (result !== 'halted' || this.fault.vector >= 0)
+      throw new Error(`${c.what}: ended with ${result}, vector ${this.fault.vector}, at ${state.rip.toString(16)}`);
     const bytes = new Uint8Array(OUTPUT);
     bytes.set(ram.subarray(AREA + 0x100, AREA + 0x174));
     bytes.set(ram.subarray(AREA + DATA, AREA + DATA + DATA_BYTES), 116);
