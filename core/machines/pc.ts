@@ -142,7 +142,8 @@ export class PcMachine extends Machine {
   init(settings: MachineSettings): void {
     this.settings = settings as PcSettings;
     const env = environment();
-    this.splitRam();
+    this.below4gBytes = this.ramBelow4g(settings.ramBytes);
+    this.above4gBytes = settings.ramBytes - this.below4gBytes;
     this.mainBus = busNew(SystemBus, 'System', null, 'main-system-bus');
     objectAddChild(env.unattached, 'sysbus', this.mainBus);
     for (let i = 0; i < settings.cpus; i++) {
@@ -164,13 +165,12 @@ export class PcMachine extends Machine {
     return this.values.smm !== 'off';
   }
 
-  private splitRam(): void {
-    const { ramBytes } = this.settings;
+  /** How much of the RAM lies below 4 GiB. */
+  ramBelow4g(ramBytes: number): number {
     const wanted = this.values['max-ram-below-4g'] as number;
     let low = wanted || LOW_RAM_LIMIT;
     if (ramBytes >= low && !wanted) low = LOW_RAM_WHEN_MORE;
-    this.below4gBytes = Math.min(ramBytes, low);
-    this.above4gBytes = ramBytes - this.below4gBytes;
+    return Math.min(ramBytes, low);
   }
 
   private createMemory(system: MemoryRegion): { pciMemory: { pci: MemoryRegion; ram: MemoryRegion } } {

@@ -1,6 +1,6 @@
 /** The one linear memory that holds guest RAM, ROM, VRAM and the CPU's tables, so that translated code reaches all of it with a plain load. */
 import { UserError } from '../util/errors.ts';
-import { formatSize } from '../util/units.ts';
+import { formatSize, MiB } from '../util/units.ts';
 
 /** The part of a shared `WebAssembly.Memory` that the arena needs. */
 export interface LinearMemory {
@@ -35,6 +35,8 @@ export class RamArena {
   readonly memory: LinearMemory;
   readonly blocks: RamBlock[] = [];
   private next: number;
+  private nextTable: number;
+  private readonly tablesEnd: number;
   private view: Uint8Array;
   private dataView: DataView;
   /** One byte per page: a bit per client for which the page is dirty. Grows with the arena. */
@@ -46,10 +48,15 @@ export class RamArena {
 
   private readonly codeListeners = new Set<CodeWriteListener>();
 
-  /** @param reservedBytes bytes at the start of the memory that are not the arena's */
-  constructor(memory: LinearMemory, reservedBytes = 0) {
+  /** @param reservedBytes bytes at the start of the memory that are not the arena's
+   *  @param tableBytes bytes after them that are kept for `forTables` */
+  constructor(memory: LinearMemory, reservedBytes = 0, tableBytes = 0) {
     this.memory = memory;
-    this.next = roundUp(reservedBytes, PAGE_SIZE);
+    this.nextTable = roundUp(reservedBytes, PAGE_SIZE);
+    this.tablesEnd = this.nextTable + roundUp(tableBytes, PAGE_SIZE);
+    this.next = this.tablesEnd;
+    const missing = this.next - memory.buffer.byteLength;
+    if (missing > 0) memory.grow(Math.ceil(missing / WASM_PAGE));
     this.view = new Uint8Array(memory.buffer);
     this.dataView = new DataView(memory.buffer);
     const pages = ARENA_LIMIT / PAGE_SIZE + 16;
@@ -66,12 +73,36 @@ export class RamArena {
     return this.dataView;
   }
 
+  /** The arena for the accelerator: what it allocates comes from the room that was kept at the start of the memory, because generated
+   *  code and its records hold addresses of tables as signed numbers; guest RAM may lie anywhere. */
+  forTables(): Pick<RamArena, 'memory' | 'bytes' | 'codePages' | 'allocate' | 'isLoggedAndClean'> {
+    const arena = this;
+    return {
+      memory: this.memory,
+      codePages: this.codePages,
+      get bytes() {
+        return arena.view;
+      },
+      allocate: (name, bytes) => this.allocateTable(name, bytes),
+      isLoggedAndClean: (offset) => this.isLoggedAndClean(offset),
+    };
+  }
+  private allocateTable(name: string, bytes: number): RamBlock {
+    const size = roundUp(Math.max(bytes, 1), PAGE_SIZE);
+    if (this.nextTable + size > this.tablesEnd)
+      throw new Error(`no room is kept for table '${name}' of ${bytes} bytes`);
+    const block: RamBlock = { name, offset: this.nextTable, bytes };
+    this.nextTable += size;
+    this.blocks.push(block);
+    return block;
+  }
+
   /** Zero-filled pages. @throws UserError when the arena is full */
   allocate(name: string, bytes: number): RamBlock {
     const size = roundUp(Math.max(bytes, 1), PAGE_SIZE);
     if (this.next + size > ARENA_LIMIT)
       throw new UserError(
-        `cannot set up guest memory '${name}': ${formatSize(bytes)} asked for, ${formatSize(ARENA_LIMIT - this.next)} left`,
+        `cannot set up guest memory '${name}': ${formatSize(bytes)} asked for, ${Math.floor((ARENA_LIMIT - this.next) / MiB)} MiB left of the 4096 MiB that a WebAssembly memory can have`,
       );
     const block: RamBlock = { name, offset: this.next, bytes };
     const missing = this.next + size - this.memory.buffer.byteLength;

@@ -144,10 +144,20 @@ describe('arena', () => {
       "cannot set up guest memory 'pc.ram': Cannot allocate memory",
     );
     expect(() => arena.allocate('pc.ram', ARENA_LIMIT + 1)).toThrow(
-      "cannot set up guest memory 'pc.ram': 4 GiB asked for, 4 GiB left",
+      "cannot set up guest memory 'pc.ram': 4 GiB asked for, 4095 MiB left of the 4096 MiB that a WebAssembly memory can have",
     );
     expect(arena.blocks).toEqual([]);
     expect(arena.allocate('small', 4096).offset).toBe(0);
+  });
+
+  it('keeps tables at the start of the memory, whatever is allocated first', () => {
+    const arena = new RamArena(growing(), 4096, 8192);
+    expect(arena.allocate('pc.ram', 65536).offset).toBe(12288);
+    const tables = arena.forTables();
+    expect([tables.allocate('a', 10).offset, tables.allocate('b', 4096).offset]).toEqual([4096, 8192]);
+    expect(() => tables.allocate('c', 1)).toThrow("no room is kept for table 'c' of 1 bytes");
+    expect(tables.bytes).toBe(arena.bytes);
+    expect(arena.blocks.map((block) => block.name)).toEqual(['pc.ram', 'a', 'b']);
   });
 
   it('logs writes per client, to the last page of a block that ends within one', () => {

@@ -40,6 +40,8 @@ import { RunningMachine } from './running-machine.ts';
 
 /** The CPU's tables and the guest's RAM share one memory; its first page stays unused so that no offset is zero. */
 const RESERVED_BYTES = 65536;
+/** Room for the accelerator's tables. */
+const TABLE_BYTES = 32 * 2 ** 20;
 const BIOS_GRANULE = 65536;
 
 /** A machine, and what steers it. */
@@ -170,7 +172,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
       rtcClock: ({ host: 'host', rt: 'realtime', vm: 'virtual' } as const)[command.rtc.clock],
       rtcStartSeconds: rtcStart(command, host),
       rtcProperties: rtcProperties(command),
-      kernel: command.kernel === undefined ? null : loadKernelFiles(command, host, ramBytes),
+      kernel: command.kernel === undefined ? null : loadKernelFiles(command, host, pc.ramBelow4g(ramBytes)),
       apicFeatures: {
         apic: definition.features.has('apic'),
         x2apic: definition.features.has('x2apic'),
@@ -339,7 +341,7 @@ function createEnvironment(
   newEmptyDrive: NonNullable<MachineEnvironment['newEmptyDrive']>,
   deviceCreated: NonNullable<MachineEnvironment['deviceCreated']>,
 ): MachineEnvironment {
-  const arena = new RamArena(host.newMemory(), RESERVED_BYTES);
+  const arena = new RamArena(host.newMemory(), RESERVED_BYTES, TABLE_BYTES);
   const unattached = containerGet('/machine/unattached');
   const container = (name: string, size: number) =>
     objectNewAs(MemoryRegion, 'memory-region').initContainer(unattached, name, size);
@@ -390,7 +392,7 @@ function loadBios(command: ParsedCommandLine, host: SystemHost, folders: readonl
   return bios;
 }
 
-function loadKernelFiles(command: ParsedCommandLine, host: SystemHost, ramBytes: number): PcSettings['kernel'] {
+function loadKernelFiles(command: ParsedCommandLine, host: SystemHost, below4g: number): PcSettings['kernel'] {
   const read = (path: string, what: string): Uint8Array => {
     try {
       return host.readFile(path);
@@ -405,7 +407,6 @@ function loadKernelFiles(command: ParsedCommandLine, host: SystemHost, ramBytes:
     .split(',')
     .filter((part) => part !== '')
     .map((part) => ({ path: part.split(' ')[0]!, commandLine: part }));
-  const below4g = Math.min(ramBytes, 0xc000_0000);
   const kind = kernelKind(kernel);
   const initrd = (path: string) => (kind === 'linux' ? read(path, 'initrd') : new Uint8Array(0));
   return loadKernel(
@@ -474,7 +475,7 @@ function joinCpu(
   const memory = new CpuMemory(device, device.index, env.memory, pc.smram);
   const cpu = new X86Cpu(
     {
-      arena: env.arena as never,
+      arena: env.arena.forTables() as never,
       memory: memory as never,
       io: env.io as never,
       acknowledgeInterrupt: () => pc.interrupts.acknowledge(),

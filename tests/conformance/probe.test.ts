@@ -44,6 +44,9 @@ const configRead = (address: number): PortAccess[] => [
   { in: 4, port: 0xcfc },
 ];
 
+/** All below 4 GiB, the first with some above it, and near the most that there can be. */
+const LARGE_MEMORIES = ['3G', '3583M', '3584M', '3900M'];
+
 describe('at reset, as in QEMU', () => {
   it.each(Object.entries(FUNCTIONS))('PCI configuration space of %s', async (_, base) => {
     const registers = Array.from({ length: 64 }, (_, index) => base + index * 4);
@@ -73,17 +76,20 @@ describe('at reset, as in QEMU', () => {
     expect(ours).toEqual(theirs);
   });
 
-  it.each([[[]], [['-boot', 'order=dc,menu=on']]])('CMOS, with %j', async (more) => {
-    // Register C's periodic flag rises with time here, as on the chip; in QEMU only while its interrupt is enabled.
-    const registers = Array.from({ length: 128 }, (_, index) => index).filter((index) => index !== 0x0c);
-    const accesses = registers.map((index): PortAccess[] => [
-      { out: 1, port: 0x70, value: index },
-      { in: 1, port: 0x71 },
-    ]);
-    const { ours, theirs } = await both(accesses.flat(), 1, more);
-    const named = (words: string[]) => words.map((word, at) => `${registers[at]!.toString(16)}: ${word}`);
-    expect(named(ours)).toEqual(named(theirs));
-  });
+  it.each([[[]], [['-boot', 'order=dc,menu=on']], ...LARGE_MEMORIES.map((size) => [['-m', size]])])(
+    'CMOS, with %j',
+    async (more) => {
+      // Register C's periodic flag rises with time here, as on the chip; in QEMU only while its interrupt is enabled.
+      const registers = Array.from({ length: 128 }, (_, index) => index).filter((index) => index !== 0x0c);
+      const accesses = registers.map((index): PortAccess[] => [
+        { out: 1, port: 0x70, value: index },
+        { in: 1, port: 0x71 },
+      ]);
+      const { ours, theirs } = await both(accesses.flat(), 1, more);
+      const named = (words: string[]) => words.map((word, at) => `${registers[at]!.toString(16)}: ${word}`);
+      expect(named(ours)).toEqual(named(theirs));
+    },
+  );
 
   it('every port that answers with other than ones', async () => {
     const skipped = new Set([0xcfc, 0xcfd, 0xcfe, 0xcff, 0x501, 0x502, 0x503, 0x504, 0xe9]);
@@ -119,6 +125,23 @@ describe('fw_cfg', () => {
     ]);
     const { ours, theirs } = await both(accesses, 1);
     expect(ours).toEqual(theirs);
+  });
+
+  it.each(LARGE_MEMORIES)('the size of memory and its map with -m %s', async (size) => {
+    const more = ['-m', size];
+    const directory: PortAccess[] = [
+      select(3),
+      { bytes: 8, port: 0x511 },
+      select(0x19),
+      { bytes: 4 + 40 * 64, port: 0x511 },
+    ];
+    const { raw } = await both(directory, 1, more);
+    expect(raw.ours.subarray(0, 8).toString('hex')).toEqual(raw.theirs.subarray(0, 8).toString('hex'));
+    const map = async (program: string, files: Buffer) => {
+      const file = filesOf(files.subarray(8)).get('etc/e820')!;
+      return (await probe(program, [select(file.select), { bytes: file.size, port: 0x511 }], more)).toString('hex');
+    };
+    expect(await map(engine, raw.ours)).toEqual(await map(qemu, raw.theirs));
   });
 
   it('the files that both have, byte for byte', async () => {

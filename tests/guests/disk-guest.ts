@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { overlay, writeBootDisk } from './boot-disk.ts';
 import { debianPackage, guestCache, isRecent, runTool } from './debian-packages.ts';
 import { QUIET } from './guest-console.ts';
-import { diskInitramfs } from './images.ts';
+import { type Bits, diskInitramfs } from './images.ts';
 
 const PACKAGES = ['libc6', 'libbz2-1.0', 'bzip2', 'tcc', 'libc6-dev', 'linux-libc-dev'];
 const SOURCE = fileURLToPath(new URL('stress.c', import.meta.url));
@@ -68,11 +68,11 @@ function newestSource(): number {
   return Math.max(...files.map((name) => statSync(fileURLToPath(new URL(name, import.meta.url))).mtimeMs));
 }
 
-/** What the program that the guest compiles prints when the host's gcc compiles it, with x87 arithmetic as tcc does. */
-export function stressOutput(count: number): string {
+/** What the program that the guest compiles prints when the host's gcc compiles it, with x87 arithmetic in 32 bits as tcc does. */
+export function stressOutput(count: number, bits: Bits = 32): string {
   const program = join(guestCache, `stress.${process.pid}`);
   try {
-    runTool('gcc', ['-m32', '-O1', '-w', '-static', '-o', program, SOURCE]);
+    runTool('gcc', [`-m${bits}`, '-ffp-contract=off', '-O1', '-w', '-static', '-o', program, SOURCE]);
     return runTool(program, [`${count}`]);
   } finally {
     rmSync(program, { force: true });

@@ -118,6 +118,52 @@ export function longShellGuest(flavour: 'cloud-amd64' | 'amd64' = 'cloud-amd64')
   return { kernel: kernelImage(kernelAmd64(flavour)), initrd };
 }
 
+/** Everything of a package below a folder, followed through links, under the same names. */
+function packageFiles(name: string, architecture: Architecture, ...folders: string[]): ArchiveEntry[] {
+  const root = debianPackage(name, architecture);
+  const entries: ArchiveEntry[] = [];
+  const visit = (path: string) => {
+    const real = join(root, path);
+    const { mode } = statSync(real);
+    if (statSync(real).isDirectory()) {
+      entries.push(directory(path));
+      for (const entry of readdirSync(real)) visit(`${path}/${entry}`);
+    } else entries.push(file(path, readFileSync(real), mode & 0o777));
+  };
+  folders.forEach(visit);
+  return entries;
+}
+
+/** The 64-bit guest with Debian's C library, tcc with headers, and modules for disks and the power button, all loaded. */
+export function longToolsGuest(): KernelGuest {
+  const kernel = kernelAmd64('cloud-amd64');
+  const modules = kernelModules(['ata_piix', 'sd_mod', 'button', 'evdev'], kernel);
+  const insert = modules.map(({ path }) => `/bin/busybox insmod /${path}\n`).join('');
+  const libraries = 'lib/x86_64-linux-gnu';
+  const entries = [
+    ...['mods', 'lib', 'lib64', libraries, 'usr', 'usr/bin', 'usr/lib'].map(directory),
+    ...modules,
+    ...packageFiles('libc6', 'amd64', libraries).filter(({ path }) => !path.includes('gconv')),
+    executable(
+      'lib64/ld-linux-x86-64.so.2',
+      readFileSync(join(debianPackage('libc6', 'amd64'), libraries, 'ld-linux-x86-64.so.2')),
+    ),
+    ...packageFiles('libc6-dev', 'amd64', 'usr/include', 'usr/lib/x86_64-linux-gnu').filter(
+      ({ path }) => !/\/lib\w+\.(a|so)$/.test(path) || path.endsWith('libc.so') || path.endsWith('libc_nonshared.a'),
+    ),
+    ...packageFiles('linux-libc-dev', 'amd64', 'usr/include'),
+    ...packageFiles('tcc', 'amd64', 'usr/bin', 'usr/lib'),
+    file('root/stress.c', readFileSync(fileURLToPath(new URL('stress.c', import.meta.url)))),
+  ];
+  const init = `#!/bin/busybox sh
+${MOUNTS}/bin/busybox --install -s /bin
+${insert}export PATH=/bin:/usr/bin
+exec setsid cttyhack sh
+`;
+  const unique = [...new Map(entries.map((entry) => [entry.path, entry])).values()];
+  return { kernel: kernelImage(kernel), initrd: writeInitramfs('tools-amd64-initrd.gz', init, unique, 'amd64') };
+}
+
 /** Debian's installer for amd64 in its text form, as its netboot images hold it: some 130 MB to fetch, once. */
 export function installerGuest(): KernelGuest {
   const images = join(debianPackage('debian-installer-12-netboot-amd64', 'amd64'), 'usr/lib/debian-installer/images');
@@ -127,7 +173,7 @@ export function installerGuest(): KernelGuest {
 
 /** A kernel and an initramfs that loads the disk drivers and goes on with /sbin/init of /dev/sda1. */
 export function diskInitramfs(): KernelGuest {
-  const modules = kernelModules('ata_piix', 'sd_mod', 'ext4', 'crc32c_generic', 'crct10dif_generic');
+  const modules = kernelModules(['ata_piix', 'sd_mod', 'ext4', 'crc32c_generic', 'crct10dif_generic']);
   const insert = modules.map(({ path }) => `/bin/busybox insmod /${path}\n`).join('');
   const init = `#!/bin/busybox sh
 ${MOUNTS}${insert}
@@ -140,8 +186,8 @@ exec /bin/busybox switch_root /mnt /sbin/init
 }
 
 /** Kernel modules in the order in which they can be inserted: each names what it depends on in its .modinfo. */
-function kernelModules(...names: string[]): ArchiveEntry[] {
-  const root = join(kernelPackage(), 'lib', 'modules');
+function kernelModules(names: readonly string[], kernel: Kernel = KERNEL_686): ArchiveEntry[] {
+  const root = join(kernelPackage(kernel), 'lib', 'modules');
   const files = new Map<string, string>();
   for (const path of readdirSync(root, { recursive: true, encoding: 'utf8' }))
     if (path.endsWith('.ko'))

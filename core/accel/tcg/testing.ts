@@ -26,10 +26,16 @@ function testedMode(): JitMode {
   const said = (globalThis as { process?: { env: Record<string, string | undefined> } }).process?.env.TCG_JIT;
   return JIT_MODES.find((mode) => mode === said) ?? JIT_DEFAULTS.mode;
 }
-/** `ramBytes` of RAM at 0; what lies above is a device that records writes and reads as 0x5a bytes. */
+/** `ramBytes` of RAM at 0; what lies above is a device that records writes and reads as 0x5a bytes. `ramAt`: where RAM lies in linear
+ *  memory, otherwise in front of the tables. */
 export function bareMachine(
   ramBytes = 1 << 20,
-  options: { jit?: JitMode; codeBytes?: number; definition?: CpuDefinition } = {},
+  options: {
+    jit?: JitMode;
+    codeBytes?: number;
+    definition?: CpuDefinition;
+    ramAt?: number;
+  } = {},
 ): BareMachine {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   let bytes = new Uint8Array(memory.buffer);
@@ -51,7 +57,11 @@ export function bareMachine(
       return { offset, bytes: size };
     },
   };
-  const base = arena.allocate('ram', ramBytes).offset;
+  const base = options.ramAt ?? arena.allocate('ram', ramBytes).offset;
+  if (options.ramAt !== undefined) {
+    memory.grow(Math.ceil((base + ramBytes - bytes.length) / 65536));
+    bytes = new Uint8Array(memory.buffer);
+  }
   let listener: Parameters<AddressSpace['subscribe']>[0] | null = null;
   const machine = { shutdowns: 0, portValue: 0, vector: 0x20 } as BareMachine;
   const mmio: BareMachine['mmio'] = [];
