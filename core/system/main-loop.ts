@@ -55,6 +55,8 @@ export class MainLoop {
   private cancelSleep: (() => void) | null = null;
   /** Guest instructions per nanosecond, smoothed. */
   private speed = 0.1;
+  /** When the slice that runs is expected to end. */
+  private sliceEndsNs = Number.POSITIVE_INFINITY;
   private busyNs = 0;
   private done = 0;
   private totalBusyNs = 0;
@@ -70,7 +72,12 @@ export class MainLoop {
     this.lookedAtNs = host.monotonicNs();
     this.idlePoll = new IdlePollDetector(cpu.activity);
     for (const clock of [clocks.virtual, clocks.realtime, clocks.host])
-      clock.onDeadlineChanged = () => (this.isInside ? cpu.requestExit() : this.kick());
+      clock.onDeadlineChanged = () => this.deadlineChanged();
+  }
+  /** A slice that ends before the new deadline anyway goes on: an idle guest sets a timer at every tick. */
+  private deadlineChanged(): void {
+    if (!this.isInside) this.kick();
+    else if (this.host.monotonicNs() + this.nextDeadlineNs() < this.sliceEndsNs) this.cpu.requestExit();
   }
 
   /** The vCPU runs from now on. */
@@ -150,7 +157,10 @@ export class MainLoop {
   private runSlice(): boolean {
     const before = this.cpu.executed;
     const startNs = this.host.monotonicNs();
-    const outcome = this.cpu.run(this.budget());
+    const budget = this.budget();
+    this.sliceEndsNs = startNs + budget / this.speed;
+    const outcome = this.cpu.run(budget);
+    this.sliceEndsNs = Number.POSITIVE_INFINITY;
     const elapsedNs = this.host.monotonicNs() - startNs;
     const executed = this.cpu.executed - before;
     this.busyNs += elapsedNs;

@@ -7,7 +7,7 @@ import type { AccessSize } from '../../core/memory/region.ts';
 import { encodePpm } from '../../core/monitor/screenshot.ts';
 import { objectChildren, objectRoot, type QomObject } from '../../core/qom/object.ts';
 import { UserError } from '../../core/util/errors.ts';
-import { type StateDescription, saveFields } from '../../core/vmstate/fields.ts';
+import { type StateDescription, saveState } from '../../core/vmstate/fields.ts';
 import { StateWriter } from '../../core/vmstate/stream.ts';
 import { Finding, Random } from './random.ts';
 import { type WholeBoard, wholeBoard } from './whole-board.ts';
@@ -459,10 +459,8 @@ class BoardFuzz {
     const visit = (object: QomObject): void => {
       if (object instanceof Device && object.deviceClass.vmstate) {
         const { vmstate } = object.deviceClass;
-        saveFields(new StateWriter(), vmstate, object.state as Record<string, unknown>);
+        saveState(new StateWriter(), vmstate, object.state as Record<string, unknown>, object);
         checkFields(vmstate, object.state as Record<string, unknown>, object.typeName);
-        for (const part of vmstate.subsections)
-          if (part.needed(object)) saveFields(new StateWriter(), part.description, part.state(object));
       }
       for (const child of objectChildren(object)) visit(child);
     };

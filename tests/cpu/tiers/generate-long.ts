@@ -31,7 +31,7 @@ const FORMS: readonly Form[] = EXECUTABLE.filter((i) => !BY_HAND.test(i.name)).f
   i.encodings
     .map((text) => parseEncoding(i, text))
     .filter((e) => NEW.has(i) || isInLongMode(e))
-    .map((e) => ({ ...e, isPortable: !NOT_PORTABLE.test(i.name) && !NOT_PORTABLE_LONG.test(i.name) })),
+    .map((e) => ({ ...e, isPortable: !NOT_PORTABLE.test(i.name) && !NOT_PORTABLE_LONG.test(i.name) && e.suffix < 0 })),
 );
 const GROUPS = groupsOf(FORMS, 30);
 

@@ -36,8 +36,8 @@ const NOT_IMPORTED = {
   hot: -1,
 };
 
-/** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know. */
-function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, fill: number, isLong: boolean): void {
+/** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know; without it nobody does. */
+function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, fill: number | null, isLong: boolean): void {
   const entry = w.local(I32);
   w.get(0);
   if (isLong) w.op(OP.i32WrapI64);
@@ -72,9 +72,12 @@ function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, fill: 
   w.get(entry);
   w.memory(OP.i32Load, TLB.addend);
   w.op(OP.else);
-  w.get(0);
-  w.get(1);
-  w.call(fill);
+  if (fill === null) w.i32(1);
+  else {
+    w.get(0);
+    w.get(1);
+    w.call(fill);
+  }
   w.end();
 }
 
@@ -315,6 +318,7 @@ export function compileModule(
     fillRead,
     fillWrite,
     findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, fillRead, isLong)),
+    knowsWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, null, isLong)),
     findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, fillWrite, isLong)),
     flagAux,
   };

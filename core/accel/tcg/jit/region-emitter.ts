@@ -503,38 +503,36 @@ export class RegionEmitter extends RegionFlags {
     this.statements.push(() => {
       const { w } = this;
       this.prepare(ea);
-      const isCached = this.cached.has(site);
-      if (!isCached) {
+      if (!this.cached.has(site)) {
         this.lookUp(ea, bytes, site, insn, block);
         this.bindResult(pointer);
         if (access & 1) this.journal(pointer, bytes);
         this.consume(ea);
         return;
       }
-      const find = site & 1 ? this.functions.findWrite : this.functions.findRead;
+      const { findRead, findWrite, knowsWrite } = this.functions;
+      const find = !(site & 1) ? findRead : access & 1 ? findWrite : knowsWrite;
       const resume = () => {
-        this.depth += isCached ? 2 : 1;
+        this.depth += 2;
         this.emitExit(EXIT.resume, insn.record, block.delta);
-        this.depth -= isCached ? 2 : 1;
+        this.depth -= 2;
       };
       const tag = this.pageTag[site]!;
       const addend = this.pageAddend[site]!;
       // A page that is read through a shared cache but may not be written is not kept.
       const fallsBack = isShared && access !== site;
-      const found = isCached && !fallsBack ? addend : this.scratch.take(I32);
-      if (isCached) {
-        if (fallsBack) {
-          w.get(addend);
-          w.set(found);
-        }
-        this.valueAgain(ea);
-        if (!this.isLong) w.op(OP.i64ExtendI32U);
-        w.get(tag);
-        w.op(OP.i64Sub);
-        w.i64(4096 - bytes);
-        w.op(OP.i64GtU);
-        w.block(OP.if, VOID, false);
+      const found = fallsBack ? this.scratch.take(I32) : addend;
+      if (fallsBack) {
+        w.get(addend);
+        w.set(found);
       }
+      this.valueAgain(ea);
+      if (!this.isLong) w.op(OP.i64ExtendI32U);
+      w.get(tag);
+      w.op(OP.i64Sub);
+      w.i64(4096 - bytes);
+      w.op(OP.i64GtU);
+      w.block(OP.if, VOID, false);
       const look = (find: number) => {
         this.valueAgain(ea);
         w.i32(bytes);
@@ -552,7 +550,7 @@ export class RegionEmitter extends RegionFlags {
       look(find);
       if (fallsBack) {
         this.depth++;
-        look(this.functions.findRead);
+        look(findRead);
         resume();
         w.end();
         this.depth--;
@@ -561,20 +559,17 @@ export class RegionEmitter extends RegionFlags {
         w.get(found);
         w.set(addend);
         w.end();
-        w.end();
       } else {
         resume();
         w.end();
-        if (isCached) {
-          keep();
-          w.end();
-        }
+        keep();
       }
+      w.end();
       this.valueAgain(ea);
       if (this.isLong) w.op(OP.i32WrapI64);
       w.get(found);
       w.op(OP.i32Add);
-      if (!isCached || fallsBack) this.scratch.give(I32, found);
+      if (fallsBack) this.scratch.give(I32, found);
       this.bindResult(pointer);
       if (access & 1) this.journal(pointer, bytes);
       this.consume(ea);

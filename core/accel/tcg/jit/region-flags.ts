@@ -15,6 +15,8 @@ export interface RegionFunctions {
   readonly fillWrite: number;
   /** (linear, bytes) -> addend, or 1: not by the TLB. */
   readonly findRead: number;
+  /** The same right to write as far as the TLB has it: a walk for it would set the page's dirty bit. */
+  readonly knowsWrite: number;
   readonly findWrite: number;
   /** (kind, result, operand) -> flagAux. */
   readonly flagAux: number;
