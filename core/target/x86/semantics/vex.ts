@@ -73,6 +73,8 @@ export interface VexShape {
   readonly w?: 'w0' | 'w1';
   /** It sets flags of MXCSR. */
   readonly raises?: boolean;
+  /** It sets none, but compiled code leaves rare values to the interpreter all the same. */
+  readonly leaves?: boolean;
 }
 
 /** Letters for twice the width. */
@@ -155,7 +157,7 @@ export function vexed(sse: Instruction, shape: VexShape): Instruction {
       };
       const plainly = () => {
         // Compiled code may leave in the middle, and the instruction is done anew: nothing was stored then.
-        if (isWide && (shape.narrows || shape.raises)) {
+        if (isWide && (shape.narrows || shape.raises || shape.leaves)) {
           run('plain', scratch);
           fromScratch();
           return;
