@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // Vitest would leave one processor free: half of two.
+    maxWorkers: '100%',
     reporters: process.env.TERRARIUM_TEST_REPORT
       ? ['default', ['json', { outputFile: process.env.TERRARIUM_TEST_REPORT }]]
       : ['default'],
