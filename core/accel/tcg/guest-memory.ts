@@ -21,10 +21,14 @@ const CPL = FIELDS.cpl.offset >>> 2;
 const WORDS = TLB.entryBytes / 4;
 const KIND = TLB.kind / 4;
 
-/** Physical page map, one word for each page below 4 GiB: arena offset of the page and what is known of it; 0: nothing yet. */
+/** Physical page map, one word for each page below 8 GiB: arena offset of the page and what is known of it; 0: nothing yet. */
 export const PAGE = { known: 1, ram: 2, writable: 4 } as const;
 const MANY = 0xffff;
+/** Pages of the arena. */
 const MAP_PAGES = 1 << 20;
+/** Bits of the addresses that the map has: RAM goes on above the hole below 4 GiB. */
+export const MAPPED_BITS = 33;
+const PHYSICAL_PAGES = 2 ** MAPPED_BITS / 4096;
 const MAP_CHUNK = 1024;
 const GROUP = 32;
 
@@ -45,7 +49,7 @@ export const TABLES = {
 /** Addresses in linear memory. */
 export interface PagingLayout {
   readonly tlb: number;
-  /** A word for each page below 4 GiB: arena offset of the page and what is known of it (`PAGE`); 0: nothing yet. */
+  /** A word for each page below 8 GiB: arena offset of the page and what is known of it (`PAGE`); 0: nothing yet. */
   readonly pageMap: number;
   /** For each page of the arena: 0, the slot (plus one) that alone may have its write right, or 0xffff. May be out of date, but never
    *  says too little. */
@@ -116,7 +120,7 @@ export class GuestMemory implements LinearMemory {
   /** How physical pages are backed, filled on demand. */
   private readonly pageMap: Uint32Array;
   /** Chunks of the map and of `open` that have something in them. */
-  private readonly mapUsed = new Uint8Array(MAP_PAGES / MAP_CHUNK);
+  private readonly mapUsed = new Uint8Array(PHYSICAL_PAGES / MAP_CHUNK);
   private readonly openUsed = new Uint8Array(MAP_PAGES / MAP_CHUNK);
 
   constructor(state: CpuState, bus: CpuBus, activity: CpuActivity) {
@@ -127,7 +131,7 @@ export class GuestMemory implements LinearMemory {
     const place = (name: string, bytes: number) => bus.arena.allocate(name, bytes).offset;
     this.layout = {
       tlb: place('cpu-tlb', BANKS * BANK_BYTES),
-      pageMap: place('cpu-page-map', MAP_PAGES * 4),
+      pageMap: place('cpu-page-map', PHYSICAL_PAGES * 4),
       writers: place('cpu-writers', MAP_PAGES * 2),
       open: place('cpu-open-pages', MAP_PAGES),
       tables: place('cpu-translations', TABLES.bytes),
@@ -135,7 +139,7 @@ export class GuestMemory implements LinearMemory {
     const { layout } = this;
     const { buffer } = bus.arena.memory;
     this.tlb = new Uint32Array(buffer, layout.tlb, (BANKS * BANK_BYTES) / 4);
-    this.pageMap = new Uint32Array(buffer, layout.pageMap, MAP_PAGES);
+    this.pageMap = new Uint32Array(buffer, layout.pageMap, PHYSICAL_PAGES);
     this.writers = new Uint16Array(buffer, layout.writers, MAP_PAGES);
     this.open = new Uint8Array(buffer, layout.open, MAP_PAGES);
     this.tables = new Uint32Array(buffer, layout.tables, TABLES.largeRegions / 4);
@@ -318,15 +322,16 @@ export class GuestMemory implements LinearMemory {
 
   /** What backs the page of a physical address. */
   private pageAt(phys: number): number {
-    if (phys > 0xffff_ffff) return this.describe(phys);
-    return this.pageMap[phys >>> 12]! || this.learn(phys);
+    const page = Math.floor(phys / 4096);
+    if (page >= PHYSICAL_PAGES) return this.describe(phys);
+    return this.pageMap[page]! || this.learn(page);
   }
   /** Pages are asked for in groups: the neighbours are likely to be next. */
-  private learn(phys: number): number {
-    this.mapUsed[phys >>> 22] = 1;
-    const first = ((phys >>> 12) & -GROUP) >>> 0;
-    for (let page = first; page < first + GROUP; page++) this.pageMap[page] ||= this.describe(page * 4096);
-    return this.pageMap[phys >>> 12]!;
+  private learn(page: number): number {
+    this.mapUsed[page >>> 10] = 1;
+    const first = page & -GROUP;
+    for (let each = first; each < first + GROUP; each++) this.pageMap[each] ||= this.describe(each * 4096);
+    return this.pageMap[page]!;
   }
   private describe(phys: number): number {
     const backing = this.bus.memory.lookupPage(phys);
@@ -335,11 +340,12 @@ export class GuestMemory implements LinearMemory {
   }
   private forgetPages(): void {
     const { mapUsed, openUsed } = this;
-    for (let i = 0; i < mapUsed.length; i++) {
-      if (mapUsed[i]) this.pageMap.fill(0, i * MAP_CHUNK, (i + 1) * MAP_CHUNK);
-      if (openUsed[i]) this.open.fill(0, i * MAP_CHUNK, (i + 1) * MAP_CHUNK);
-      mapUsed[i] = openUsed[i] = 0;
-    }
+    const clear = (used: Uint8Array, table: Uint8Array | Uint32Array) => {
+      for (let i = 0; i < used.length; i++) if (used[i]) table.fill(0, i * MAP_CHUNK, (i + 1) * MAP_CHUNK);
+      used.fill(0);
+    };
+    clear(mapUsed, this.pageMap);
+    clear(openUsed, this.open);
   }
   /** Before the CPU may write to a page by itself. */
   private markDirty(phys: number, backing: number): void {

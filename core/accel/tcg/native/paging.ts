@@ -10,7 +10,7 @@ import { ACCESS } from '../../../target/x86/system-ops.ts';
 import { type Body, type Callee, defineFunction, i32, i64, type Local, type Value } from '../../../wasm/expressions.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { ModuleWriter } from '../../../wasm/writer.ts';
-import { LONG_BANK, PAGE, type PagingLayout, TABLES } from '../guest-memory.ts';
+import { LONG_BANK, MAPPED_BITS, PAGE, type PagingLayout, TABLES } from '../guest-memory.ts';
 import { SLOT, TLB } from '../interpreter/layout.ts';
 
 const none = i32(0);
@@ -72,9 +72,9 @@ export function definePaging(
 
   /** Where a word of a paging structure lies in the arena; 0: not in RAM that is known. */
   const tableWord = defineFunction(module, [I64], I32, (b, phys) => {
-    giveUpIf(b, phys!.shrU(32).ne(0));
+    giveUpIf(b, phys!.shrU(MAPPED_BITS).ne(0));
     const low = b.let(phys!.narrow());
-    const known = b.load(OP.i32Load, low.shrU(12).shl(2), at.pageMap);
+    const known = b.load(OP.i32Load, phys!.shrU(12).narrow().shl(2), at.pageMap);
     giveUpIf(b, known.and(PAGE.ram).eqz());
     b.result(known.and(-4096).or(low.and(0xfff)));
   });
@@ -259,8 +259,8 @@ export function definePaging(
       },
     );
     // What backs the page, and whether it may be written without anybody being told.
-    giveUpIf(b, found.page.shrU(32).ne(0));
-    const known = b.load(OP.i32Load, found.page.narrow().shrU(12).shl(2), at.pageMap);
+    giveUpIf(b, found.page.shrU(MAPPED_BITS).ne(0));
+    const known = b.load(OP.i32Load, found.page.shrU(12).narrow().shl(2), at.pageMap);
     giveUpIf(b, known.and(PAGE.ram).eqz());
     const backing = b.let(known.and(-4096));
     const isOpen = b.let(
