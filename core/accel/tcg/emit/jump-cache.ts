@@ -6,6 +6,7 @@ import { I32, OP } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { TLB } from '../interpreter/layout.ts';
 import type { EngineLayout } from './instruction-emitter.ts';
+import { emitTlbCheck } from './tlb-check.ts';
 
 /** Leaves the record of the block at `linear` (a local), or what `miss` leaves. `entry` and `translation` are locals to use. */
 export function emitJumpLookup(
@@ -42,21 +43,8 @@ export function emitJumpLookup(
   w.memory(OP.i32Load, layout.state + FIELDS.mode.offset);
   w.op(OP.i32Eq);
   both();
-  low();
-  w.i32(TLB.indexShift);
-  w.op(OP.i32ShrU);
-  w.i32(TLB.indexMask);
-  w.op(OP.i32And);
-  w.i32(0);
-  w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
-  w.op(OP.i32Add);
-  w.tee(translation);
-  w.memory(isLong ? OP.i64Load : OP.i32Load, TLB.execute);
-  w.get(linear);
-  if (isLong) w.i64(-4096);
-  else w.i32(-4096);
-  w.op(isLong ? OP.i64And : OP.i32And);
-  w.op(isLong ? OP.i64Eq : OP.i32Eq);
+  const last = () => w.get(linear);
+  emitTlbCheck(w, { state: layout.state, low, last, right: TLB.execute, entry: translation, isLong });
   both();
   w.get(translation);
   w.memory(OP.i32Load, TLB.addend);

@@ -7,6 +7,7 @@ import { ALIAS, LOAD_U, type Node, type ScratchLocals, STORE } from '../emit/gra
 import { type EngineImports, type EngineLayout, InstructionEmitter } from '../emit/instruction-emitter.ts';
 import { emitJournal } from '../emit/journal.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
+import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { RECORD, TLB } from './layout.ts';
 
 /** How a handler continues: in the big loop or as a function of its own. */
@@ -184,39 +185,17 @@ export class Emitter extends InstructionEmitter {
   /** Leaves 1 on the stack when the TLB does not allow the access; two uses of `ea`. */
   private tlbCheck(ea: Node, bytes: number, right: number, entry: number): void {
     const { w } = this;
-    this.lowAddress(ea);
-    w.i32(TLB.indexShift);
-    w.op(OP.i32ShrU);
-    w.i32(TLB.indexMask);
-    w.op(OP.i32And);
-    if (this.frame.tlb >= 0) w.get(this.frame.tlb);
-    else {
-      w.i32(0);
-      w.memory(OP.i32Load, this.layout.state + FIELDS.tlbBase.offset);
-    }
-    w.op(OP.i32Add);
-    w.tee(entry);
-    if (this.isLong) {
-      w.memory(OP.i64Load, right);
+    const low = () => this.lowAddress(ea);
+    const last = () => {
       this.value(ea);
-      if (bytes > 1) {
-        w.i64(bytes - 1);
-        w.op(OP.i64Add);
-      }
-      w.i64(-4096);
-      w.op(OP.i64And);
-      w.op(OP.i64Ne);
-      return;
-    }
-    w.memory(OP.i32Load, right);
-    this.value(ea);
-    if (bytes > 1) {
-      w.i32(bytes - 1);
-      w.op(OP.i32Add);
-    }
-    w.i32(-4096);
-    w.op(OP.i32And);
-    w.op(OP.i32Ne);
+      if (bytes === 1) return;
+      if (this.isLong) w.i64(bytes - 1);
+      else w.i32(bytes - 1);
+      w.op(this.isLong ? OP.i64Add : OP.i32Add);
+    };
+    const { tlb } = this.frame;
+    const bank = tlb >= 0 ? { bank: tlb } : {};
+    emitTlbCheck(w, { state: this.layout.state, low, last, right, entry, isLong: this.isLong, ...bank }, true);
   }
   protected guestLoad(ea: Node, width: Width): Node {
     const pointer = this.translate(ea, width / 8, TLB.read, this.imports.slowRead);
@@ -265,7 +244,6 @@ export class Emitter extends InstructionEmitter {
       this.frame.scratch.give(I32, entry);
     });
   }
-  /** Puts a value that both arms of a conditional use into a local before it. */
   /** Memory at a linear address. */
   linearOperand(kind: 'm' | 's' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
     let ea: Node | null = null;

@@ -7,6 +7,7 @@ import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
 import { MODE } from '../blocks.ts';
 import type { EngineImports } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
+import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { declareNatives, PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
 import type { Plan } from './plan.ts';
@@ -39,35 +40,20 @@ const NOT_IMPORTED = {
 /** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know; without it nobody does. */
 function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, fill: number | null, isLong: boolean): void {
   const entry = w.local(I32);
-  w.get(0);
-  if (isLong) w.op(OP.i32WrapI64);
-  w.i32(TLB.indexShift);
-  w.op(OP.i32ShrU);
-  w.i32(TLB.indexMask);
-  w.op(OP.i32And);
-  w.i32(0);
-  w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
-  w.op(OP.i32Add);
-  w.tee(entry);
-  w.memory(isLong ? OP.i64Load : OP.i32Load, right);
-  w.get(0);
-  w.get(1);
-  if (isLong) {
-    w.op(OP.i64ExtendI32U);
-    w.op(OP.i64Add);
-    w.i64(1);
-    w.op(OP.i64Sub);
-    w.i64(-4096);
-    w.op(OP.i64And);
-    w.op(OP.i64Eq);
-  } else {
-    w.op(OP.i32Add);
-    w.i32(1);
-    w.op(OP.i32Sub);
-    w.i32(-4096);
-    w.op(OP.i32And);
-    w.op(OP.i32Eq);
-  }
+  const low = () => {
+    w.get(0);
+    if (isLong) w.op(OP.i32WrapI64);
+  };
+  const last = () => {
+    w.get(0);
+    w.get(1);
+    if (isLong) w.op(OP.i64ExtendI32U);
+    w.op(isLong ? OP.i64Add : OP.i32Add);
+    if (isLong) w.i64(1);
+    else w.i32(1);
+    w.op(isLong ? OP.i64Sub : OP.i32Sub);
+  };
+  emitTlbCheck(w, { state: layout.state, low, last, right, entry, isLong });
   w.block(OP.if, I32, true);
   w.get(entry);
   w.memory(OP.i32Load, TLB.addend);

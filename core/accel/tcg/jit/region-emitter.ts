@@ -8,6 +8,7 @@ import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, CONST, LOAD_U, type Node, STORE } from '../emit/graph.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
 import { emitJournal } from '../emit/journal.ts';
+import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { TLB } from '../interpreter/layout.ts';
 import { FLAG_KIND } from './flags.ts';
 import type { PlannedBlock, PlannedEdge, PlannedInsn } from './plan.ts';
@@ -585,26 +586,15 @@ export class RegionEmitter extends RegionFlags {
       this.valueAgain(ea);
       if (isLong) w.op(OP.i32WrapI64);
     };
-    low();
-    w.i32(TLB.indexShift);
-    w.op(OP.i32ShrU);
-    w.i32(TLB.indexMask);
-    w.op(OP.i32And);
-    w.i32(0);
-    w.memory(OP.i32Load, layout.state + FIELDS.tlbBase.offset);
-    w.op(OP.i32Add);
-    w.tee(found);
-    w.memory(isLong ? OP.i64Load : OP.i32Load, site & 1 ? TLB.write : TLB.read);
-    this.valueAgain(ea);
-    if (bytes > 1) {
+    const last = () => {
+      this.valueAgain(ea);
+      if (bytes === 1) return;
       if (isLong) w.i64(bytes - 1);
       else w.i32(bytes - 1);
       w.op(isLong ? OP.i64Add : OP.i32Add);
-    }
-    if (isLong) w.i64(-4096);
-    else w.i32(-4096);
-    w.op(isLong ? OP.i64And : OP.i32And);
-    w.op(isLong ? OP.i64Ne : OP.i32Ne);
+    };
+    const right = site & 1 ? TLB.write : TLB.read;
+    emitTlbCheck(w, { state: layout.state, low, last, right, entry: found, isLong }, true);
     w.block(OP.if, I32, false);
     this.valueAgain(ea);
     w.i32(bytes);

@@ -1,11 +1,10 @@
 /** What all regions of one kind of code share, a module of its own: most of how a region ends. One copy stays in the processor's
  *  caches; a copy in each region was a third of its machine code. Only the jump to the next region is each one's own: the processor
  *  predicts it by where it stands. */
-import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
+import { FIELDS } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
 import type { EngineLayout } from '../emit/instruction-emitter.ts';
-import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { PAGES } from '../interpreter/generate.ts';
 import { emitFlagAux, FLAG_KIND } from './flags.ts';
 
@@ -21,8 +20,8 @@ export interface RegionEndLayout extends EngineLayout {
 }
 
 /** A module with `end`, for a region that resumes or leaves: (kind, record, kind of the flags) -> record where the interpreter goes
- *  on, 0: leave; `find`: (kind of the flags) -> record of what RIP says, or 0; `interpreted`: (record) -> record, which is not
- *  compiled; and `flagAux`. All else is in memory, flags as the region had them. */
+ *  on, 0: leave; `find`, for a target that the jump cache has not: (linear, kind of the flags) -> its record or 0, flags canonical;
+ *  `interpreted`: (record) -> record, which is not compiled; and `flagAux`. All else is in memory, flags as the region had them. */
 export function regionEndModule(layout: RegionEndLayout, isLong: boolean): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   const seek = module.importFunction('e', isLong ? 'seekLong' : 'seek', [isLong ? I64 : I32], [I32]);
