@@ -8,7 +8,7 @@ import { dist, root } from '../paths.mjs';
 /** Each bundle: `entries` by output name, the folders whose files it may contain, and what proves that it is built. */
 export const targets = {
   emulator: {
-    entries: { 'terrarium-x86_64': 'core/node/start.ts' },
+    entries: { 'terrarium-x86_64': 'core/node/start.ts', 'compile-worker': 'core/node/compile-worker.ts' },
     output: 'terrarium-x86_64.mjs',
     sources: ['core'],
   },

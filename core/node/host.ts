@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import type { LinearMemory } from '../memory/arena.ts';
 import type { SystemHost } from '../system/host.ts';
 import { UserError } from '../util/errors.ts';
+import { startCompilerThread } from './compiler-thread.ts';
 import { nodeCompression } from './compression.ts';
 import { openImage } from './file-source.ts';
 import { findFirmware, firmwareFolders } from './firmware.ts';
@@ -27,6 +28,10 @@ function say(fd: number, text: string): void {
   }
 }
 
+/** Programs of other threads lie beside the entry, as bundles or as sources. */
+const isBundle = import.meta.url.endsWith('.mjs');
+const COMPILE_WORKER = new URL(isBundle ? '../compile-worker.mjs' : './compile-worker.ts', import.meta.url);
+
 export const nodeHost: SystemHost = {
   program: PROGRAM,
   version: VERSION,
@@ -36,6 +41,7 @@ export const nodeHost: SystemHost = {
   compression: nodeCompression,
   newMemory: () =>
     new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES, shared: true }) as unknown as LinearMemory,
+  startCompiler: (setup) => startCompilerThread(COMPILE_WORKER, setup),
   stderr: (text) => say(2, text),
   stdout: (text) => say(1, text),
   readFile(path) {

@@ -491,7 +491,12 @@ function joinCpu(
       log: (mask, text) => log(mask, text),
       logs: isLogged,
     },
-    { definition, jit, now: () => host.time.monotonicNs() / 1e6 },
+    {
+      definition,
+      jit,
+      now: () => host.time.monotonicNs() / 1e6,
+      startCompiler: host.startCompiler && ((setup) => host.startCompiler!(setup)),
+    },
   );
   pc.cpuWires.set('smi', {
     set: (level) => {

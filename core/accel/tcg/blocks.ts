@@ -134,6 +134,8 @@ export class BlockCache {
   onPageWithCode: (arenaOffset: number) => void = () => {};
   /** Called before everything is dropped. */
   onClear: () => void = () => {};
+  /** Called for a block whose code changes. */
+  onDrop: (block: Block) => void = () => {};
   /** Runs of a block until it is worth compiling; 0: never. */
   threshold = 0;
   /** Blocks that were looked for last: every change of address space asks for the same ones again. */
@@ -167,6 +169,10 @@ export class BlockCache {
     return found;
   }
 
+  /** Blocks that lie in a page of the arena, or did. */
+  inPage(page: number): readonly Block[] {
+    return this.pages.get(page) ?? [];
+  }
   /** The block that begins with this record, if it counts its runs. */
   blockAt(record: number): Block | undefined {
     return this.byRecord.get(record);
@@ -629,6 +635,7 @@ export class BlockCache {
   /** Makes every instruction of the block find its successor afresh; whoever still points here is led on. */
   private drop(block: Block, isBeforeWrite: boolean): void {
     block.isValid = false;
+    this.onDrop(block);
     if (block.regions) for (const region of [...block.regions]) region.release();
     const handlers: number[] = [];
     let previous = -1;

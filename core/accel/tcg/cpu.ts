@@ -50,6 +50,8 @@ export interface X86CpuOptions {
   /** For tests that need no system half of their own. */
   readonly createOps?: (context: CpuContext) => SystemOps;
   readonly jit?: JitOptions;
+  /** Starts a thread that compiles. Without it regions are compiled where the guest runs. */
+  readonly startCompiler?: JitHost['startCompiler'];
   /** Milliseconds, for statistics. */
   readonly now?: () => number;
 }
@@ -193,7 +195,16 @@ export class X86Cpu {
     const nowhere = arena.allocate('cpu-nowhere', 4096).offset;
     const layout = { ...this.layout, counters, nowhere };
     const hotCount = (isLong: boolean) => (isLong ? this.long() : machine).hotCount;
-    const host = { arena, blocks: this.blocks, layout, hotCount };
+    const features = options.definition?.features.names() ?? null;
+    const host = {
+      arena,
+      blocks: this.blocks,
+      layout,
+      hotCount,
+      features,
+      helpers: machine.helpers,
+      startCompiler: options.startCompiler,
+    };
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, this.now);
     if (isLockStep) this.lockStep = this.createLockStep(machine);
     const { definition } = options;
@@ -716,6 +727,8 @@ export class X86Cpu {
   }
   private assemble(): Interpreter & {
     makeLong: () => Interpreter;
+    /** Names by number. */
+    helpers: readonly string[];
     table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate' | 'provide'>;
   } {
     const { memory } = this;
@@ -871,11 +884,14 @@ export class X86Cpu {
     return {
       ...legacy,
       makeLong: () => make(longHotForms(), [], true),
+      helpers: names,
       table: {
         takeSlot,
         giveSlot: (slot) => freeSlots.push(slot),
         setSlot: (slot, f) => table.set(slot, f),
-        instantiate: (bytes) => new WebAssembly.Instance(new WebAssembly.Module(bytes), imports).exports,
+        instantiate: (code) =>
+          new WebAssembly.Instance(code instanceof WebAssembly.Module ? code : new WebAssembly.Module(code), imports)
+            .exports,
         provide: (functions) => Object.assign(imports.e, functions),
       },
     };

@@ -2,8 +2,18 @@
  *  code takes more room than allowed. */
 import type { RamArena } from '../../../target/x86/system-ops.ts';
 import { type Block, type BlockCache, type CompiledRegion, MODE, MODE_SHIFT } from '../blocks.ts';
-import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
-import { planRegion } from './plan.ts';
+import {
+  type BatchHead,
+  type BatchResult,
+  type CompilerAnswer,
+  type CompilerJob,
+  type CompilerSetup,
+  type CompilerThread,
+  compileBatch,
+  packBlock,
+} from './batch.ts';
+import type { CompileLayout } from './compile.ts';
+import type { CodeSource } from './plan.ts';
 import { regionEndModule } from './region-end.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
@@ -28,9 +38,15 @@ export interface JitHost {
   takeSlot(): number;
   giveSlot(slot: number): void;
   setSlot(slot: number, f: unknown): void;
-  instantiate(bytes: Uint8Array<ArrayBuffer>): Record<string, unknown>;
+  instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Record<string, unknown>;
   /** What modules may import from now on. */
   provide(functions: Readonly<Record<string, unknown>>): void;
+  /** Names of helpers in the order of their numbers. */
+  readonly helpers: readonly string[];
+  /** Features of the CPU's model; null: all there are. */
+  readonly features: readonly string[] | null;
+  /** Starts a thread that compiles. Without it regions are compiled where the guest runs. */
+  readonly startCompiler?: ((setup: CompilerSetup) => CompilerThread) | undefined;
 }
 
 export interface JitStatistics {
@@ -80,6 +96,12 @@ const MAX_REGIONS = 50_000;
 
 const isLongBlock = (block: Block) => ((block.key % MODE_SHIFT) & MODE.code64) !== 0;
 
+/** Blocks to begin regions with, and the places that their functions get. */
+interface Batch {
+  readonly heads: readonly Block[];
+  readonly slots: readonly number[];
+  readonly isLong: boolean;
+}
 class Module {
   readonly regions = new Set<Region>();
   readonly bytes: number;
@@ -135,6 +157,11 @@ export class Jit {
   private readonly excused = new WeakSet<Block>();
   private readonly heads = new Set<Block>();
   private waited = 0;
+  private readonly thread: CompilerThread | null = null;
+  private pending: (Batch & { readonly id: number }) | null = null;
+  private jobs = 0;
+  /** Blocks whose code changed while the other thread was at work. */
+  private readonly changed = new Set<Block>();
   /** Of how much of the last while the guest made use. */
   private load = 1;
   private busyMilliseconds = 0;
@@ -156,6 +183,12 @@ export class Jit {
     this.threshold = { off: 0, on: THRESHOLD, always: 1, lockstep: LOCKSTEP_THRESHOLD }[options.mode];
     host.blocks.threshold = this.threshold;
     host.blocks.onClear = () => this.clear();
+    const { startCompiler, arena, features, helpers, layout } = host;
+    if (!startCompiler || options.mode !== 'on') return;
+    this.thread = startCompiler({ memory: arena.memory, features, helpers, layout });
+    host.blocks.onDrop = (block) => {
+      if (this.pending) this.changed.add(block);
+    };
   }
 
   /** A block has counted down. */
@@ -175,7 +208,11 @@ export class Jit {
   /** Between two stays in generated code. */
   poll(): void {
     this.collectCounters();
-    if (this.queue.length === 0) return;
+    if (this.pending) {
+      const answer = this.thread!.take();
+      if (answer) this.receive(answer);
+    }
+    if (this.queue.length === 0 || this.pending) return;
     if (this.load < IDLE_LOAD && this.options.mode !== 'always') {
       this.postpone();
       return;
@@ -183,7 +220,12 @@ export class Jit {
     if (this.options.mode !== 'always' && this.queue.length < BATCH && this.waited++ < PATIENCE && !this.isUrgent())
       return;
     this.waited = 0;
-    this.compile();
+    if (this.thread) {
+      this.queue = this.queue.filter((record) => this.host.blocks.blockAt(record)?.isValid);
+      if (this.queue.length > 0) this.request(this.thread);
+      return;
+    }
+    for (const isLong of [false, true]) this.compile(isLong);
   }
 
   /** What waits counts its runs again. */
@@ -220,76 +262,164 @@ export class Jit {
       return block?.isValid === true && blocks.runs(block) > URGENT * this.threshold;
     });
   }
-  private compile(): void {
-    const { host, statistics } = this;
-    const { blocks } = host;
-    const started = this.now();
-    const regions: Region[] = [];
-    const requests: CompileRequest[] = [];
-    const warm = Math.max(1, Math.floor(this.threshold / WARM_PART));
-    const queue = this.queue;
-    const covered = new Set<Block>();
-    const isHead = (block: Block) => this.heads.has(block) || regions.some((region) => region.head === block);
-    this.queue = [];
-    for (const record of queue) {
+  /** Takes what waits and is worth a region of its own. */
+  private takeQueue(isLong: boolean, most: number): Block[] {
+    const { blocks } = this.host;
+    const taken: Block[] = [];
+    const kept: number[] = [];
+    for (const record of this.queue) {
       const head = blocks.blockAt(record);
       if (!head?.isValid) continue;
+      if (isLongBlock(head) !== isLong || taken.length === most) kept.push(record);
       // The blocks of a loop get hot together; one region for them is enough. Who is still entered from elsewhere counts on.
-      if (this.options.mode !== 'always' && (covered.has(head) || (head.regions?.size && !this.excused.has(head)))) {
-        this.excused.add(head);
-        blocks.resetEntry(head);
-        continue;
-      }
-      const plan = planRegion(host.arena, blocks, head, (block) => blocks.runs(block) >= warm, isHead, this.isLockStep);
-      if (!plan) {
-        statistics.refused++;
-        continue;
-      }
-      const members = plan.blocks.map(({ block }) => block);
-      for (const block of members) covered.add(block);
-      const region = new Region(this, head, members, host.takeSlot());
-      regions.push(region);
-      requests.push({ plan, handler: host.hotCount(isLongBlock(head)) + region.slot });
-      statistics.compiledInstructions += plan.instructions;
+      else if (this.options.mode !== 'always' && head.regions?.size && !this.excused.has(head)) this.excuse(head);
+      else if (head.second >= 0) this.statistics.refused++;
+      else taken.push(head);
     }
-    for (const isLong of [false, true]) {
-      const ofKind = regions.filter(({ head }) => isLongBlock(head) === isLong);
-      const wanted = requests.filter(({ plan }) => isLongBlock(plan.blocks[0]!.block) === isLong);
-      if (ofKind.length > 0) this.install(ofKind, wanted, isLong);
-    }
-    while (this.isFull() && this.modules.length > 1) this.evict(this.modules[0]!);
+    this.queue = kept;
+    return taken;
+  }
+  private excuse(head: Block): void {
+    this.excused.add(head);
+    this.host.blocks.resetEntry(head);
+  }
+  private get warm(): number {
+    return Math.max(1, Math.floor(this.threshold / WARM_PART));
+  }
+  private handlerOf(slot: number, isLong: boolean): number {
+    return this.host.hotCount(isLong) + slot;
+  }
+
+  /** Compiles here and now. */
+  private compile(isLong: boolean): void {
+    const { host, options, statistics, warm } = this;
+    const { arena, blocks, layout } = host;
+    const heads = this.takeQueue(isLong, Number.POSITIVE_INFINITY);
+    if (heads.length === 0) return;
+    const started = this.now();
+    const slots = heads.map(() => host.takeSlot());
+    const source: CodeSource = {
+      bytes: arena.bytes,
+      maps: blocks.maps,
+      longMaps: blocks.longMaps,
+      findWarm(start, mode) {
+        const block = blocks.find(start, mode);
+        return block && blocks.runs(block) >= warm ? block : undefined;
+      },
+      isHead: (block) => this.heads.has(block as Block),
+      index: (record) => blocks.index(record),
+      pc: (record) => blocks.pc(record),
+    };
+    const wanted: BatchHead[] = heads.map((block, i) => ({ block, handler: this.handlerOf(slots[i]!, isLong) }));
+    const result = compileBatch(source, wanted, {
+      layout: { ...layout, hotCount: host.hotCount(isLong) },
+      isLong,
+      skipsCovered: options.mode !== 'always',
+      isTwice: this.isLockStep,
+    });
+    this.install({ heads, slots, isLong }, result);
     statistics.compileMilliseconds += this.now() - started;
   }
+
+  // -- on another thread ---------------------------------------------------------------------------------------------
+
+  /** Lets the other thread compile what waits. */
+  private request(thread: CompilerThread): void {
+    const { host, warm } = this;
+    const { blocks } = host;
+    const isLong = isLongBlock(blocks.blockAt(this.queue[0]!)!);
+    const heads = this.takeQueue(isLong, BATCH);
+    if (heads.length === 0) return;
+    const slots = heads.map(() => host.takeSlot());
+    const words: number[] = [];
+    const places = new Map<Block, number>();
+    const modes = new Map<number, Set<number>>();
+    for (const { start, key } of heads) {
+      const page = start >>> 12;
+      if (!modes.has(page)) modes.set(page, new Set());
+      modes.get(page)!.add(key % MODE_SHIFT);
+    }
+    for (const [page, wanted] of modes)
+      for (const block of blocks.inPage(page)) {
+        if (block.second >= 0 || !wanted.has(block.key % MODE_SHIFT) || block.start >>> 12 !== page) continue;
+        if (!block.isValid || blocks.runs(block) < warm) continue;
+        places.set(block, places.size);
+        packBlock(words, block, this.heads.has(block));
+      }
+    const wanted = heads.flatMap((block, i) => [places.get(block)!, this.handlerOf(slots[i]!, isLong)]);
+    this.pending = { id: ++this.jobs, heads, slots, isLong };
+    this.changed.clear();
+    thread.post({
+      id: this.jobs,
+      isLong,
+      hotCount: host.hotCount(isLong),
+      blocks: Uint32Array.from(words),
+      heads: Uint32Array.from(wanted),
+    } satisfies CompilerJob);
+  }
+  private receive(answer: CompilerAnswer): void {
+    const job = this.pending;
+    if (job?.id !== answer.id) return; // everything was dropped since
+    this.pending = null;
+    this.statistics.compileMilliseconds += answer.milliseconds;
+    if (answer.error !== '') {
+      if (this.changed.size === 0) throw new Error(`compiling failed: ${answer.error}`);
+      for (const slot of job.slots) this.host.giveSlot(slot);
+      for (const head of job.heads) if (head.isValid) this.host.blocks.resetEntry(head);
+      return;
+    }
+    this.install(job, answer);
+  }
+
   /** Makes one module and lets the first blocks of its regions lead to it. */
-  private install(regions: readonly Region[], requests: readonly CompileRequest[], isLong: boolean): void {
+  private install({ heads, slots, isLong }: Batch, result: BatchResult<Uint8Array<ArrayBuffer> | WebAssembly.Module>): void {
     const { host, statistics } = this;
-    const layout = { ...host.layout, hotCount: host.hotCount(isLong) };
+    const { blocks } = host;
     if (!this.hasEnd.has(isLong)) {
-      const shared = Object.entries(host.instantiate(regionEndModule(layout, isLong)));
+      const shared = Object.entries(
+        host.instantiate(regionEndModule({ ...host.layout, hotCount: host.hotCount(isLong) }, isLong)),
+      );
       host.provide(Object.fromEntries(shared.map(([name, f]) => [isLong ? `${name}Long` : name, f])));
       this.hasEnd.add(isLong);
     }
-    const bytes = compileModule(requests, layout, isLong);
-    const exports = host.instantiate(bytes);
-    const module = new Module(bytes.length);
-    regions.forEach((region, i) => {
+    for (const head of result.covered) this.excuse(heads[head]!);
+    statistics.refused += result.refused.length;
+    for (const head of [...result.covered, ...result.refused]) host.giveSlot(slots[head]!);
+    if (result.code === null) return;
+    const exports = host.instantiate(result.code);
+    const module = new Module(result.bytes);
+    result.regions.forEach(({ head: position, records, instructions }, i) => {
+      const head = heads[position]!;
+      const slot = slots[position]!;
+      const members = records.map((record) => blocks.blockAt(record));
+      if (members.some((block) => !block?.isValid || this.changed.has(block))) {
+        host.giveSlot(slot);
+        if (head.isValid) blocks.resetEntry(head);
+        return;
+      }
+      const region = new Region(this, head, members as Block[], slot);
       region.module = module;
       module.regions.add(region);
-      host.setSlot(region.slot, exports[String(i)]);
+      host.setSlot(slot, exports[String(i)]);
       region.run = exports[String(i)] as Region['run'];
-      host.blocks.setEntry(region.head, this.isLockStep ? this.stopHandler(isLong) : requests[i]!.handler);
-      this.heads.add(region.head);
+      blocks.setEntry(head, this.isLockStep ? this.stopHandler(isLong) : this.handlerOf(slot, isLong));
+      this.heads.add(head);
       for (const block of region.blocks) {
         block.regions ??= new Set();
         block.regions.add(region);
       }
+      statistics.compiledInstructions += instructions;
     });
-    this.modules.push(module);
-    statistics.modules++;
-    statistics.regions += regions.length;
-    statistics.compiled += regions.length;
-    statistics.wasmBytes += bytes.length;
-    statistics.codeBytes += bytes.length * EXPANSION;
+    this.changed.clear();
+    if (module.regions.size > 0) {
+      this.modules.push(module);
+      statistics.modules++;
+      statistics.regions += module.regions.size;
+      statistics.compiled += module.regions.size;
+      statistics.wasmBytes += module.bytes;
+      statistics.codeBytes += module.bytes * EXPANSION;
+    }
+    while (this.isFull() && this.modules.length > 1) this.evict(this.modules[0]!);
   }
 
   /** The region that begins with a block. */
@@ -326,6 +456,8 @@ export class Jit {
   /** Everything goes. */
   private clear(): void {
     this.queue = [];
+    for (const slot of this.pending?.slots ?? []) this.host.giveSlot(slot);
+    this.pending = null;
     if (this.modules.length > 0) this.statistics.flushes++;
     for (const module of [...this.modules]) for (const region of [...module.regions]) this.release(region);
   }

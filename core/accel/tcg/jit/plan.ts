@@ -1,7 +1,6 @@
 /** Chooses what a region consists of: blocks of one page that lead to each other and have run, from a hot one on. */
-import { decode, decodeLong, type Executable } from '../../../target/x86/decode/decoder.ts';
-import type { RamArena } from '../../../target/x86/system-ops.ts';
-import { type Block, type BlockCache, MODE, MODE_SHIFT } from '../blocks.ts';
+import { decode, decodeLong, type Executable, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
+import { MODE, MODE_SHIFT } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { quickOf } from './region-ops.ts';
 import { type Structure, structure } from './structure.ts';
@@ -13,6 +12,29 @@ export const LIMIT = { blocks: 20, instructions: 160 } as const;
 const ABSORB = 40;
 /** Conditional and unconditional relative branches. */
 const RELATIVE = /^(j(mp|cxz|n?[obzsplc]|n?be|n?le)|call|loop(n?e)?)$/;
+
+/** What of a decoded block (blocks.ts) it takes to plan. */
+export interface CodeBlock {
+  readonly record: number;
+  readonly end: number;
+  readonly key: number;
+  readonly start: number;
+  readonly length: number;
+  readonly second: number;
+}
+/** Where blocks and what they were decoded from are found. */
+export interface CodeSource {
+  readonly bytes: Uint8Array;
+  readonly maps: OpcodeMaps | undefined;
+  readonly longMaps: OpcodeMaps | undefined;
+  /** A block that has run often enough to be taken along. */
+  findWarm(start: number, mode: number): CodeBlock | undefined;
+  /** Whether a region begins with it. */
+  isHead(block: CodeBlock): boolean;
+  /** Of a record: number of its instruction in the block, and that one's offset. */
+  index(record: number): number;
+  pc(record: number): number;
+}
 
 export interface PlannedInsn {
   readonly d: Executable;
@@ -36,7 +58,7 @@ export interface PlannedEdge {
   readonly isInside: boolean;
 }
 export interface PlannedBlock {
-  readonly block: Block;
+  readonly block: CodeBlock;
   /** EIP of its start relative to the region's first block. */
   readonly delta: number;
   readonly insns: PlannedInsn[];
@@ -65,9 +87,8 @@ function isOnce(d: Executable, traits: Traits, isLong: boolean): boolean {
 
 /** The instructions of a decoded block with their records, or null when it cannot be part of a region. */
 function planBlock(
-  arena: RamArena,
-  cache: BlockCache,
-  block: Block,
+  source: CodeSource,
+  block: CodeBlock,
   delta: number,
   page: number,
   isTwice: boolean,
@@ -75,7 +96,7 @@ function planBlock(
   if (block.second >= 0) return null;
   const mode = block.key % MODE_SHIFT;
   const isLong = (mode & MODE.code64) !== 0;
-  const { bytes } = arena;
+  const { bytes } = source;
   const insns: PlannedInsn[] = [];
   const end = block.start + block.length;
   let at = block.start;
@@ -85,10 +106,10 @@ function planBlock(
   let last: Executable | null = null;
   for (let index = 0; at < end; index++) {
     const d = isLong
-      ? decodeLong(bytes, at, page + 4096, cache.longMaps)
-      : decode(bytes, at, page + 4096, (mode & MODE.code32) !== 0, cache.maps);
+      ? decodeLong(bytes, at, page + 4096, source.longMaps)
+      : decode(bytes, at, page + 4096, (mode & MODE.code32) !== 0, source.maps);
     if (!d) return null;
-    while (cache.index(record) !== index || cache.pc(record) !== at - block.start) {
+    while (source.index(record) !== index || source.pc(record) !== at - block.start) {
       record += RECORD.bytes;
       if (record >= block.end) return null;
     }
@@ -129,7 +150,7 @@ function planBlock(
     block,
     delta,
     insns,
-    count: cache.index(block.end - RECORD.bytes) + 1,
+    count: source.index(block.end - RECORD.bytes) + 1,
     ends,
     stopRecord,
     edges,
@@ -138,19 +159,11 @@ function planBlock(
   };
 }
 
-/** `isWarm`: whether a block has run often enough to be taken along. `isHead`: whether a region begins with it. `isTwice`: the region will
- *  be run in lock-step. */
-export function planRegion(
-  arena: RamArena,
-  cache: BlockCache,
-  head: Block,
-  isWarm: (block: Block) => boolean,
-  isHead: (block: Block) => boolean,
-  isTwice = false,
-): Plan | null {
+/** `isTwice`: the region will be run in lock-step. */
+export function planRegion(source: CodeSource, head: CodeBlock, isTwice = false): Plan | null {
   const mode = head.key % MODE_SHIFT;
   const page = (head.start & ~0xfff) >>> 0;
-  const first = planBlock(arena, cache, head, 0, page, isTwice);
+  const first = planBlock(source, head, 0, page, isTwice);
   if (!first || (first.ends === 'stop' && first.insns.length === 0)) return null;
   const blocks = [first];
   const byStart = new Map<number, number>([[head.start, 0]]);
@@ -159,10 +172,9 @@ export function planRegion(
     const known = byStart.get(start);
     if (known !== undefined) return known;
     if (blocks.length >= LIMIT.blocks || instructions >= LIMIT.instructions) return -1;
-    const block = cache.find(start, mode);
-    if (!block || !isWarm(block)) return -1;
-    if (instructions > ABSORB && isHead(block)) return -1;
-    const planned = planBlock(arena, cache, block, block.start - head.start, page, isTwice);
+    const block = source.findWarm(start, mode);
+    if (!block || (instructions > ABSORB && source.isHead(block))) return -1;
+    const planned = planBlock(source, block, block.start - head.start, page, isTwice);
     if (!planned || planned.insns.length === 0) return -1;
     byStart.set(start, blocks.length);
     instructions += planned.insns.length;

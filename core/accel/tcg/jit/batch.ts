@@ -1,0 +1,172 @@
+/** Compiles regions that got hot together, on whichever thread: of the machine it needs linear memory and where blocks lie. */
+import { longMapsFor, mapsFor, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
+import { MODE_SHIFT } from '../blocks.ts';
+import { InstructionEmitter } from '../emit/instruction-emitter.ts';
+import { RECORD } from '../interpreter/layout.ts';
+import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
+import { type CodeBlock, type CodeSource, planRegion } from './plan.ts';
+
+/** A block to begin a region with, and the handler number that the region will have. */
+export interface BatchHead {
+  readonly block: CodeBlock;
+  readonly handler: number;
+}
+/** A region of a batch: which head it belongs to, and the first records of its blocks. */
+export interface BatchRegion {
+  readonly head: number;
+  readonly records: readonly number[];
+  readonly instructions: number;
+}
+/** `regions`: in the order of the module's exports. The heads that are missing there: `covered` are part of another region of the
+ *  batch, `refused` cannot be compiled. */
+export interface BatchResult<Code> {
+  readonly code: Code | null;
+  readonly bytes: number;
+  readonly regions: readonly BatchRegion[];
+  readonly covered: readonly number[];
+  readonly refused: readonly number[];
+}
+
+export interface BatchOptions {
+  readonly layout: CompileLayout;
+  readonly isLong: boolean;
+  /** One region is enough for blocks that lead to each other. */
+  readonly skipsCovered: boolean;
+  /** The regions will be run in lock-step. */
+  readonly isTwice: boolean;
+}
+
+export function compileBatch(
+  source: CodeSource,
+  heads: readonly BatchHead[],
+  { layout, isLong, skipsCovered, isTwice }: BatchOptions,
+): BatchResult<Uint8Array<ArrayBuffer>> {
+  const requests: CompileRequest[] = [];
+  const regions: BatchRegion[] = [];
+  const covered: number[] = [];
+  const refused: number[] = [];
+  const members = new Set<number>();
+  const begun = new Set<number>();
+  const known: CodeSource = Object.create(source, {
+    isHead: { value: (block: CodeBlock) => begun.has(block.record) || source.isHead(block) },
+  });
+  heads.forEach(({ block, handler }, head) => {
+    if (skipsCovered && members.has(block.record)) {
+      covered.push(head);
+      return;
+    }
+    const plan = planRegion(known, block, isTwice);
+    if (!plan) {
+      refused.push(head);
+      return;
+    }
+    begun.add(block.record);
+    const records = plan.blocks.map((planned) => planned.block.record);
+    for (const record of records) members.add(record);
+    requests.push({ plan, handler });
+    regions.push({ head, records, instructions: plan.instructions });
+  });
+  const code = requests.length > 0 ? compileModule(requests, layout, isLong) : null;
+  return { code, bytes: code?.length ?? 0, regions, covered, refused };
+}
+
+// -- for another thread ------------------------------------------------------------------------------------------------
+
+/** What the other thread gets once. */
+export interface CompilerSetup {
+  readonly memory: WebAssembly.Memory;
+  /** Features of the CPU's model; null: all there are. */
+  readonly features: readonly string[] | null;
+  /** Names of helpers in the order of their numbers. */
+  readonly helpers: readonly string[];
+  readonly layout: Omit<CompileLayout, 'hotCount'>;
+}
+/** `blocks`: BLOCK_WORDS for each block that may be taken along (see `packBlock`); `heads`: position in `blocks` and handler number of
+ *  each. */
+export interface CompilerJob {
+  readonly id: number;
+  readonly isLong: boolean;
+  readonly hotCount: number;
+  readonly blocks: Uint32Array<ArrayBuffer>;
+  readonly heads: Uint32Array<ArrayBuffer>;
+}
+export interface CompilerAnswer extends BatchResult<WebAssembly.Module> {
+  readonly id: number;
+  readonly milliseconds: number;
+  /** What went wrong, '': nothing. Code that changes while it is read may be anything. */
+  readonly error: string;
+}
+/** A thread that compiles. */
+export interface CompilerThread {
+  post(job: CompilerJob): void;
+  /** The answer to a job, when there is one. @throws Error when the thread is no more */
+  take(): CompilerAnswer | null;
+}
+
+const BLOCK_WORDS = 6;
+export function packBlock(words: number[], block: CodeBlock, isHead: boolean): void {
+  const { record, end, start, length, key } = block;
+  words.push(record, end, start, length, key % MODE_SHIFT, isHead ? 1 : 0);
+}
+
+/** A job's blocks as the planner asks for them. */
+class PackedSource implements CodeSource {
+  readonly bytes: Uint8Array;
+  readonly maps: OpcodeMaps | undefined;
+  readonly longMaps: OpcodeMaps | undefined;
+  readonly blocks: CodeBlock[] = [];
+  private readonly byKey = new Map<number, CodeBlock>();
+  private readonly heads = new Set<CodeBlock>();
+
+  constructor(bytes: Uint8Array, maps: OpcodeMaps | undefined, longMaps: OpcodeMaps | undefined, words: Uint32Array) {
+    this.bytes = bytes;
+    this.maps = maps;
+    this.longMaps = longMaps;
+    for (let at = 0; at < words.length; at += BLOCK_WORDS) {
+      const [record, end, start, length, mode, isHead] = words.subarray(at, at + BLOCK_WORDS) as unknown as number[];
+      const block = { record: record!, end: end!, start: start!, length: length!, second: -1, key: start! * MODE_SHIFT + mode! };
+      this.blocks.push(block);
+      this.byKey.set(block.key, block);
+      if (isHead) this.heads.add(block);
+    }
+  }
+  findWarm(start: number, mode: number): CodeBlock | undefined {
+    return this.byKey.get(start * MODE_SHIFT + mode);
+  }
+  isHead(block: CodeBlock): boolean {
+    return this.heads.has(block);
+  }
+  index(record: number): number {
+    return this.bytes[record + RECORD.index]!;
+  }
+  pc(record: number): number {
+    return this.bytes[record + RECORD.pc]!;
+  }
+}
+
+/** The other thread's part. */
+export class BatchCompiler {
+  private readonly setup: CompilerSetup;
+  private readonly maps: OpcodeMaps | undefined;
+  private readonly longMaps: OpcodeMaps | undefined;
+
+  constructor(setup: CompilerSetup) {
+    this.setup = setup;
+    const numbers = new Map(setup.helpers.map((name, i) => [name, i]));
+    InstructionEmitter.helperIndex = (name) => numbers.get(name)!;
+    if (setup.features === null) return;
+    const features = new Set(setup.features);
+    this.maps = mapsFor((name) => features.has(name));
+    if (features.has('lm')) this.longMaps = longMapsFor((name) => features.has(name));
+  }
+  /** Guest code may change while it is read: what comes out then, the machine's own thread throws away. */
+  compile(job: CompilerJob): BatchResult<WebAssembly.Module> {
+    const { isLong, hotCount, blocks, heads } = job;
+    const source = new PackedSource(new Uint8Array(this.setup.memory.buffer), this.maps, this.longMaps, blocks);
+    const wanted: BatchHead[] = [];
+    for (let i = 0; i < heads.length; i += 2) wanted.push({ block: source.blocks[heads[i]!]!, handler: heads[i + 1]! });
+    const layout = { ...this.setup.layout, hotCount };
+    const { code, ...result } = compileBatch(source, wanted, { layout, isLong, skipsCovered: true, isTwice: false });
+    return { ...result, code: code && new WebAssembly.Module(code) };
+  }
+}
