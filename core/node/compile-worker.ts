@@ -17,7 +17,12 @@ function answer(job: CompilerJob): CompilerAnswer {
     return { ...result, ...known, milliseconds: performance.now() - started };
   } catch (error) {
     const nothing = { code: null, bytes: 0, regions: [], covered: [], refused: [] };
-    return { ...nothing, ...known, milliseconds: 0, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    return {
+      ...nothing,
+      ...known,
+      milliseconds: 0,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    };
   }
 }
 port.on('message', (job: CompilerJob) => {

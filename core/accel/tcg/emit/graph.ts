@@ -25,6 +25,8 @@ export class Node {
   readonly alias: number;
   /** Immediate bytes behind the operation. */
   bytes: readonly number[] | null = null;
+  /** Of a load: more bytes to its offset, which are known when everything has been said. */
+  late: (() => number) | null = null;
   uses = 0;
   emitted = 0;
   local = -1;
@@ -314,7 +316,13 @@ export class Graph {
     if (!value?.a || value.uses > 0 || (value.op !== OP.i64Load && value.op !== OP.i32Load)) return null;
     value.a.uses--;
     const op = SIMD[value.op === OP.i64Load ? 'v128.load64_zero' : 'v128.load32_zero'];
-    return this.node(op, V128, value.a, null, null, value.imm, value.alias);
+    return this.loadAs(op, V128, value);
+  }
+  /** Another kind of load in the place of one that nobody uses. */
+  private loadAs(op: number, type: number, { a, imm, alias, late }: Node): Node {
+    const made = this.node(op, type, a, null, null, imm, alias);
+    made.late = late;
+    return made;
   }
   scalar(name: ScalarName, ...args: Node[]): Node {
     const a = args[0]!;
@@ -324,7 +332,7 @@ export class Graph {
       const type = isWide ? F64 : F32;
       if (a.op === (isWide ? OP.i64Load : OP.i32Load)) {
         a.a.uses--;
-        return this.node(isWide ? OP.f64Load : OP.f32Load, type, a.a, null, null, a.imm, a.alias);
+        return this.loadAs(isWide ? OP.f64Load : OP.f32Load, type, a);
       }
       if (a.op === SIMD[isWide ? 'i64x2.extract_lane' : 'i32x4.extract_lane']) {
         a.a.uses--;
@@ -410,7 +418,8 @@ export class Graph {
     if (node.a) this.value(node.a);
     if (node.b) this.value(node.b);
     if (node.c) this.value(node.c);
-    if ((node.op >= OP.i32Load && node.op <= OP.i64Load32U) || VECTOR_LOADS.has(node.op)) w.memory(node.op, node.imm);
+    if ((node.op >= OP.i32Load && node.op <= OP.i64Load32U) || VECTOR_LOADS.has(node.op))
+      w.memory(node.op, node.imm + (node.late?.() ?? 0));
     else w.op(node.op);
     if (node.bytes) for (const byte of node.bytes) w.code.byte(byte);
     if (!isRehearsal && node.uses > node.emitted) {
@@ -437,13 +446,14 @@ export class Graph {
       this.w.set(index);
     });
   }
-  protected storeTo(op: number, address: Node, offset: number, value: Node, alias: number): void {
+  /** `offset`: or what tells it when everything has been said. */
+  protected storeTo(op: number, address: Node, offset: number | (() => number), value: Node, alias: number): void {
     this.use(address, value);
     this.settle(alias, false, value);
     this.statements.push(() => {
       this.value(address);
       this.value(value);
-      this.w.memory(op, offset);
+      this.w.memory(op, typeof offset === 'number' ? offset : offset());
     });
   }
   /** A node whose local a statement sets. */

@@ -14,21 +14,29 @@ export const JOURNAL = {
   mask: (1 << 20) - 1,
 } as const;
 
-/** Notes `bytes` bytes at the address in local `pointer`; `next` is a local to use. */
-export function emitJournal(w: FunctionWriter, journal: number, pointer: number, bytes: number, next: number): void {
+/** Notes `bytes` bytes at the address in local `pointer` and `offset`; `next` is a local to use. */
+export function emitJournal(
+  w: FunctionWriter,
+  journal: number,
+  { pointer, offset }: { readonly pointer: number; readonly offset: number },
+  bytes: number,
+  next: number,
+): void {
   const width = (8 * bytes) as Width;
   const at = journal + JOURNAL.entries;
   w.i32(0);
   w.memory(OP.i32Load, journal);
   w.tee(next);
   w.get(pointer);
+  w.i32(offset);
+  w.op(OP.i32Add);
   w.memory(OP.i32Store, at);
   w.get(next);
   w.i32(bytes);
   w.memory(OP.i32Store, at + 4);
   w.get(next);
   w.get(pointer);
-  w.memory(LOAD_U[width], 0);
+  w.memory(LOAD_U[width], offset);
   w.memory(STORE[width], at + JOURNAL.old);
   w.i32(0);
   w.get(next);

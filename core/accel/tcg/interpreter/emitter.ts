@@ -179,7 +179,7 @@ export class Emitter extends InstructionEmitter {
     if (journal === undefined) return;
     const next = this.frame.scratch.take(I32);
     this.w.tee(local);
-    emitJournal(this.w, journal, local, bytes, next);
+    emitJournal(this.w, journal, { pointer: local, offset: 0 }, bytes, next);
     this.frame.scratch.give(I32, next);
   }
   /** Leaves 1 on the stack when the TLB does not allow the access; two uses of `ea`. */

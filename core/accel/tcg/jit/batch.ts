@@ -124,7 +124,14 @@ class PackedSource implements CodeSource {
     this.longMaps = longMaps;
     for (let at = 0; at < words.length; at += BLOCK_WORDS) {
       const [record, end, start, length, mode, isHead] = words.subarray(at, at + BLOCK_WORDS) as unknown as number[];
-      const block = { record: record!, end: end!, start: start!, length: length!, second: -1, key: start! * MODE_SHIFT + mode! };
+      const block = {
+        record: record!,
+        end: end!,
+        start: start!,
+        length: length!,
+        second: -1,
+        key: start! * MODE_SHIFT + mode!,
+      };
       this.blocks.push(block);
       this.byKey.set(block.key, block);
       if (isHead) this.heads.add(block);

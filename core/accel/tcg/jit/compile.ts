@@ -11,9 +11,10 @@ import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { declareNatives, PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
 import type { Plan } from './plan.ts';
-import { type PageCaches, RegionEmitter, type RegionLayout } from './region-emitter.ts';
+import { RegionEmitter, type RegionLayout } from './region-emitter.ts';
 import { EXIT, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
+import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
 
 export interface CompileRequest {

@@ -372,7 +372,10 @@ export class Jit {
   }
 
   /** Makes one module and lets the first blocks of its regions lead to it. */
-  private install({ heads, slots, isLong }: Batch, result: BatchResult<Uint8Array<ArrayBuffer> | WebAssembly.Module>): void {
+  private install(
+    { heads, slots, isLong }: Batch,
+    result: BatchResult<Uint8Array<ArrayBuffer> | WebAssembly.Module>,
+  ): void {
     const { host, statistics } = this;
     const { blocks } = host;
     if (!this.hasEnd.has(isLong)) {

@@ -7,14 +7,12 @@ import { SIMD } from '../../../wasm/simd.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, CONST, LOAD_U, type Node, STORE } from '../emit/graph.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
-import { emitJournal } from '../emit/journal.ts';
-import { emitTlbCheck } from '../emit/tlb-check.ts';
-import { TLB } from '../interpreter/layout.ts';
 import { FLAG_KIND } from './flags.ts';
 import type { PlannedBlock, PlannedEdge, PlannedInsn } from './plan.ts';
 import { EXIT } from './region-end.ts';
-import { ALIAS_FLAGS, type Flags, RegionFlags, type RegionFunctions } from './region-flags.ts';
-import { FAULTS, GROUPS, registerPlace } from './region-ops.ts';
+import { ALIAS_FLAGS, type Flags, type RegionFunctions } from './region-flags.ts';
+import { type PageCaches, RegionMemory, type Sum } from './region-memory.ts';
+import { FAULTS, registerPlace } from './region-ops.ts';
 import type { BranchTo } from './structure.ts';
 
 export interface RegionLayout extends EngineLayout {
@@ -28,12 +26,6 @@ export interface RegionRegisters {
   readonly xmmsWritten: number;
 }
 
-/** By 2 * group + isWrite: which groups of accesses keep their last page, and groups whose reads share that of their writes. */
-export interface PageCaches {
-  readonly cached: ReadonlySet<number>;
-  readonly shared: ReadonlySet<number>;
-}
-
 /** A page tag that no linear address of 32 bits has. */
 const NO_PAGE = -(2 ** 40);
 /** One that no canonical address has; a page of its own in linear memory stands in the lower half. */
@@ -44,7 +36,7 @@ const ALIAS_XMM = (index: number) => ALIAS.firstLocal << (16 + (index & 7));
 /** General and vector registers of 64-bit code; the other has half of them. */
 const REGISTERS = 16;
 
-export class RegionEmitter extends RegionFlags {
+export class RegionEmitter extends RegionMemory {
   readonly registers: RegionRegisters;
   readonly gpr: number[] = [];
   readonly xmmLocal: number[] = [];
@@ -53,21 +45,16 @@ export class RegionEmitter extends RegionFlags {
   readonly exitRecord: number;
   readonly exitEip: number;
   readonly exitKind: number;
-  /** Page tag and addend of the last page of each group of accesses, by 2 * group + isWrite. */
-  readonly pageTag: number[] = Array(2 * GROUPS).fill(-1);
-  readonly pageAddend: number[] = Array(2 * GROUPS).fill(-1);
   /** Word of linear memory that holds the region's number while it is valid, and that number. */
   private readonly headRecord: number;
   private readonly handler: number;
   private readonly noPage: number;
-  private readonly cached: ReadonlySet<number>;
-  private readonly shared: ReadonlySet<number>;
-
-  private block!: PlannedBlock;
   private nextRecord = 0;
   private called = false;
   private exitDepth = 0;
   private current: (Node | null)[] = [];
+  /** What is known of values that registers got since the block began. */
+  private registerSums: (Sum | null)[] = [];
   /** What a block leaves in the locals: kind, or -1. */
   readonly outKind = new Map<number, number>();
   private branchTo!: BranchTo;
@@ -82,16 +69,14 @@ export class RegionEmitter extends RegionFlags {
     functions: RegionFunctions,
     registers: RegionRegisters,
     head: { record: number; handler: number },
-    { cached, shared }: PageCaches,
+    caches: PageCaches,
     isLong: boolean,
   ) {
-    super(writer, imports, layout, functions, isLong);
+    super(writer, imports, layout, functions, caches, isLong);
     this.noPage = isLong ? NO_LONG_PAGE + layout.nowhere : NO_PAGE;
     this.registers = registers;
     this.headRecord = head.record;
     this.handler = head.handler;
-    this.cached = cached;
-    this.shared = shared;
     for (let i = 0; i < REGISTERS; i++) this.gpr.push(registers.gprs & (1 << i) ? writer.local(this.word) : -1);
     this.eip0 = writer.local(this.word);
     this.budget = writer.local(I32);
@@ -99,10 +84,6 @@ export class RegionEmitter extends RegionFlags {
     this.exitEip = writer.local(this.word);
     this.exitKind = writer.local(I32);
     for (let i = 0; i < REGISTERS; i++) this.xmmLocal.push(registers.xmms & (1 << i) ? writer.local(V128) : -1);
-    for (const group of cached) {
-      this.pageTag[group] = writer.local(I64);
-      this.pageAddend[group] = writer.local(I32);
-    }
   }
 
   // -- blocks --------------------------------------------------------------------------------------------------------
@@ -125,7 +106,7 @@ export class RegionEmitter extends RegionFlags {
     this.isBackEdge = isBackEdge;
     this.exitDepth = depth;
     this.mode = mode;
-    this.current = [];
+    this.forget();
     this.hasJumped = false;
     this.ready.clear();
     this.flags = this.flagsInLocals(inKind);
@@ -200,6 +181,9 @@ export class RegionEmitter extends RegionFlags {
     }
     w.br(OP.br, this.exitDepth + this.depth);
   }
+  protected emitResume(insn: PlannedInsn, block: PlannedBlock): void {
+    this.emitExit(EXIT.resume, insn.record, block.delta);
+  }
   // -- edges ---------------------------------------------------------------------------------------------------------
 
   private edgeNeedsFlags(edge: PlannedEdge): boolean {
@@ -230,12 +214,6 @@ export class RegionEmitter extends RegionFlags {
     this.valueAgain(this.heldOperand!);
     if (this.isLong && this.heldOperand!.type === I32) w.op(OP.i64ExtendI32U);
     w.set(this.flagOperand);
-  }
-  /** A prepared node, any number of times. */
-  private valueAgain(node: Node): void {
-    if (node.op !== CONST) this.w.get(this.offsetLocal(node));
-    else if (node.type === I64) this.w.i64(node.imm);
-    else this.w.i32(node.imm);
   }
   /** Goes along an edge. `opened`: ifs around that the emitter itself opened. */
   private emitEdge(edge: PlannedEdge, opened: number, flags: Flags): void {
@@ -429,9 +407,13 @@ export class RegionEmitter extends RegionFlags {
     };
   }
   private loadGpr(index: number, byte: number, width: Width): Node {
-    const known = this.current[index];
-    const whole = known ?? this.variable(this.gpr[index]!, this.word, ALIAS_GPR(index));
-    this.current[index] = whole;
+    let whole = this.current[index];
+    if (!whole) {
+      whole = this.variable(this.gpr[index]!, this.word, ALIAS_GPR(index));
+      const sum = this.registerSums[index];
+      if (sum) this.setSum(whole, sum);
+      this.current[index] = whole;
+    }
     if (width === 64) return whole;
     const low = this.narrow(whole);
     if (width === 32) return low;
@@ -447,6 +429,7 @@ export class RegionEmitter extends RegionFlags {
       whole = this.or(kept, this.shl(this.zeroExtend(this.narrow(value), width), 8 * byte));
     }
     this.current[index] = null;
+    this.registerSums[index] = this.conditional === 0 ? this.sumOf(whole) : null;
     this.setVariable(this.gpr[index]!, whole, ALIAS_GPR(index));
   }
   private loadXmm(index: number, byte: number, width: Width): Node {
@@ -468,179 +451,8 @@ export class RegionEmitter extends RegionFlags {
     this.setVariable(this.xmmLocal[index]!, whole, ALIAS_XMM(index));
   }
 
-  // -- memory --------------------------------------------------------------------------------------------------------
+  // -- what the interpreter has to do --------------------------------------------------------------------------------
 
-  protected groupedOperand(width: Width, address: () => Node, group: number): Operand<Node> {
-    let ea: Node | null = null;
-    const at = () => {
-      ea ??= address();
-      return ea;
-    };
-    let pointer: Node | null = null;
-    return {
-      kind: 'm',
-      width,
-      load: () => this.load(LOAD_U[width], this.translate(at(), width / 8, 2 * group), 0, ALIAS.guest),
-      modify: () => {
-        pointer = this.translate(at(), width / 8, 2 * group + 1);
-        return this.load(LOAD_U[width], pointer, 0, ALIAS.guest);
-      },
-      store: (value) => {
-        const to = pointer ?? this.translate(at(), width / 8, 2 * group + 1);
-        this.storeTo(STORE[width], to, 0, this.fit(value, width), ALIAS.guest);
-      },
-      address: at,
-      part: (index) => this.groupedOperand(128, () => this.add(at(), this.const(16 * index)), group),
-    };
-  }
-  /** Address in linear memory of `bytes` guest bytes; leaves the region when the TLB does not know. */
-  private translate(given: Node, bytes: number, access: number): Node {
-    const ea = this.isLong ? this.wideU(given) : given;
-    const isShared = this.shared.has(access >> 1);
-    const site = isShared ? access | 1 : access;
-    this.use(ea);
-    const pointer = this.resultNode(I32);
-    const { insn, block } = this;
-    this.statements.push(() => {
-      const { w } = this;
-      this.prepare(ea);
-      if (!this.cached.has(site)) {
-        this.lookUp(ea, bytes, site, insn, block);
-        this.bindResult(pointer);
-        if (access & 1) this.journal(pointer, bytes);
-        this.consume(ea);
-        return;
-      }
-      const { findRead, findWrite, knowsWrite } = this.functions;
-      const find = !(site & 1) ? findRead : access & 1 ? findWrite : knowsWrite;
-      const resume = () => {
-        this.depth += 2;
-        this.emitExit(EXIT.resume, insn.record, block.delta);
-        this.depth -= 2;
-      };
-      const tag = this.pageTag[site]!;
-      const addend = this.pageAddend[site]!;
-      // A page that is read through a shared cache but may not be written is not kept.
-      const fallsBack = isShared && access !== site;
-      const found = fallsBack ? this.scratch.take(I32) : addend;
-      if (fallsBack) {
-        w.get(addend);
-        w.set(found);
-      }
-      this.valueAgain(ea);
-      if (!this.isLong) w.op(OP.i64ExtendI32U);
-      w.get(tag);
-      w.op(OP.i64Sub);
-      w.i64(4096 - bytes);
-      w.op(OP.i64GtU);
-      w.block(OP.if, VOID, false);
-      const look = (find: number) => {
-        this.valueAgain(ea);
-        w.i32(bytes);
-        w.call(find);
-        w.tee(found);
-        w.i32(1);
-        w.op(OP.i32Eq);
-        w.block(OP.if, VOID, false);
-      };
-      const keep = () => {
-        this.valueAgain(ea);
-        this.pageOf();
-        w.set(tag);
-      };
-      look(find);
-      if (fallsBack) {
-        this.depth++;
-        look(findRead);
-        resume();
-        w.end();
-        this.depth--;
-        w.op(OP.else);
-        keep();
-        w.get(found);
-        w.set(addend);
-        w.end();
-      } else {
-        resume();
-        w.end();
-        keep();
-      }
-      w.end();
-      this.valueAgain(ea);
-      if (this.isLong) w.op(OP.i32WrapI64);
-      w.get(found);
-      w.op(OP.i32Add);
-      if (fallsBack) this.scratch.give(I32, found);
-      this.bindResult(pointer);
-      if (access & 1) this.journal(pointer, bytes);
-      this.consume(ea);
-    });
-    return pointer;
-  }
-  /** Leaves the place of an access that is alone with its page: what the TLB knows takes no call, around which every register would
-   *  have to be saved. */
-  private lookUp(ea: Node, bytes: number, site: number, insn: PlannedInsn, block: PlannedBlock): void {
-    const { w, layout, functions, isLong } = this;
-    const found = this.scratch.take(I32);
-    const low = () => {
-      this.valueAgain(ea);
-      if (isLong) w.op(OP.i32WrapI64);
-    };
-    const last = () => {
-      this.valueAgain(ea);
-      if (bytes === 1) return;
-      if (isLong) w.i64(bytes - 1);
-      else w.i32(bytes - 1);
-      w.op(isLong ? OP.i64Add : OP.i32Add);
-    };
-    const right = site & 1 ? TLB.write : TLB.read;
-    emitTlbCheck(w, { state: layout.state, low, last, right, entry: found, isLong }, true);
-    w.block(OP.if, I32, false);
-    this.valueAgain(ea);
-    w.i32(bytes);
-    w.call(site & 1 ? functions.fillWrite : functions.fillRead);
-    w.tee(found);
-    w.i32(1);
-    w.op(OP.i32Eq);
-    w.block(OP.if, VOID, false);
-    this.depth += 2;
-    this.emitExit(EXIT.resume, insn.record, block.delta);
-    this.depth -= 2;
-    w.end();
-    w.get(found);
-    w.op(OP.else);
-    w.get(found);
-    w.memory(OP.i32Load, TLB.addend);
-    w.end();
-    low();
-    w.op(OP.i32Add);
-    this.scratch.give(I32, found);
-  }
-  /** Makes of a linear address on the stack the tag of its page. */
-  private pageOf(): void {
-    const { w } = this;
-    if (this.isLong) {
-      w.i64(-4096);
-      w.op(OP.i64And);
-      return;
-    }
-    w.i32(-4096);
-    w.op(OP.i32And);
-    w.op(OP.i64ExtendI32U);
-  }
-  private journal(pointer: Node, bytes: number): void {
-    const { journal } = this.layout;
-    if (journal === undefined) return;
-    const next = this.scratch.take(I32);
-    emitJournal(this.w, journal, pointer.local, bytes, next);
-    this.scratch.give(I32, next);
-  }
-  /** The one use that was said of a prepared node is over. */
-  protected consume(node: Node): void {
-    if (node.op === CONST) return;
-    node.emitted++;
-    if (node.local >= 0 && node.emitted >= node.uses) this.release(node);
-  }
   protected override linear(segment: number | Node, offset: Node, bytes: number, isWrite: boolean): Node {
     const { insn } = this;
     if (this.isLong) return super.linear(segment, offset, bytes, isWrite);
@@ -661,7 +473,7 @@ export class RegionEmitter extends RegionFlags {
   }
   override raise(): void {
     const { insn, block } = this;
-    this.statements.push(() => this.emitExit(EXIT.resume, insn.record, block.delta));
+    this.statements.push(() => this.emitResume(insn, block));
   }
 
   giveUp(condition: Node): void {
@@ -673,7 +485,7 @@ export class RegionEmitter extends RegionFlags {
       this.value(condition);
       w.block(OP.if, VOID, false);
       this.depth++;
-      this.emitExit(EXIT.resume, insn.record, block.delta);
+      this.emitResume(insn, block);
       this.depth--;
       w.end();
     });
@@ -682,7 +494,14 @@ export class RegionEmitter extends RegionFlags {
     this.giveUp(condition);
     usual();
   }
+  /** Nothing is known of registers and places any more. */
+  private forget(): void {
+    this.current = [];
+    this.registerSums = [];
+    this.forgetPlaces();
+  }
   nativeState(name: string, ...args: Node[]): Node {
+    this.forgetPlaces();
     this.flagsToLocals(this.flags!);
     this.settle(ALIAS.all);
     this.statements.push(() => this.emitSpill());
@@ -850,7 +669,7 @@ export class RegionEmitter extends RegionFlags {
       } else this.consume(result);
       this.emitReload();
     });
-    this.current = [];
+    this.forget();
     this.flags = this.flagsInLocals(FLAG_KIND.canonical);
     this.called = true;
     return result;
@@ -913,7 +732,8 @@ export class RegionEmitter extends RegionFlags {
     const arm = (body: () => void) => () => {
       this.flags = before;
       this.current = [];
-      body();
+      this.registerSums = [];
+      this.inArm(body);
       const after = this.flags!;
       // What an arm put into the locals is there on that way only.
       before.inLocals = wasInLocals;
@@ -925,6 +745,7 @@ export class RegionEmitter extends RegionFlags {
     super.when(condition, arm(then), otherwise && arm(otherwise), isLikely);
     this.conditional--;
     this.current = [];
+    this.registerSums = [];
     this.flags = before;
     if (merged === null) return;
     // One way leaves what was before, the other something else: both in the locals.
