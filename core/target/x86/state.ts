@@ -55,10 +55,11 @@ export const FIELDS = {
   flagResult: field('u64'),
   /** ... and CF in bit 31, CF^OF in bit 30, AF in bit 3, parity correction in bits 8-15, sign correction in bit 0. */
   flagAux: field('u32'),
-  /** Not 0 only between two compiled regions: `flagAux` holds the word that goes with this kind (accel/tcg/jit/flags.ts). */
+  /** Upper half of what stands in `flagAux` between two compiled regions of 64-bit code. */
+  flagAuxHigh: field('u32'),
+  /** Not 0 only in compiled code, from one region into the next: `flagAux` holds the word that goes with this kind
+   *  (accel/tcg/jit/flags.ts). */
   flagKind: field('u32'),
-  /** The same word of 64-bit code, where `flagAux` has no room for it. */
-  flagOperand: field('u64'),
   /** EFLAGS without O S Z A C P: TF IF DF IOPL NT RF VM AC VIF VIP ID. */
   eflagsSystem: field('u32'),
   /** 1 or -1 (as u32): the direction of string instructions. */

@@ -2,7 +2,7 @@
  *  An entry counts while the TLB says that the address is executable and lies there; so it outlives address spaces and needs
  *  no flush of its own. */
 import { FIELDS } from '../../../target/x86/state.ts';
-import { I32, OP } from '../../../wasm/opcodes.ts';
+import { I32, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { TLB } from '../interpreter/layout.ts';
 import type { EngineLayout } from './instruction-emitter.ts';
@@ -18,12 +18,14 @@ export function emitJumpLookup(
   miss: () => void,
   isLong = false,
 ): void {
-  const both = () => w.op(OP.i32And);
   // Of a 64-bit address the entry has the lower half; the TLB compares all of it.
   const low = () => {
     w.get(linear);
     if (isLong) w.op(OP.i32WrapI64);
   };
+  const missIf = () => w.br(OP.brIf, 0, false);
+  w.block(OP.block, I32);
+  w.block(OP.block, VOID);
   low();
   low();
   w.i32(TLB.jumpHashShift);
@@ -36,28 +38,29 @@ export function emitJumpLookup(
   w.tee(entry);
   w.memory(OP.i32Load, layout.jumpCache);
   low();
-  w.op(OP.i32Eq);
+  w.op(OP.i32Ne);
+  missIf();
   w.get(entry);
   w.memory(OP.i32Load, layout.jumpCache + 4);
   w.i32(0);
   w.memory(OP.i32Load, layout.state + FIELDS.mode.offset);
-  w.op(OP.i32Eq);
-  both();
+  w.op(OP.i32Ne);
+  missIf();
   const last = () => w.get(linear);
-  emitTlbCheck(w, { state: layout.state, low, last, right: TLB.execute, entry: translation, isLong });
-  both();
+  emitTlbCheck(w, { state: layout.state, low, last, right: TLB.execute, entry: translation, isLong }, true);
+  missIf();
   w.get(translation);
   w.memory(OP.i32Load, TLB.addend);
   low();
   w.op(OP.i32Add);
   w.get(entry);
   w.memory(OP.i32Load, layout.jumpCache + 12);
-  w.op(OP.i32Eq);
-  both();
-  w.block(OP.if, I32, true);
+  w.op(OP.i32Ne);
+  missIf();
   w.get(entry);
   w.memory(OP.i32Load, layout.jumpCache + 8);
-  w.op(OP.else);
+  w.br(OP.br, 1);
+  w.end();
   miss();
   w.end();
 }

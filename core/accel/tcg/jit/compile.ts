@@ -7,9 +7,8 @@ import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
 import { MODE } from '../blocks.ts';
 import type { EngineImports } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
-import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { declareNatives, PAGES } from '../interpreter/generate.ts';
-import { RECORD, TLB } from '../interpreter/layout.ts';
+import { RECORD } from '../interpreter/layout.ts';
 import type { Plan } from './plan.ts';
 import { RegionEmitter, type RegionLayout } from './region-emitter.ts';
 import { EXIT, type RegionEndLayout } from './region-end.ts';
@@ -37,36 +36,6 @@ const NOT_IMPORTED = {
   seek: -1,
   hot: -1,
 };
-
-/** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know; without it nobody does. */
-function emitFind(w: FunctionWriter, layout: RegionLayout, right: number, fill: number | null, isLong: boolean): void {
-  const entry = w.local(I32);
-  const low = () => {
-    w.get(0);
-    if (isLong) w.op(OP.i32WrapI64);
-  };
-  const last = () => {
-    w.get(0);
-    w.get(1);
-    if (isLong) w.op(OP.i64ExtendI32U);
-    w.op(isLong ? OP.i64Add : OP.i32Add);
-    if (isLong) w.i64(1);
-    else w.i32(1);
-    w.op(isLong ? OP.i64Sub : OP.i32Sub);
-  };
-  emitTlbCheck(w, { state: layout.state, low, last, right, entry, isLong });
-  w.block(OP.if, I32, true);
-  w.get(entry);
-  w.memory(OP.i32Load, TLB.addend);
-  w.op(OP.else);
-  if (fill === null) w.i32(1);
-  else {
-    w.get(0);
-    w.get(1);
-    w.call(fill);
-  }
-  w.end();
-}
 
 /** Groups of accesses that keep their last page: those used more than once, or in a loop. Where one base register is read and
  *  written through, both share the page that may be written: fewer locals, fewer look-ups. */
@@ -206,19 +175,14 @@ function emitEnd(
     w.op(OP.returnCall);
     w.code.u32(callee);
   };
-  // Leave, and the budget is looked at for everything but a resumed instruction.
+  w.block(OP.block, VOID);
   w.get(emitter.exitKind);
   w.op(OP.i32Eqz);
+  w.br(OP.brIf, 0, false);
   w.get(emitter.budget);
   w.i32(0);
   w.op(OP.i32LeS);
-  w.op(OP.i32Or);
-  w.block(OP.if, VOID, false);
-  w.get(emitter.exitKind);
-  w.get(emitter.exitRecord);
-  w.get(emitter.flagKind);
-  tailCall(end.end);
-  w.end();
+  w.br(OP.brIf, 0, false);
   w.get(emitter.exitKind);
   w.i32(EXIT.find);
   w.op(OP.i32Eq);
@@ -237,16 +201,18 @@ function emitEnd(
     w.get(linear);
     w.get(emitter.flagKind);
     w.call(end.find);
+    w.tee(emitter.exitRecord);
+    w.op(OP.i32Eqz);
+    w.block(OP.if, VOID, false);
+    w.i32(0);
+    w.op(OP.return);
+    w.end();
     w.i32(0);
     w.set(emitter.flagKind);
+    w.get(emitter.exitRecord);
   };
   emitJumpLookup(w, layout, linear, entry, w.local(I32), miss, isLong);
-  w.tee(emitter.exitRecord);
-  w.op(OP.i32Eqz);
-  w.block(OP.if, VOID, false);
-  w.i32(0);
-  w.op(OP.return);
-  w.end();
+  w.set(emitter.exitRecord);
   w.end();
   w.i32(0);
   w.get(emitter.flagKind);
@@ -268,6 +234,12 @@ function emitEnd(
   w.end();
   w.get(emitter.exitRecord);
   tailCall(end.interpreted);
+  w.end();
+  // Leave, and the budget is looked at for everything but a resumed instruction.
+  w.get(emitter.exitKind);
+  w.get(emitter.exitRecord);
+  w.get(emitter.flagKind);
+  tailCall(end.end);
 }
 
 /** One module with a function for each request, exported by position. All are of 64-bit code, or none. */
@@ -282,9 +254,9 @@ export function compileModule(
   const address = isLong ? I64 : I32;
   const helper = module.importFunction('e', 'helper', [I32, I32, I32, I32, I32], [I32]);
   const imports: EngineImports = { ...NOT_IMPORTED, helper, natives: declareNatives(module, used) };
-  const fill = (name: string) => module.importFunction('e', isLong ? `${name}Long` : name, [address, I32], [I32]);
-  const fillRead = fill('fillRead');
-  const fillWrite = fill('fillWrite');
+  const find = (name: string) => module.importFunction('e', isLong ? `${name}Long` : name, [address, I32], [I32]);
+  const fillRead = find('fillRead');
+  const fillWrite = find('fillWrite');
   const shared = (name: string, ...params: number[]) =>
     module.importFunction('e', isLong ? `${name}Long` : name, params, [I32]);
   const flagAux = shared('flagAux', I32, address, address);
@@ -296,17 +268,12 @@ export function compileModule(
   };
   module.importTable('e', 'table', 0);
   module.importMemory('e', 'memory', 1, PAGES, true);
-  const make = (params: readonly number[], emit: (w: FunctionWriter) => void): number => {
-    const w = module.function(params, [I32]);
-    emit(w);
-    return module.indexOf(w);
-  };
   const functions: RegionFunctions = {
     fillRead,
     fillWrite,
-    findRead: make([address, I32], (w) => emitFind(w, layout, TLB.read, fillRead, isLong)),
-    knowsWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, null, isLong)),
-    findWrite: make([address, I32], (w) => emitFind(w, layout, TLB.write, fillWrite, isLong)),
+    findRead: find('findRead'),
+    knowsWrite: find('knowsWrite'),
+    findWrite: find('findWrite'),
     flagAux,
   };
   requests.forEach((request, i) => {

@@ -86,7 +86,7 @@ const EXPANSION = 6;
 /** Regions that wait are compiled together (calls between modules are several times dearer), at the latest after so many
  *  slices, or when one of them has run so many times the threshold. */
 const BATCH = 24;
-const PATIENCE = 16;
+const PATIENCE = 0;
 const URGENT = 20;
 /** A guest that waits for most of its time gains nothing from compiled code: below this part of the time, looked at so often. */
 const IDLE_LOAD = 0.15;

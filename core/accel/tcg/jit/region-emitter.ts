@@ -547,6 +547,9 @@ export class RegionEmitter extends RegionMemory {
     w.i32(FLAG_KIND.canonical);
     w.set(this.flagKind);
     w.end();
+    w.i32(0);
+    w.i32(FLAG_KIND.canonical);
+    w.memory(OP.i32Store, layout.state + FIELDS.flagKind.offset);
   }
   /** Stores what lives in locals but the kind of the flags. */
   emitRawSpill(): void {
@@ -573,12 +576,7 @@ export class RegionEmitter extends RegionMemory {
     w.memory(store, layout.state + FIELDS.flagResult.offset);
     w.i32(0);
     w.get(this.flagOperand);
-    if (this.isLong) w.op(OP.i32WrapI64);
-    w.memory(OP.i32Store, layout.state + FIELDS.flagAux.offset);
-    if (!this.isLong) return;
-    w.i32(0);
-    w.get(this.flagOperand);
-    w.memory(OP.i64Store, layout.state + FIELDS.flagOperand.offset);
+    w.memory(store, layout.state + FIELDS.flagAux.offset);
   }
   /** At the region's start: flags may come from another region as it had them. */
   emitEntry(): void {
@@ -587,17 +585,6 @@ export class RegionEmitter extends RegionMemory {
     w.i32(0);
     w.memory(OP.i32Load, layout.state + FIELDS.flagKind.offset);
     w.set(this.flagKind);
-    if (this.isLong) {
-      w.get(this.flagKind);
-      w.block(OP.if, VOID);
-      w.i32(0);
-      w.memory(OP.i64Load, layout.state + FIELDS.flagOperand.offset);
-      w.set(this.flagOperand);
-      w.end();
-    }
-    w.i32(0);
-    w.i32(FLAG_KIND.canonical);
-    w.memory(OP.i32Store, layout.state + FIELDS.flagKind.offset);
   }
   /** Loads them. */
   emitReload(): void {
@@ -623,7 +610,7 @@ export class RegionEmitter extends RegionMemory {
     w.memory(load, layout.state + FIELDS.flagResult.offset);
     w.set(this.flagResult);
     w.i32(0);
-    w.memory(this.isLong ? OP.i64Load32U : OP.i32Load, layout.state + FIELDS.flagAux.offset);
+    w.memory(load, layout.state + FIELDS.flagAux.offset);
     w.set(this.flagOperand);
     w.i32(FLAG_KIND.canonical);
     w.set(this.flagKind);
@@ -708,7 +695,7 @@ export class RegionEmitter extends RegionMemory {
       if (nextRecord !== 0) this.emitExit(EXIT.resume, nextRecord, block.delta);
       else {
         this.emitPay();
-        this.emitExit(EXIT.leave, 0, block.edges[0]!.delta);
+        this.emitExit(EXIT.find, 0, block.edges[0]!.delta);
       }
       this.depth--;
       w.end();

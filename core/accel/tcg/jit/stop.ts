@@ -18,7 +18,7 @@ export function stopModule(layout: EngineLayout, journal: number, isLong: boolea
   emitFlagAux(flagAux, isLong);
   const w = module.function([I32, word], [I32]);
   module.export('stop', w);
-  const field = (name: 'flagKind' | 'flagResult' | 'flagAux' | 'flagOperand', op: number = OP.i32Load) => {
+  const field = (name: 'flagKind' | 'flagResult' | 'flagAux', op: number = OP.i32Load) => {
     w.i32(0);
     w.memory(op, layout.state + FIELDS[name].offset);
   };
@@ -27,8 +27,7 @@ export function stopModule(layout: EngineLayout, journal: number, isLong: boolea
   w.i32(0);
   field('flagKind');
   field('flagResult', isLong ? OP.i64Load : OP.i32Load);
-  if (isLong) field('flagOperand', OP.i64Load);
-  else field('flagAux');
+  field('flagAux', isLong ? OP.i64Load : OP.i32Load);
   w.call(module.indexOf(flagAux));
   w.memory(OP.i32Store, layout.state + FIELDS.flagAux.offset);
   w.i32(0);
