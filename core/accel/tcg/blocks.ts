@@ -39,6 +39,10 @@ const MAX_INSTRUCTIONS = 64;
 /** Instruction offsets are bytes. */
 const MAX_OFFSET = 255 - MAX_LENGTH;
 
+/** Straight on; a relative branch, conditional or not, or call; what nobody knows before it runs. */
+export const BLOCK_END = { on: 0, jump: 1, branch: 2, call: 3, elsewhere: 4 } as const;
+export type BlockEnd = (typeof BLOCK_END)[keyof typeof BLOCK_END];
+
 export interface Block {
   readonly record: number;
   readonly end: number;
@@ -47,6 +51,9 @@ export interface Block {
   readonly start: number;
   readonly length: number;
   readonly second: number;
+  /** How the block ends, and where a relative branch leads, relative to the block. */
+  readonly ends: BlockEnd;
+  readonly target: number;
   isValid: boolean;
   /** The block of another mode that begins in the same place. */
   next: Block | null;
@@ -67,6 +74,11 @@ export interface HandlerSource {
   hot(key: string): number;
 }
 const RELATIVE = new Set(INSTRUCTIONS.filter((i) => i.encodings.some((e) => / J[bz]$/.test(e))));
+function endOf({ instruction }: Executable): BlockEnd {
+  if (!RELATIVE.has(instruction)) return BLOCK_END.elsewhere;
+  if (instruction.name === 'jmp') return BLOCK_END.jump;
+  return instruction.name === 'call' ? BLOCK_END.call : BLOCK_END.branch;
+}
 const BIT_TESTS = new Set(INSTRUCTIONS.filter((i) => /^bt[src]?$/.test(i.name)));
 const special = Object.fromEntries(SPECIAL.map((name, i) => [name, i])) as Record<SpecialName, number>;
 /** Effective-address handlers by address size, whether checked, and index (0: none, else scale + 1). */
@@ -205,10 +217,10 @@ export class BlockCache {
   setEntry(block: Block, handler: number): void {
     this.u16[(block.record - this.pool) >>> 1] = handler;
   }
-  /** Counts again from the start. */
-  resetEntry(block: Block): void {
+  /** Counts again, down from the threshold. */
+  resetEntry(block: Block, from = this.threshold): void {
     this.setEntry(block, special.enter);
-    this.setWord(block.record + RECORD.imm, this.threshold);
+    this.setWord(block.record + RECORD.imm, from);
   }
 
   /** Drops every block. */
@@ -280,6 +292,8 @@ export class BlockCache {
     let count = 0;
     let second = -1;
     let length = 0;
+    let ends: BlockEnd = BLOCK_END.on;
+    let target = 0;
     for (;;) {
       let d = decodeOne(bytes, p, pageEnd);
       if (!d) {
@@ -304,6 +318,8 @@ export class BlockCache {
       this.decoded++;
       if (d.instruction.ends) {
         this.terminate(d, offset, length, count, linear, second >= 0);
+        ends = endOf(d);
+        target = length + d.distance;
         break;
       }
       if (count >= most || length > MAX_OFFSET || second >= 0 || p >= pageEnd) {
@@ -319,6 +335,8 @@ export class BlockCache {
       start,
       length: second >= 0 ? pageEnd - start : length,
       second,
+      ends,
+      target,
       isValid: true,
       next: null,
       regions: null,

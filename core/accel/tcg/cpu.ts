@@ -203,6 +203,8 @@ export class X86Cpu {
       hotCount,
       features,
       helpers: machine.helpers,
+      locate: (linear: number, isUser: boolean) =>
+        this.memory.locateCached(this.runsLong ? linear : linear >>> 0, isUser),
       startCompiler: options.startCompiler,
     };
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, this.now);
@@ -832,7 +834,7 @@ export class X86Cpu {
           this.settleSystem(id < lightCount);
           return result;
         },
-        hot: (record: number) => this.jit.hot(record),
+        hot: (record: number) => this.jit.hot(record, this.linearEip),
         stopped: (record: number) => this.lockStep!.stopped(record),
       },
       n: natives,

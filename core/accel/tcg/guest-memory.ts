@@ -444,8 +444,8 @@ export class GuestMemory implements LinearMemory {
     return this.locate(linear, ACCESS.execute, this.isUser);
   }
   /** Arena offset of code as far as the TLB knows it, or -1. */
-  locateCached(linear: number): number {
-    const entry = this.entryOf(linear, this.bankOf(linear, this.isUser));
+  locateCached(linear: number, isUser = this.isUser): number {
+    const entry = this.entryOf(linear, this.bankOf(linear, isUser));
     if (!this.allows(entry, TLB.execute, linear)) return -1;
     return (linear + this.tlb[entry + TLB.addend / 4]!) >>> 0;
   }

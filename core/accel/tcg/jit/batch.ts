@@ -82,13 +82,14 @@ export interface CompilerSetup {
   readonly layout: Omit<CompileLayout, 'hotCount'>;
 }
 /** `blocks`: BLOCK_WORDS for each block that may be taken along (see `packBlock`); `heads`: position in `blocks` and handler number of
- *  each. */
+ *  each; `pages`: other pages that the heads' code leads to, as head, distance in pages, place in the arena. */
 export interface CompilerJob {
   readonly id: number;
   readonly isLong: boolean;
   readonly hotCount: number;
   readonly blocks: Uint32Array<ArrayBuffer>;
   readonly heads: Uint32Array<ArrayBuffer>;
+  readonly pages: Int32Array<ArrayBuffer>;
 }
 export interface CompilerAnswer extends BatchResult<WebAssembly.Module> {
   readonly id: number;
@@ -104,6 +105,7 @@ export interface CompilerThread {
 }
 
 const BLOCK_WORDS = 6;
+const PAGE_WORDS = 3;
 export function packBlock(words: number[], block: CodeBlock, isHead: boolean): void {
   const { record, end, start, length, key } = block;
   words.push(record, end, start, length, key % MODE_SHIFT, isHead ? 1 : 0);
@@ -117,8 +119,14 @@ class PackedSource implements CodeSource {
   readonly blocks: CodeBlock[] = [];
   private readonly byKey = new Map<number, CodeBlock>();
   private readonly heads = new Set<CodeBlock>();
+  private readonly pages = new Map<CodeBlock, Map<number, number>>();
 
-  constructor(bytes: Uint8Array, maps: OpcodeMaps | undefined, longMaps: OpcodeMaps | undefined, words: Uint32Array) {
+  constructor(
+    bytes: Uint8Array,
+    maps: OpcodeMaps | undefined,
+    longMaps: OpcodeMaps | undefined,
+    { blocks: words, heads, pages }: CompilerJob,
+  ) {
     this.bytes = bytes;
     this.maps = maps;
     this.longMaps = longMaps;
@@ -136,12 +144,22 @@ class PackedSource implements CodeSource {
       this.byKey.set(block.key, block);
       if (isHead) this.heads.add(block);
     }
+    for (let at = 0; at < pages.length; at += PAGE_WORDS) {
+      const [head, distance, page] = pages.subarray(at, at + PAGE_WORDS) as unknown as [number, number, number];
+      const block = this.blocks[heads[2 * head]!]!;
+      const known = this.pages.get(block);
+      if (known) known.set(distance, page >>> 0);
+      else this.pages.set(block, new Map([[distance, page >>> 0]]));
+    }
   }
   findWarm(start: number, mode: number): CodeBlock | undefined {
     return this.byKey.get(start * MODE_SHIFT + mode);
   }
   isHead(block: CodeBlock): boolean {
     return this.heads.has(block);
+  }
+  pageAt(head: CodeBlock, distance: number): number {
+    return this.pages.get(head)?.get(distance) ?? -1;
   }
   index(record: number): number {
     return this.bytes[record + RECORD.index]!;
@@ -168,8 +186,8 @@ export class BatchCompiler {
   }
   /** Guest code may change while it is read: what comes out then, the machine's own thread throws away. */
   compile(job: CompilerJob): BatchResult<WebAssembly.Module> {
-    const { isLong, hotCount, blocks, heads } = job;
-    const source = new PackedSource(new Uint8Array(this.setup.memory.buffer), this.maps, this.longMaps, blocks);
+    const { isLong, hotCount, heads } = job;
+    const source = new PackedSource(new Uint8Array(this.setup.memory.buffer), this.maps, this.longMaps, job);
     const wanted: BatchHead[] = [];
     for (let i = 0; i < heads.length; i += 2) wanted.push({ block: source.blocks[heads[i]!]!, handler: heads[i + 1]! });
     const layout = { ...this.setup.layout, hotCount };

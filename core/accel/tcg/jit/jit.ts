@@ -1,7 +1,7 @@
 /** The second tier: hot blocks become regions, regions that got hot together become a module. Old modules are dropped when
  *  code takes more room than allowed. */
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import { type Block, type BlockCache, type CompiledRegion, MODE, MODE_SHIFT } from '../blocks.ts';
+import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, MODE, MODE_SHIFT } from '../blocks.ts';
 import {
   type BatchHead,
   type BatchResult,
@@ -13,7 +13,7 @@ import {
   packBlock,
 } from './batch.ts';
 import type { CompileLayout } from './compile.ts';
-import type { CodeSource } from './plan.ts';
+import type { CodeBlock, CodeSource } from './plan.ts';
 import { regionEndModule } from './region-end.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
@@ -41,6 +41,8 @@ export interface JitHost {
   instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Record<string, unknown>;
   /** What modules may import from now on. */
   provide(functions: Readonly<Record<string, unknown>>): void;
+  /** Where in the arena code lies that the TLB knows; -1: it does not. */
+  locate(linear: number, isUser: boolean): number;
   /** Names of helpers in the order of their numbers. */
   readonly helpers: readonly string[];
   /** Features of the CPU's model; null: all there are. */
@@ -81,6 +83,8 @@ const THRESHOLD = 1000;
 const LOCKSTEP_THRESHOLD = 50;
 /** A block that has run this part of the threshold comes along into a region. */
 const WARM_PART = 16;
+/** One that became part of other regions gets its own after this part of the threshold. */
+const EXCUSED_PART = 8;
 /** Machine code takes about so many times the room of WebAssembly, both tiers of V8 together. */
 const EXPANSION = 6;
 /** Regions that wait are compiled together (calls between modules are several times dearer), at the latest after so many
@@ -88,6 +92,8 @@ const EXPANSION = 6;
 const BATCH = 24;
 const PATIENCE = 0;
 const URGENT = 20;
+/** Blocks that a region may reach are looked for so far. */
+const REACH = 64;
 /** A guest that waits for most of its time gains nothing from compiled code: below this part of the time, looked at so often. */
 const IDLE_LOAD = 0.15;
 const LOAD_MILLISECONDS = 50;
@@ -96,6 +102,11 @@ const MAX_REGIONS = 50_000;
 
 const isLongBlock = (block: Block) => ((block.key % MODE_SHIFT) & MODE.code64) !== 0;
 
+/** First record of a block that has run often enough, and the linear address at which it ran last. */
+interface Waiting {
+  readonly record: number;
+  readonly linear: number;
+}
 /** Blocks to begin regions with, and the places that their functions get. */
 interface Batch {
   readonly heads: readonly Block[];
@@ -151,8 +162,9 @@ export class Jit {
   private readonly isLockStep: boolean;
   /** Number of the handler that stands in for every region in lock-step, in one kind of code or the other. */
   stopHandler = (_isLong: boolean): number => 0;
-  /** First records of blocks that wait. */
-  private queue: number[] = [];
+  private queue: Waiting[] = [];
+  /** Where the heads of the batch lie in linear memory. */
+  private readonly linears = new Map<CodeBlock, number>();
   /** Blocks of a region that once waited for one of their own. */
   private readonly excused = new WeakSet<Block>();
   private readonly heads = new Set<Block>();
@@ -192,8 +204,8 @@ export class Jit {
   }
 
   /** A block has counted down. */
-  hot(record: number): void {
-    this.queue.push(record);
+  hot(record: number, linear: number): void {
+    this.queue.push({ record, linear });
   }
   /** The guest ran between these times; since the call before it waited. */
   ran(from: number, to: number): void {
@@ -221,7 +233,7 @@ export class Jit {
       return;
     this.waited = 0;
     if (this.thread) {
-      this.queue = this.queue.filter((record) => this.host.blocks.blockAt(record)?.isValid);
+      this.queue = this.queue.filter(({ record }) => this.host.blocks.blockAt(record)?.isValid);
       if (this.queue.length > 0) this.request(this.thread);
       return;
     }
@@ -231,7 +243,7 @@ export class Jit {
   /** What waits counts its runs again. */
   private postpone(): void {
     const { blocks } = this.host;
-    for (const record of this.queue) {
+    for (const { record } of this.queue) {
       const block = blocks.blockAt(record);
       if (block?.isValid) blocks.resetEntry(block);
     }
@@ -257,7 +269,7 @@ export class Jit {
   /** Something that waits goes on to run a lot. */
   private isUrgent(): boolean {
     const { blocks } = this.host;
-    return this.queue.some((record) => {
+    return this.queue.some(({ record }) => {
       const block = blocks.blockAt(record);
       return block?.isValid === true && blocks.runs(block) > URGENT * this.threshold;
     });
@@ -266,22 +278,32 @@ export class Jit {
   private takeQueue(isLong: boolean, most: number): Block[] {
     const { blocks } = this.host;
     const taken: Block[] = [];
-    const kept: number[] = [];
-    for (const record of this.queue) {
-      const head = blocks.blockAt(record);
+    const kept: Waiting[] = [];
+    this.linears.clear();
+    for (const waiting of this.queue) {
+      const head = blocks.blockAt(waiting.record);
       if (!head?.isValid) continue;
-      if (isLongBlock(head) !== isLong || taken.length === most) kept.push(record);
+      if (isLongBlock(head) !== isLong || taken.length === most) kept.push(waiting);
       // The blocks of a loop get hot together; one region for them is enough. Who is still entered from elsewhere counts on.
       else if (this.options.mode !== 'always' && head.regions?.size && !this.excused.has(head)) this.excuse(head);
       else if (head.second >= 0) this.statistics.refused++;
-      else taken.push(head);
+      else {
+        taken.push(head);
+        this.linears.set(head, waiting.linear);
+      }
     }
     this.queue = kept;
     return taken;
   }
   private excuse(head: Block): void {
     this.excused.add(head);
-    this.host.blocks.resetEntry(head);
+    this.host.blocks.resetEntry(head, Math.ceil(this.threshold / EXCUSED_PART));
+  }
+  /** Place of the code so many linear pages behind that of a head of the batch, or -1. */
+  private pageAt(head: CodeBlock, distance: number): number {
+    const linear = this.linears.get(head)!;
+    const isUser = ((head.key % MODE_SHIFT) & MODE.user) !== 0;
+    return this.host.locate(linear - (linear & 0xfff) + distance * 4096, isUser);
   }
   private get warm(): number {
     return Math.max(1, Math.floor(this.threshold / WARM_PART));
@@ -307,6 +329,7 @@ export class Jit {
         return block && blocks.runs(block) >= warm ? block : undefined;
       },
       isHead: (block) => this.heads.has(block as Block),
+      pageAt: (head, distance) => this.pageAt(head, distance),
       index: (record) => blocks.index(record),
       pc: (record) => blocks.pc(record),
     };
@@ -325,14 +348,20 @@ export class Jit {
 
   /** Lets the other thread compile what waits. */
   private request(thread: CompilerThread): void {
-    const { host, warm } = this;
+    const { host } = this;
     const { blocks } = host;
-    const isLong = isLongBlock(blocks.blockAt(this.queue[0]!)!);
+    const isLong = isLongBlock(blocks.blockAt(this.queue[0]!.record)!);
     const heads = this.takeQueue(isLong, BATCH);
     if (heads.length === 0) return;
     const slots = heads.map(() => host.takeSlot());
     const words: number[] = [];
+    const pages: number[] = [];
     const places = new Map<Block, number>();
+    const add = (block: Block) => {
+      if (places.has(block)) return;
+      places.set(block, places.size);
+      packBlock(words, block, this.heads.has(block));
+    };
     const modes = new Map<number, Set<number>>();
     for (const { start, key } of heads) {
       const page = start >>> 12;
@@ -340,12 +369,11 @@ export class Jit {
       modes.get(page)!.add(key % MODE_SHIFT);
     }
     for (const [page, wanted] of modes)
-      for (const block of blocks.inPage(page)) {
-        if (block.second >= 0 || !wanted.has(block.key % MODE_SHIFT) || block.start >>> 12 !== page) continue;
-        if (!block.isValid || blocks.runs(block) < warm) continue;
-        places.set(block, places.size);
-        packBlock(words, block, this.heads.has(block));
-      }
+      for (const block of blocks.inPage(page))
+        if (wanted.has(block.key % MODE_SHIFT) && block.start >>> 12 === page && this.isWarm(block)) add(block);
+    heads.forEach((head, i) => {
+      for (const [distance, page] of this.reach(head, add)) pages.push(i, distance, page);
+    });
     const wanted = heads.flatMap((block, i) => [places.get(block)!, this.handlerOf(slots[i]!, isLong)]);
     this.pending = { id: ++this.jobs, heads, slots, isLong };
     this.changed.clear();
@@ -355,7 +383,38 @@ export class Jit {
       hotCount: host.hotCount(isLong),
       blocks: Uint32Array.from(words),
       heads: Uint32Array.from(wanted),
+      pages: Int32Array.from(pages),
     } satisfies CompilerJob);
+  }
+  private isWarm(block: Block): boolean {
+    return block.isValid && block.second < 0 && this.host.blocks.runs(block) >= this.warm;
+  }
+  /** Follows the code from a block into other pages: reports blocks there and gives the pages, by their distance from the block's. */
+  private reach(head: Block, found: (block: Block) => void): Map<number, number> {
+    const { blocks } = this.host;
+    const mode = head.key % MODE_SHIFT;
+    const inPage = head.start & 0xfff;
+    const pages = new Map<number, number>();
+    const seen = new Set<number>();
+    const waiting = [0];
+    for (let delta = waiting.pop(); delta !== undefined && seen.size < REACH; delta = waiting.pop()) {
+      if (seen.has(delta)) continue;
+      seen.add(delta);
+      const distance = Math.floor((inPage + delta) / 4096);
+      let base = (head.start & ~0xfff) >>> 0;
+      if (distance !== 0) {
+        base = pages.get(distance) ?? this.pageAt(head, distance);
+        if (base < 0) continue;
+        pages.set(distance, base);
+      }
+      const block = blocks.find(base + (inPage + delta - distance * 4096), mode);
+      if (!block || !this.isWarm(block)) continue;
+      if (distance !== 0) found(block);
+      const { ends, target, length } = block;
+      if (ends !== BLOCK_END.elsewhere && ends !== BLOCK_END.jump) waiting.push(delta + length);
+      if (ends === BLOCK_END.jump || ends === BLOCK_END.branch || ends === BLOCK_END.call) waiting.push(delta + target);
+    }
+    return pages;
   }
   private receive(answer: CompilerAnswer): void {
     const job = this.pending;

@@ -10,6 +10,8 @@ import { type Traits, traitsOf } from './traits.ts';
 export const LIMIT = { blocks: 20, instructions: 160 } as const;
 /** From this size on a region does not take in code that is compiled already. */
 const ABSORB = 40;
+/** Places that a return inside a region is compared with. */
+const MAX_RETURNS = 4;
 /** Conditional and unconditional relative branches. */
 const RELATIVE = /^(j(mp|cxz|n?[obzsplc]|n?be|n?le)|call|loop(n?e)?)$/;
 
@@ -31,6 +33,9 @@ export interface CodeSource {
   findWarm(start: number, mode: number): CodeBlock | undefined;
   /** Whether a region begins with it. */
   isHead(block: CodeBlock): boolean;
+  /** Where in the arena the code of a page lies that is so many linear pages behind that of a region's first block; -1: unknown. What
+   *  is mapped there may change: the region looks when it gets there. */
+  pageAt(head: CodeBlock, distance: number): number;
   /** Of a record: number of its instruction in the block, and that one's offset. */
   index(record: number): number;
   pc(record: number): number;
@@ -54,13 +59,15 @@ export interface PlannedEdge {
   readonly delta: number;
   /** Address of the word with the record where the interpreter goes on; 0: it looks the address up. */
   readonly slot: number;
-  /** It leads to the page of the region. */
+  /** It leads to the block's own page. */
   readonly isInside: boolean;
 }
 export interface PlannedBlock {
   readonly block: CodeBlock;
   /** EIP of its start relative to the region's first block. */
   readonly delta: number;
+  /** Linear page relative to that of the first block. */
+  readonly page: number;
   readonly insns: PlannedInsn[];
   /** What to pay when it is done. */
   readonly count: number;
@@ -73,12 +80,21 @@ export interface PlannedBlock {
   returns: number[];
   needsFlags: boolean;
 }
+/** Whether the way from one block to another leads to a page that has to be looked at: the first block's need not. */
+export const crossesPage = (from: PlannedBlock, to: PlannedBlock) => to.page !== 0 && to.page !== from.page;
+
 export interface Plan {
   readonly blocks: PlannedBlock[];
   readonly mode: number;
   readonly structure: Structure;
   readonly instructions: number;
 }
+
+const lastName = (b: PlannedBlock) => b.insns.at(-1)?.d.instruction.name;
+const isCall = (b: PlannedBlock) => b.ends === 'relative' && lastName(b) === 'call';
+const isReturn = (b: PlannedBlock) => b.ends === 'indirect' && /^ret(I)?$/.test(lastName(b) ?? '');
+/** Where the block's code ends. */
+const behind = (b: PlannedBlock) => b.delta + b.block.length;
 
 /** Lock-step does everything twice: what may be done only once stays out of regions. */
 function isOnce(d: Executable, traits: Traits, isLong: boolean): boolean {
@@ -90,10 +106,11 @@ function planBlock(
   source: CodeSource,
   block: CodeBlock,
   delta: number,
-  page: number,
+  pageDistance: number,
   isTwice: boolean,
 ): PlannedBlock | null {
   if (block.second >= 0) return null;
+  const page = (block.start & ~0xfff) >>> 0;
   const mode = block.key % MODE_SHIFT;
   const isLong = (mode & MODE.code64) !== 0;
   const { bytes } = source;
@@ -149,6 +166,7 @@ function planBlock(
   return {
     block,
     delta,
+    page: pageDistance,
     insns,
     count: source.index(block.end - RECORD.bytes) + 1,
     ends,
@@ -161,39 +179,9 @@ function planBlock(
 
 /** `isTwice`: the region will be run in lock-step. */
 export function planRegion(source: CodeSource, head: CodeBlock, isTwice = false): Plan | null {
-  const mode = head.key % MODE_SHIFT;
-  const page = (head.start & ~0xfff) >>> 0;
-  const first = planBlock(source, head, 0, page, isTwice);
-  if (!first || (first.ends === 'stop' && first.insns.length === 0)) return null;
-  const blocks = [first];
-  const byStart = new Map<number, number>([[head.start, 0]]);
-  let instructions = first.insns.length;
-  const visit = (start: number): number => {
-    const known = byStart.get(start);
-    if (known !== undefined) return known;
-    if (blocks.length >= LIMIT.blocks || instructions >= LIMIT.instructions) return -1;
-    const block = source.findWarm(start, mode);
-    if (!block || (instructions > ABSORB && source.isHead(block))) return -1;
-    const planned = planBlock(source, block, block.start - head.start, page, isTwice);
-    if (!planned || planned.insns.length === 0) return -1;
-    byStart.set(start, blocks.length);
-    instructions += planned.insns.length;
-    return blocks.push(planned) - 1;
-  };
-  const returnSites: number[] = [];
-  for (let i = 0; i < blocks.length; i++) {
-    const b = blocks[i]!;
-    for (const e of b.edges) if (e.isInside) e.target = visit(head.start + e.delta);
-    const isCall = b.ends === 'relative' && b.insns.at(-1)!.d.instruction.name === 'call';
-    if (isCall && b.edges[0]!.target >= 0) {
-      const site = visit(b.block.start + b.block.length);
-      if (site >= 0 && !returnSites.includes(site)) returnSites.push(site);
-    }
-  }
-  for (const b of blocks) {
-    const name = b.insns.at(-1)?.d.instruction.name;
-    if (b.ends === 'indirect' && (name === 'ret' || name === 'retI')) b.returns = returnSites.slice(0, 4);
-  }
+  const planner = new Planner(source, head, isTwice);
+  const { blocks } = planner;
+  if (!planner.plan()) return null;
   const shape = structure(
     blocks.map((b) => [...b.edges.filter((e) => e.target >= 0).map((e) => e.target), ...b.returns]),
   );
@@ -203,7 +191,134 @@ export function planRegion(source: CodeSource, head: CodeBlock, isTwice = false)
     b.returns = b.returns.filter((site) => site !== to);
   }
   analyseFlags(blocks, shape);
-  return { blocks, mode, structure: shape, instructions };
+  return { blocks, mode: head.key % MODE_SHIFT, structure: shape, instructions: planner.instructions };
+}
+
+/** Functions of other pages that are called from a region become part of it when they are not larger. */
+const INLINE = { blocks: 8, instructions: 48, depth: 3 } as const;
+
+class Planner {
+  readonly blocks: PlannedBlock[] = [];
+  instructions = 0;
+  private readonly source: CodeSource;
+  private readonly head: CodeBlock;
+  private readonly mode: number;
+  private readonly isTwice: boolean;
+  private readonly byDelta = new Map<number, number>();
+  /** What planBlock said. */
+  private readonly planned = new Map<number, PlannedBlock | null>();
+  /** Code of other pages may be part of the region. */
+  private readonly leavesPage: boolean;
+
+  constructor(source: CodeSource, head: CodeBlock, isTwice: boolean) {
+    this.source = source;
+    this.head = head;
+    this.mode = head.key % MODE_SHIFT;
+    this.isTwice = isTwice;
+    const isWhole = (this.mode & (MODE.code64 | MODE.code32)) !== 0 && (this.mode & (MODE.limited | MODE.narrow)) === 0;
+    this.leavesPage = isWhole;
+  }
+  plan(): boolean {
+    const { blocks, head } = this;
+    const first = planBlock(this.source, head, 0, 0, this.isTwice);
+    if (!first || (first.ends === 'stop' && first.insns.length === 0)) return false;
+    this.take(0, first);
+    const sites: number[] = [];
+    for (let i = 0; i < blocks.length; i++) {
+      const b = blocks[i]!;
+      if (isCall(b)) {
+        const callee = b.edges[0]!;
+        if (!callee.isInside) this.inline(b);
+        else {
+          callee.target = this.visit(callee.delta);
+          if (callee.target < 0) continue;
+          const site = this.visit(behind(b));
+          if (site >= 0 && !sites.includes(site)) sites.push(site);
+        }
+        continue;
+      }
+      for (const e of b.edges) if (e.target < 0) e.target = this.visit(e.delta);
+    }
+    for (const b of blocks) if (isReturn(b) && b.returns.length === 0) b.returns = sites.slice(0, MAX_RETURNS);
+    return true;
+  }
+  private take(delta: number, planned: PlannedBlock): number {
+    this.byDelta.set(delta, this.blocks.length);
+    this.instructions += planned.insns.length;
+    return this.blocks.push(planned) - 1;
+  }
+  private find(delta: number): PlannedBlock | null {
+    const known = this.planned.get(delta);
+    if (known !== undefined) return known;
+    const { source, head } = this;
+    const inPage = (head.start & 0xfff) + delta;
+    const page = Math.floor(inPage / 4096);
+    const base = page === 0 ? (head.start & ~0xfff) >>> 0 : this.leavesPage ? source.pageAt(head, page) : -1;
+    const block = base < 0 ? undefined : source.findWarm(base + (inPage - page * 4096), this.mode);
+    const found = block ? planBlock(source, block, delta, page, this.isTwice) : null;
+    const planned = found && found.insns.length > 0 ? found : null;
+    this.planned.set(delta, planned);
+    return planned;
+  }
+  /** The number of the block in the region, or -1: it has no place there. */
+  private visit(delta: number): number {
+    const known = this.byDelta.get(delta);
+    if (known !== undefined) return known;
+    if (this.blocks.length >= LIMIT.blocks || this.instructions >= LIMIT.instructions) return -1;
+    const planned = this.find(delta);
+    if (!planned || (this.instructions > ABSORB && this.source.isHead(planned.block))) return -1;
+    return this.take(delta, planned);
+  }
+  /** Takes the function that a block calls with it, if it is small and comes back. */
+  private inline(caller: PlannedBlock): void {
+    const size = { blocks: 0, instructions: 0 };
+    const callee = this.functionAt(caller.edges[0]!.delta, size, 1);
+    if (!callee) return;
+    if (this.blocks.length + size.blocks > LIMIT.blocks + INLINE.blocks) return;
+    if (this.instructions + size.instructions > LIMIT.instructions + INLINE.instructions) return;
+    this.link(caller, callee);
+  }
+  /** Blocks of a function by where they begin; null: too large, or not all of it is known. */
+  private functionAt(
+    entry: number,
+    size: { blocks: number; instructions: number },
+    depth: number,
+  ): ReadonlyMap<number, PlannedBlock> | null {
+    const members = new Map<number, PlannedBlock>();
+    const waiting = [entry];
+    let returns = false;
+    for (let delta = waiting.pop(); delta !== undefined; delta = waiting.pop()) {
+      if (members.has(delta)) continue;
+      const planned = this.find(delta);
+      if (!planned) {
+        // What seldom runs may stay outside.
+        if (delta === entry) return null;
+        continue;
+      }
+      members.set(delta, planned);
+      if (!this.byDelta.has(delta)) {
+        size.blocks++;
+        size.instructions += planned.insns.length;
+      }
+      if (size.blocks > INLINE.blocks || size.instructions > INLINE.instructions) return null;
+      if (isReturn(planned)) returns = true;
+      else if (isCall(planned)) {
+        if (depth >= INLINE.depth || !this.functionAt(planned.edges[0]!.delta, size, depth + 1)) return null;
+        waiting.push(behind(planned));
+      } else if (planned.ends === 'indirect' || planned.ends === 'stop') return null;
+      else waiting.push(...planned.edges.map((e) => e.delta));
+    }
+    return returns ? members : null;
+  }
+  /** Makes a function's blocks part of the region: the call leads there, its returns behind the call. */
+  private link(caller: PlannedBlock, callee: ReadonlyMap<number, PlannedBlock>): void {
+    const site = this.visit(behind(caller));
+    if (site < 0) return;
+    for (const [delta, planned] of callee) if (!this.byDelta.has(delta)) this.take(delta, planned);
+    caller.edges[0]!.target = this.byDelta.get(caller.edges[0]!.delta)!;
+    for (const b of callee.values())
+      if (isReturn(b) && !b.returns.includes(site) && b.returns.length < MAX_RETURNS) b.returns.push(site);
+  }
 }
 
 /** Where flags have to be right: before whatever reads them or may leave. */
@@ -215,8 +330,10 @@ function analyseFlags(blocks: readonly PlannedBlock[], shape: Structure): void {
     }
     // Indirect jumps and stops leave at once.
     if (b.ends === 'stop' || b.ends === 'indirect') return true;
-    // Where a loop goes round, time may be up.
-    return b.edges.some((e) => e.target < 0 || shape.isBackEdge(i, e.target)) ? true : null;
+    // Where a loop goes round, time may be up; another page may be mapped elsewhere.
+    const leaves = (e: PlannedEdge) =>
+      e.target < 0 || crossesPage(b, blocks[e.target]!) || shape.isBackEdge(i, e.target);
+    return b.edges.some(leaves) ? true : null;
   });
   blocks.forEach((b, i) => {
     b.needsFlags = decided[i] ?? false;

@@ -1,14 +1,16 @@
 /** Instructions of a region as WebAssembly: guest registers live in locals, flags stay symbolic until something needs them, an
  *  access that the TLB does not allow leaves the region in front of its instruction. */
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
-import { FIELDS } from '../../../target/x86/state.ts';
+import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { I32, I64, OP, V128, VOID } from '../../../wasm/opcodes.ts';
 import { SIMD } from '../../../wasm/simd.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, CONST, LOAD_U, type Node, STORE } from '../emit/graph.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
+import { emitTlbCheck } from '../emit/tlb-check.ts';
+import { TLB } from '../interpreter/layout.ts';
 import { FLAG_KIND } from './flags.ts';
-import type { PlannedBlock, PlannedEdge, PlannedInsn } from './plan.ts';
+import { crossesPage, type PlannedBlock, type PlannedEdge, type PlannedInsn } from './plan.ts';
 import { EXIT } from './region-end.ts';
 import { ALIAS_FLAGS, type Flags, type RegionFunctions } from './region-flags.ts';
 import { type PageCaches, RegionMemory, type Sum } from './region-memory.ts';
@@ -186,8 +188,17 @@ export class RegionEmitter extends RegionMemory {
   }
   // -- edges ---------------------------------------------------------------------------------------------------------
 
+  /** The region looks whether the page is still mapped there; it came in by the first block's. */
+  private crosses(edge: PlannedEdge): boolean {
+    return edge.target >= 0 && crossesPage(this.block, this.blocks[edge.target]!);
+  }
   private edgeNeedsFlags(edge: PlannedEdge): boolean {
-    return edge.target < 0 || this.blocks[edge.target]!.needsFlags || this.isBackEdge(this.blockIndex, edge.target);
+    return (
+      edge.target < 0 ||
+      this.crosses(edge) ||
+      this.blocks[edge.target]!.needsFlags ||
+      this.isBackEdge(this.blockIndex, edge.target)
+    );
   }
   /** Keeps what the edges' arms need in locals; said before the branch. */
   private holdFlags(edges: readonly PlannedEdge[]): void {
@@ -243,13 +254,50 @@ export class RegionEmitter extends RegionMemory {
       this.depth -= opened + 1;
       w.end();
     }
+    if (this.crosses(edge)) {
+      this.emitIsElsewhere(next);
+      w.block(OP.if, VOID, false);
+      this.emitHeldFlags(flags);
+      this.depth += opened + 1;
+      this.emitExit(EXIT.find, 0, edge.delta);
+      this.depth -= opened + 1;
+      w.end();
+    }
     if (next.needsFlags) this.emitHeldFlags(flags);
     const label = this.branchTo(target);
     if (label >= 0) w.br(OP.br, label + opened + this.depth);
   }
+  /** Leaves whether the TLB has not the page of a block where its code was. */
+  private emitIsElsewhere({ delta, block }: PlannedBlock): void {
+    const { w, layout, isLong } = this;
+    const linear = this.scratch.take(this.word);
+    const entry = this.scratch.take(I32);
+    this.emitEip(delta);
+    if (!isLong) {
+      w.i32(0);
+      w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.base);
+      w.op(OP.i32Add);
+    }
+    w.set(linear);
+    const low = () => {
+      w.get(linear);
+      if (isLong) w.op(OP.i32WrapI64);
+    };
+    const last = () => w.get(linear);
+    emitTlbCheck(w, { state: layout.state, low, last, right: TLB.execute, entry, isLong }, true);
+    w.get(entry);
+    w.memory(OP.i32Load, TLB.addend);
+    low();
+    w.op(OP.i32Add);
+    w.i32(block.start | 0);
+    w.op(OP.i32Ne);
+    w.op(OP.i32Or);
+    this.scratch.give(this.word, linear);
+    this.scratch.give(I32, entry);
+  }
   /** A mere branch: nothing to do on the way. */
   private isPlain(edge: PlannedEdge, flags: Flags): boolean {
-    if (edge.target < 0 || this.isBackEdge(this.blockIndex, edge.target)) return false;
+    if (edge.target < 0 || this.crosses(edge) || this.isBackEdge(this.blockIndex, edge.target)) return false;
     return flags.inLocals || !this.blocks[edge.target]!.needsFlags;
   }
 
