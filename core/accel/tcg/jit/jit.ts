@@ -296,6 +296,7 @@ export class Jit {
     return taken;
   }
   private excuse(head: Block): void {
+    if (!head.isValid) return; // its first record leads on to what is there now
     this.excused.add(head);
     this.host.blocks.resetEntry(head, Math.ceil(this.threshold / EXCUSED_PART));
   }
