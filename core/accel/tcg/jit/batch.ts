@@ -106,9 +106,9 @@ export interface CompilerThread {
 
 const BLOCK_WORDS = 6;
 const PAGE_WORDS = 3;
-export function packBlock(words: number[], block: CodeBlock, isHead: boolean): void {
+export function packBlock(words: number[], block: CodeBlock, isHead: boolean, isApart: boolean): void {
   const { record, end, start, length, key } = block;
-  words.push(record, end, start, length, key % MODE_SHIFT, isHead ? 1 : 0);
+  words.push(record, end, start, length, key % MODE_SHIFT, (isHead ? 1 : 0) | (isApart ? 2 : 0));
 }
 
 /** A job's blocks as the planner asks for them. */
@@ -119,6 +119,7 @@ class PackedSource implements CodeSource {
   readonly blocks: CodeBlock[] = [];
   private readonly byKey = new Map<number, CodeBlock>();
   private readonly heads = new Set<CodeBlock>();
+  private readonly apart = new Set<CodeBlock>();
   private readonly pages = new Map<CodeBlock, Map<number, number>>();
 
   constructor(
@@ -131,7 +132,7 @@ class PackedSource implements CodeSource {
     this.maps = maps;
     this.longMaps = longMaps;
     for (let at = 0; at < words.length; at += BLOCK_WORDS) {
-      const [record, end, start, length, mode, isHead] = words.subarray(at, at + BLOCK_WORDS) as unknown as number[];
+      const [record, end, start, length, mode, flags] = words.subarray(at, at + BLOCK_WORDS) as unknown as number[];
       const block = {
         record: record!,
         end: end!,
@@ -142,7 +143,8 @@ class PackedSource implements CodeSource {
       };
       this.blocks.push(block);
       this.byKey.set(block.key, block);
-      if (isHead) this.heads.add(block);
+      if (flags! & 1) this.heads.add(block);
+      if (flags! & 2) this.apart.add(block);
     }
     for (let at = 0; at < pages.length; at += PAGE_WORDS) {
       const [head, distance, page] = pages.subarray(at, at + PAGE_WORDS) as unknown as [number, number, number];
@@ -157,6 +159,9 @@ class PackedSource implements CodeSource {
   }
   isHead(block: CodeBlock): boolean {
     return this.heads.has(block);
+  }
+  isApart(block: CodeBlock): boolean {
+    return this.apart.has(block);
   }
   pageAt(head: CodeBlock, distance: number): number {
     return this.pages.get(head)?.get(distance) ?? -1;

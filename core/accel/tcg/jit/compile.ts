@@ -8,10 +8,10 @@ import { MODE } from '../blocks.ts';
 import type { EngineImports } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { declareNatives, PAGES } from '../interpreter/generate.ts';
-import { RECORD } from '../interpreter/layout.ts';
+import { RECORD, TLB } from '../interpreter/layout.ts';
 import type { Plan } from './plan.ts';
 import { RegionEmitter, type RegionLayout } from './region-emitter.ts';
-import { EXIT, type RegionEndLayout } from './region-end.ts';
+import { EXIT, emitFind, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
@@ -268,12 +268,17 @@ export function compileModule(
   };
   module.importTable('e', 'table', 0);
   module.importMemory('e', 'memory', 1, PAGES, true);
+  const make = (emit: (w: FunctionWriter) => void): number => {
+    const w = module.function([address, I32], [I32]);
+    emit(w);
+    return module.indexOf(w);
+  };
   const functions: RegionFunctions = {
     fillRead,
     fillWrite,
-    findRead: find('findRead'),
-    knowsWrite: find('knowsWrite'),
-    findWrite: find('findWrite'),
+    findRead: make((w) => emitFind(w, layout, TLB.read, fillRead, isLong)),
+    knowsWrite: make((w) => emitFind(w, layout, TLB.write, null, isLong)),
+    findWrite: make((w) => emitFind(w, layout, TLB.write, fillWrite, isLong)),
     flagAux,
   };
   requests.forEach((request, i) => {

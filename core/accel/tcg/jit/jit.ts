@@ -14,7 +14,7 @@ import {
 } from './batch.ts';
 import type { CompileLayout } from './compile.ts';
 import type { CodeBlock, CodeSource } from './plan.ts';
-import { regionEndModule } from './region-end.ts';
+import { LAST_RESUMED, regionEndModule } from './region-end.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
  *  (lockstep.ts). */
@@ -90,16 +90,20 @@ const EXPANSION = 6;
 /** Regions that wait are compiled together (calls between modules are several times dearer), at the latest after so many
  *  slices, or when one of them has run so many times the threshold. */
 const BATCH = 24;
-const PATIENCE = 0;
+const PATIENCE = 16;
 const URGENT = 20;
 /** Blocks that a region may reach are looked for so far. */
 const REACH = 64;
+/** A block that leaves compiled code in front of an access so many times of those that are looked at gets its accesses looked up
+ *  one by one: what they reach over together may lie across two pages. */
+const RESUMES = 32;
 /** A guest that waits for most of its time gains nothing from compiled code: below this part of the time, looked at so often. */
 const IDLE_LOAD = 0.15;
 const LOAD_MILLISECONDS = 50;
 /** Handler numbers have 16 bits; those of the interpreter's own forms come out of the rest. */
 const MAX_REGIONS = 50_000;
 
+const NOTHING: ReadonlySet<Block> = new Set();
 const isLongBlock = (block: Block) => ((block.key % MODE_SHIFT) & MODE.code64) !== 0;
 
 /** First record of a block that has run often enough, and the linear address at which it ran last. */
@@ -169,6 +173,7 @@ export class Jit {
   private readonly excused = new WeakSet<Block>();
   private readonly heads = new Set<Block>();
   private waited = 0;
+  private readonly patience: number;
   private readonly thread: CompilerThread | null = null;
   private pending: (Batch & { readonly id: number }) | null = null;
   private jobs = 0;
@@ -185,18 +190,22 @@ export class Jit {
   /** What the counters of ways out came to; those in memory have 32 bits. */
   private readonly leftTotals = [0, 0, 0, 0];
   private readonly leftCounters: Uint32Array;
+  private readonly resumes = new WeakMap<Block, number>();
+  private readonly apart = new WeakSet<Block>();
 
   constructor(host: JitHost, options: JitOptions, now: () => number) {
     this.host = host;
     this.options = options;
     this.now = now;
-    this.leftCounters = new Uint32Array(host.arena.memory.buffer, host.layout.counters, this.leftTotals.length);
+    this.leftCounters = new Uint32Array(host.arena.memory.buffer, host.layout.counters, LAST_RESUMED + 1);
     this.isLockStep = options.mode === 'lockstep';
     this.threshold = { off: 0, on: THRESHOLD, always: 1, lockstep: LOCKSTEP_THRESHOLD }[options.mode];
     host.blocks.threshold = this.threshold;
     host.blocks.onClear = () => this.clear();
     const { startCompiler, arena, features, helpers, layout } = host;
-    if (!startCompiler || options.mode !== 'on') return;
+    const isThreaded = startCompiler && options.mode === 'on';
+    this.patience = isThreaded ? 0 : PATIENCE;
+    if (!isThreaded) return;
     this.thread = startCompiler({ memory: arena.memory, features, helpers, layout });
     host.blocks.onDrop = (block) => {
       if (this.pending) this.changed.add(block);
@@ -220,16 +229,26 @@ export class Jit {
   /** Between two stays in generated code. */
   poll(): void {
     this.collectCounters();
+    this.watchResumed();
     if (this.pending) {
       const answer = this.thread!.take();
       if (answer) this.receive(answer);
     }
-    if (this.queue.length === 0 || this.pending) return;
+    if (this.queue.length === 0) return;
+    if (this.pending) {
+      if (this.isUrgent()) this.compileBoth((block) => this.isUrgentBlock(block));
+      return;
+    }
     if (this.load < IDLE_LOAD && this.options.mode !== 'always') {
       this.postpone();
       return;
     }
-    if (this.options.mode !== 'always' && this.queue.length < BATCH && this.waited++ < PATIENCE && !this.isUrgent())
+    if (
+      this.options.mode !== 'always' &&
+      this.queue.length < BATCH &&
+      this.waited++ < this.patience &&
+      !this.isUrgent()
+    )
       return;
     this.waited = 0;
     if (this.thread) {
@@ -237,7 +256,10 @@ export class Jit {
       if (this.queue.length > 0) this.request(this.thread);
       return;
     }
-    for (const isLong of [false, true]) this.compile(isLong);
+    this.compileBoth();
+  }
+  private compileBoth(isWanted?: (block: Block) => boolean): void {
+    for (const isLong of [false, true]) this.compile(isLong, isWanted);
   }
 
   /** What waits counts its runs again. */
@@ -250,6 +272,23 @@ export class Jit {
     this.queue = [];
   }
 
+  /** Looks at the instruction that compiled code left to the interpreter last. */
+  private watchResumed(): void {
+    const { leftCounters, host, apart } = this;
+    const record = leftCounters[LAST_RESUMED]!;
+    if (record === 0) return;
+    leftCounters[LAST_RESUMED] = 0;
+    const block = host.blocks.blockOf(record);
+    if (!block?.isValid || apart.has(block)) return;
+    const times = (this.resumes.get(block) ?? 0) + 1;
+    this.resumes.set(block, times);
+    if (times < RESUMES) return;
+    apart.add(block);
+    for (const region of [...(block.regions ?? [])]) {
+      this.release(region as Region);
+      host.blocks.resetEntry(region.blocks[0]!, Math.ceil(this.threshold / EXCUSED_PART));
+    }
+  }
   private collectCounters(): void {
     const { leftCounters, leftTotals } = this;
     for (let i = 0; i < leftTotals.length; i++) {
@@ -271,11 +310,14 @@ export class Jit {
     const { blocks } = this.host;
     return this.queue.some(({ record }) => {
       const block = blocks.blockAt(record);
-      return block?.isValid === true && blocks.runs(block) > URGENT * this.threshold;
+      return block !== undefined && this.isUrgentBlock(block);
     });
   }
+  private isUrgentBlock(block: Block): boolean {
+    return block.isValid && this.host.blocks.runs(block) > URGENT * this.threshold;
+  }
   /** Takes what waits and is worth a region of its own. */
-  private takeQueue(isLong: boolean, most: number): Block[] {
+  private takeQueue(isLong: boolean, most: number, isWanted: (block: Block) => boolean = () => true): Block[] {
     const { blocks } = this.host;
     const taken: Block[] = [];
     const kept: Waiting[] = [];
@@ -283,7 +325,7 @@ export class Jit {
     for (const waiting of this.queue) {
       const head = blocks.blockAt(waiting.record);
       if (!head?.isValid) continue;
-      if (isLongBlock(head) !== isLong || taken.length === most) kept.push(waiting);
+      if (isLongBlock(head) !== isLong || taken.length === most || !isWanted(head)) kept.push(waiting);
       // The blocks of a loop get hot together; one region for them is enough. Who is still entered from elsewhere counts on.
       else if (this.options.mode !== 'always' && head.regions?.size && !this.excused.has(head)) this.excuse(head);
       else if (head.second >= 0) this.statistics.refused++;
@@ -314,10 +356,10 @@ export class Jit {
   }
 
   /** Compiles here and now. */
-  private compile(isLong: boolean): void {
+  private compile(isLong: boolean, isWanted?: (block: Block) => boolean): void {
     const { host, options, statistics, warm } = this;
     const { arena, blocks, layout } = host;
-    const heads = this.takeQueue(isLong, Number.POSITIVE_INFINITY);
+    const heads = this.takeQueue(isLong, Number.POSITIVE_INFINITY, isWanted);
     if (heads.length === 0) return;
     const started = this.now();
     const slots = heads.map(() => host.takeSlot());
@@ -330,6 +372,7 @@ export class Jit {
         return block && blocks.runs(block) >= warm ? block : undefined;
       },
       isHead: (block) => this.heads.has(block as Block),
+      isApart: (block) => this.apart.has(block as Block),
       pageAt: (head, distance) => this.pageAt(head, distance),
       index: (record) => blocks.index(record),
       pc: (record) => blocks.pc(record),
@@ -341,7 +384,7 @@ export class Jit {
       skipsCovered: options.mode !== 'always',
       isTwice: this.isLockStep,
     });
-    this.install({ heads, slots, isLong }, result);
+    this.install({ heads, slots, isLong }, result, NOTHING);
     statistics.compileMilliseconds += this.now() - started;
   }
 
@@ -361,7 +404,7 @@ export class Jit {
     const add = (block: Block) => {
       if (places.has(block)) return;
       places.set(block, places.size);
-      packBlock(words, block, this.heads.has(block));
+      packBlock(words, block, this.heads.has(block), this.apart.has(block));
     };
     const modes = new Map<number, Set<number>>();
     for (const { start, key } of heads) {
@@ -428,13 +471,14 @@ export class Jit {
       for (const head of job.heads) if (head.isValid) this.host.blocks.resetEntry(head);
       return;
     }
-    this.install(job, answer);
+    this.install(job, answer, this.changed);
   }
 
   /** Makes one module and lets the first blocks of its regions lead to it. */
   private install(
     { heads, slots, isLong }: Batch,
     result: BatchResult<Uint8Array<ArrayBuffer> | WebAssembly.Module>,
+    changed: ReadonlySet<Block>,
   ): void {
     const { host, statistics } = this;
     const { blocks } = host;
@@ -455,7 +499,7 @@ export class Jit {
       const head = heads[position]!;
       const slot = slots[position]!;
       const members = records.map((record) => blocks.blockAt(record));
-      if (members.some((block) => !block?.isValid || this.changed.has(block))) {
+      if (members.some((block) => !block?.isValid || changed.has(block))) {
         host.giveSlot(slot);
         if (head.isValid) blocks.resetEntry(head);
         return;
@@ -473,7 +517,6 @@ export class Jit {
       }
       statistics.compiledInstructions += instructions;
     });
-    this.changed.clear();
     if (module.regions.size > 0) {
       this.modules.push(module);
       statistics.modules++;

@@ -33,6 +33,8 @@ export interface CodeSource {
   findWarm(start: number, mode: number): CodeBlock | undefined;
   /** Whether a region begins with it. */
   isHead(block: CodeBlock): boolean;
+  /** Whether each of its accesses is looked up by itself. */
+  isApart(block: CodeBlock): boolean;
   /** Where in the arena the code of a page lies that is so many linear pages behind that of a region's first block; -1: unknown. What
    *  is mapped there may change: the region looks when it gets there. */
   pageAt(head: CodeBlock, distance: number): number;
@@ -68,6 +70,8 @@ export interface PlannedBlock {
   readonly delta: number;
   /** Linear page relative to that of the first block. */
   readonly page: number;
+  /** Each of its accesses is looked up by itself. */
+  readonly isApart: boolean;
   readonly insns: PlannedInsn[];
   /** What to pay when it is done. */
   readonly count: number;
@@ -167,6 +171,7 @@ function planBlock(
     block,
     delta,
     page: pageDistance,
+    isApart: source.isApart(block),
     insns,
     count: source.index(block.end - RECORD.bytes) + 1,
     ends,

@@ -14,15 +14,24 @@ import { emitFlagAux, FLAG_KIND } from './flags.ts';
  *  what RIP says; leaves. */
 export const EXIT = { resume: 0, chain: 1, find: 2, leave: 3 } as const;
 
+/** Number of the word behind the counters that holds the record with which the interpreter went on last. */
+export const LAST_RESUMED = 4;
+
 export interface RegionEndLayout extends EngineLayout {
   /** Handlers below live in the interpreter; the others are in the table, from its start. */
   readonly hotCount: number;
-  /** Four 32-bit counters of exits by cause. */
+  /** Four 32-bit counters of exits by cause, and LAST_RESUMED. */
   readonly counters: number;
 }
 
 /** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know; without it nobody does. */
-function emitFind(w: FunctionWriter, layout: EngineLayout, right: number, fill: number | null, isLong: boolean): void {
+export function emitFind(
+  w: FunctionWriter,
+  layout: EngineLayout,
+  right: number,
+  fill: number | null,
+  isLong: boolean,
+): void {
   const entry = w.local(I32);
   const low = () => {
     w.get(0);
@@ -108,6 +117,9 @@ export function regionEndModule(layout: RegionEndLayout, isLong: boolean): Uint8
     w.op(OP.i32Eqz);
     w.block(OP.if, VOID);
     count(w, 0);
+    w.i32(0);
+    w.get(record);
+    w.memory(OP.i32Store, layout.counters + 4 * LAST_RESUMED);
     w.get(record);
     w.op(OP.return);
     w.end();

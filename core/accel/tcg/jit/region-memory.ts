@@ -159,7 +159,7 @@ export abstract class RegionMemory extends RegionFlags {
       if (isWrite && !cluster.isWrite) continue;
       const low = Math.min(cluster.low, offset);
       const high = Math.max(cluster.high, offset + bytes);
-      if (high - low > MAX_SPAN) continue;
+      if (high - low > (this.block.isApart ? cluster.high - cluster.low : MAX_SPAN)) continue;
       cluster.low = low;
       cluster.high = high;
       return { pointer: cluster.pointer, offset: () => offset - cluster.low };
