@@ -3,7 +3,7 @@ import type { CpuDefinition } from '../../target/x86/cpu-definition.ts';
 import { CR0, CR4, CS, DESC, EFER } from '../../target/x86/state.ts';
 import type { AddressSpace, CpuBus, RamArena } from '../../target/x86/system-ops.ts';
 import { X86Cpu } from './cpu.ts';
-import { JIT_DEFAULTS, JIT_MODES, type JitMode } from './jit/jit.ts';
+import { JIT_DEFAULTS, JIT_MODES, type JitHost, type JitMode } from './jit/jit.ts';
 
 const FLAT = DESC.present | DESC.s | DESC.writable | DESC.accessed | DESC.big | DESC.granularity;
 
@@ -35,6 +35,7 @@ export function bareMachine(
     codeBytes?: number;
     definition?: CpuDefinition;
     ramAt?: number;
+    startCompiler?: JitHost['startCompiler'];
   } = {},
 ): BareMachine {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
@@ -113,6 +114,7 @@ export function bareMachine(
   };
   const cpu = new X86Cpu(bus, {
     ...(options.definition ? { definition: options.definition } : {}),
+    ...(options.startCompiler ? { startCompiler: options.startCompiler } : {}),
     jit: { mode: options.jit ?? testedMode(), codeBytes: options.codeBytes ?? JIT_DEFAULTS.codeBytes },
   });
   return Object.assign(machine, {

@@ -173,8 +173,8 @@ export class Jit {
   private readonly excused = new WeakSet<Block>();
   private readonly heads = new Set<Block>();
   private waited = 0;
-  private readonly patience: number;
-  private readonly thread: CompilerThread | null = null;
+  private patience = PATIENCE;
+  private thread: CompilerThread | null = null;
   private pending: (Batch & { readonly id: number }) | null = null;
   private jobs = 0;
   /** Blocks whose code changed while the other thread was at work. */
@@ -203,9 +203,8 @@ export class Jit {
     host.blocks.threshold = this.threshold;
     host.blocks.onClear = () => this.clear();
     const { startCompiler, arena, features, helpers, layout } = host;
-    const isThreaded = startCompiler && options.mode === 'on';
-    this.patience = isThreaded ? 0 : PATIENCE;
-    if (!isThreaded) return;
+    if (!startCompiler || options.mode !== 'on') return;
+    this.patience = 0;
     this.thread = startCompiler({ memory: arena.memory, features, helpers, layout });
     host.blocks.onDrop = (block) => {
       if (this.pending) this.changed.add(block);
@@ -230,10 +229,7 @@ export class Jit {
   poll(): void {
     this.collectCounters();
     this.watchResumed();
-    if (this.pending) {
-      const answer = this.thread!.take();
-      if (answer) this.receive(answer);
-    }
+    if (this.pending) this.take(this.pending);
     if (this.queue.length === 0) return;
     if (this.pending) {
       if (this.isUrgent()) this.compileBoth((block) => this.isUrgentBlock(block));
@@ -460,6 +456,25 @@ export class Jit {
     }
     return pages;
   }
+  private take(job: Batch): void {
+    let answer: CompilerAnswer | null;
+    try {
+      answer = this.thread!.take();
+    } catch {
+      // The thread has died: what it was to do is done here from now on.
+      this.thread = null;
+      this.patience = PATIENCE;
+      this.pending = null;
+      this.giveUp(job);
+      return;
+    }
+    if (answer) this.receive(answer);
+  }
+  /** Its blocks count their runs again. */
+  private giveUp({ slots, heads }: Batch): void {
+    for (const slot of slots) this.host.giveSlot(slot);
+    for (const head of heads) if (head.isValid) this.host.blocks.resetEntry(head);
+  }
   private receive(answer: CompilerAnswer): void {
     const job = this.pending;
     if (job?.id !== answer.id) return; // everything was dropped since
@@ -467,8 +482,7 @@ export class Jit {
     this.statistics.compileMilliseconds += answer.milliseconds;
     if (answer.error !== '') {
       if (this.changed.size === 0) throw new Error(`compiling failed: ${answer.error}`);
-      for (const slot of job.slots) this.host.giveSlot(slot);
-      for (const head of job.heads) if (head.isValid) this.host.blocks.resetEntry(head);
+      this.giveUp(job);
       return;
     }
     this.install(job, answer, this.changed);

@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest';
+import { EAX, ECX, EDX } from '../../../target/x86/state.ts';
+import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
+import { BatchCompiler, type CompilerAnswer, type CompilerJob, type CompilerSetup } from './batch.ts';
+
+const START = 0x1000;
+const OTHER = 0x1100;
+
+/** A thread that answers when the test lets it. */
+class SlowThread {
+  readonly jobs: CompilerJob[] = [];
+  private readonly answers: CompilerAnswer[] = [];
+  private compiler!: BatchCompiler;
+  isDead = false;
+  start(setup: CompilerSetup): this {
+    this.compiler = new BatchCompiler(setup);
+    return this;
+  }
+  post(job: CompilerJob): void {
+    this.jobs.push(job);
+  }
+  take(): CompilerAnswer | null {
+    if (this.isDead) throw new Error('the thread is gone');
+    return this.answers.shift() ?? null;
+  }
+  /** Compiles what is asked for now; `tell` makes the answers arrive. */
+  work(): { tell(): void; regions: number } {
+    const made = this.jobs.splice(0).map((job): CompilerAnswer => {
+      const known = { id: job.id, milliseconds: 1, error: '' };
+      try {
+        return { ...this.compiler.compile(job), ...known };
+      } catch (error) {
+        return { code: null, bytes: 0, regions: [], covered: [], refused: [], ...known, error: String(error) };
+      }
+    });
+    return {
+      tell: () => void this.answers.push(...made),
+      regions: made.reduce((sum, { regions }) => sum + regions.length, 0),
+    };
+  }
+}
+function machine(code: Readonly<Record<number, readonly number[]>>): { m: BareMachine; thread: SlowThread } {
+  const thread = new SlowThread();
+  const m = bareMachine(4 << 20, { jit: 'on', startCompiler: (setup) => thread.start(setup) });
+  enterFlat32(m, START);
+  for (const [at, bytes] of Object.entries(code)) m.ram.set(bytes, Number(at));
+  return { m, thread };
+}
+/** 1: inc eax; jmp edx; at EDX: inc ecx; jmp 1b. */
+const TWO_BLOCKS = { [START]: [0x40, 0xff, 0xe2], [OTHER]: [0x41, 0xe9, ...word(START - (OTHER + 6))] };
+function word(n: number): number[] {
+  return [...new Uint8Array(Int32Array.of(n).buffer)];
+}
+function runUntil(m: BareMachine, isDone: () => boolean): void {
+  for (let i = 0; i < 200 && !isDone(); i++) m.cpu.run(500);
+  expect(isDone()).toBe(true);
+}
+
+describe('regions that another thread compiles', () => {
+  it('are used from when it answers, and nothing waits for it', () => {
+    const { m, thread } = machine(TWO_BLOCKS);
+    m.cpu.state.setReg32(EDX, OTHER);
+    runUntil(m, () => thread.jobs.length > 0);
+    const before = m.cpu.state.reg32(ECX);
+    m.cpu.run(4000);
+    expect(m.cpu.state.reg32(ECX) - before).toBe(1000);
+    const work = thread.work();
+    expect(work.regions).toBeGreaterThan(0);
+    expect(m.cpu.jit.statistics.regions).toBe(0);
+    work.tell();
+    m.cpu.run(4000);
+    expect(m.cpu.jit.statistics.regions).toBe(work.regions);
+    expect(m.cpu.state.reg32(ECX) - before).toBe(2000);
+  });
+
+  it('are not used where the code changed in the meantime, before or after it was read', () => {
+    for (const isEarly of [false, true]) {
+      const { m, thread } = machine(TWO_BLOCKS);
+      m.cpu.state.setReg32(EDX, OTHER);
+      runUntil(m, () => thread.jobs.length > 0);
+      const early = isEarly ? thread.work() : null;
+      m.dma(START, Uint8Array.of(0x43)); // inc ebx
+      m.dma(OTHER, Uint8Array.of(0x43));
+      (early ?? thread.work()).tell();
+      const { state } = m.cpu;
+      const [eax, ecx, ebx] = [state.reg32(EAX), state.reg32(ECX), state.reg32(3)];
+      m.cpu.run(4000);
+      expect(m.cpu.jit.statistics.regions).toBe(0);
+      expect([state.reg32(EAX) - eax, state.reg32(ECX) - ecx, state.reg32(3) - ebx]).toEqual([0, 0, 2000]);
+    }
+  });
+
+  it('do not bring back a block of the batch that is gone', () => {
+    // Both blocks wait; one is part of the other's region; its code changes while the thread is at work.
+    const { m, thread } = machine({
+      [START]: [0x40, 0x85, 0xc0, 0x75, 0x00, 0xff, 0xe2], // inc eax; test eax,eax; jnz +0; jmp edx
+      [OTHER]: [0x41, 0xe9, ...word(START - (OTHER + 6))],
+    });
+    m.cpu.state.setReg32(EDX, OTHER);
+    runUntil(m, () => thread.jobs.some((job) => job.heads.length >= 4));
+    const work = thread.work();
+    m.dma(START + 5, Uint8Array.of(0xff, 0xe2));
+    m.dma(OTHER, Uint8Array.of(0x43));
+    work.tell();
+    const { state } = m.cpu;
+    const [eax, ebx] = [state.reg32(EAX), state.reg32(3)];
+    m.cpu.run(6000);
+    expect([state.reg32(EAX) - eax, state.reg32(3) - ebx]).toEqual([1000, 1000]);
+  });
+
+  it('do not come back when everything was dropped', () => {
+    const { m, thread } = machine(TWO_BLOCKS);
+    m.cpu.state.setReg32(EDX, OTHER);
+    runUntil(m, () => thread.jobs.length > 0);
+    m.cpu.flushCode();
+    thread.work().tell();
+    m.cpu.run(2000);
+    expect(m.cpu.jit.statistics.regions).toBe(0);
+    // The answer that nobody waits for does not stand in the way of the next one.
+    runUntil(m, () => thread.jobs.length > 0);
+    const work = thread.work();
+    work.tell();
+    runUntil(m, () => m.cpu.jit.statistics.regions === work.regions);
+  });
+
+  it('are compiled where the guest runs when the thread is gone', () => {
+    const { m, thread } = machine(TWO_BLOCKS);
+    m.cpu.state.setReg32(EDX, OTHER);
+    runUntil(m, () => thread.jobs.length > 0);
+    thread.isDead = true;
+    runUntil(m, () => m.cpu.jit.statistics.regions > 0);
+  });
+
+  it('come at once where a loop runs on and on while the thread has other work', () => {
+    const { m, thread } = machine({ ...TWO_BLOCKS, [0x2000]: [0x42, 0xeb, 0xfd] });
+    m.cpu.state.setReg32(EDX, OTHER);
+    runUntil(m, () => thread.jobs.length > 0);
+    m.cpu.state.eip = 0x2000; // 1: inc edx; jmp 1b
+    for (let i = 0; i < 100; i++) m.cpu.run(1000);
+    expect(m.cpu.jit.statistics.regions).toBe(1);
+  });
+});
