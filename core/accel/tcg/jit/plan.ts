@@ -34,6 +34,9 @@ export interface PlannedEdge {
   readonly slot: number;
   /** It leads to the page of the region. */
   readonly isInside: boolean;
+  /** EIP loses its upper half: a branch with 16-bit operands that is taken. Inside the region that changes nothing: it was looked at
+   *  as the region was entered. */
+  readonly isCut: boolean;
 }
 export interface PlannedBlock {
   readonly block: Block;
@@ -75,6 +78,7 @@ function planBlock(
   if (block.second >= 0) return null;
   const mode = block.key % MODE_SHIFT;
   const isLong = (mode & MODE.code64) !== 0;
+  const is16 = (mode & (MODE.code32 | MODE.code64)) === 0;
   const { bytes } = arena;
   const insns: PlannedInsn[] = [];
   const end = block.start + block.length;
@@ -93,7 +97,9 @@ function planBlock(
       if (record >= block.end) return null;
     }
     const traits = traitsOf(d, mode);
-    const isLeft = (d.instruction.ends === 'system' && !quickOf(d, isLong)) || d.instruction.name === 'invalid';
+    // Quick transfers are those of 32-bit gates and stacks: 16-bit code would leave all of them anyway.
+    const isQuick = quickOf(d, isLong) && !(d.instruction.transfers && is16);
+    const isLeft = (d.instruction.ends === 'system' && !isQuick) || d.instruction.name === 'invalid';
     if (isLeft || (isTwice && isOnce(d, traits, isLong))) {
       ends = 'stop';
       stopRecord = record;
@@ -105,18 +111,20 @@ function planBlock(
   }
   const edges: PlannedEdge[] = [];
   const pageDelta = page - block.start;
-  const edge = (distance: number, slot: number) => {
-    const isInside = distance >= pageDelta && distance < pageDelta + 4096;
-    edges.push({ target: -1, delta: delta + distance, slot: isInside ? slot : 0, isInside });
+  const edge = (distance: number, slot: number, isCut = false) => {
+    // 32-bit code hardly ever lies where a branch with 16-bit operands could stay in its page.
+    const isNear = !isCut || is16;
+    const isInside = isNear && distance >= pageDelta && distance < pageDelta + 4096;
+    edges.push({ target: -1, delta: delta + distance, slot: isInside ? slot : 0, isInside, isCut });
   };
   if (ends !== 'stop') {
     const isLast = last?.instruction.ends === 'jump';
     if (isLast && RELATIVE.test(last!.instruction.name)) {
-      if (last!.opSize === 16) return null;
+      if (isLong && last!.opSize === 16) return null;
       ends = 'relative';
       const isConditional = last!.instruction.name !== 'jmp' && last!.instruction.name !== 'call';
       const branch = block.end - (isConditional ? 3 : 2) * RECORD.bytes;
-      edge(block.length + last!.distance, branch + RECORD.imm2);
+      edge(block.length + last!.distance, branch + RECORD.imm2, last!.opSize === 16);
       if (isConditional) edge(block.length, branch + RECORD.bytes + RECORD.imm2);
     } else if (isLast || last?.instruction.transfers) ends = 'indirect';
     else if (last && quickOf(last, isLong)) {
