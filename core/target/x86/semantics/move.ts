@@ -352,6 +352,13 @@ export const MOVE = [
         o.call('loadFarSegment', o.const(index), pointer.address(), o.const(dst.width / 8));
         dst.store(offset);
       },
+      natives: ['loadSegment'],
+      quick: (o, dst, pointer) => {
+        const offset = pointer.load();
+        const selector = o.memoryFlat(o.add(pointer.address(), o.const(dst.width / 8)), 16).load();
+        o.giveUp(o.native('loadSegment', o.const(index), selector));
+        dst.store(offset);
+      },
     }),
   ),
 ];
