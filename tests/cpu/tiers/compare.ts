@@ -70,7 +70,7 @@ function bytesOf(field: StateField, u8: Uint8Array): Uint8Array {
 const hex = (n: number) => n.toString(16);
 
 /** What is different, or null. */
-function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | null {
+function differences(a: Guest, b: Guest, endA: Ending, endB: Ending, is16: boolean): string | null {
   const found: string[] = [];
   if (endA.how !== endB.how) found.push(`ends by ${endA.how} and ${endB.how}`);
   if (endA.executed !== endB.executed) found.push(`executed ${endA.executed} and ${endB.executed}`);
@@ -105,7 +105,7 @@ function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | n
     const i = at < 0 ? logA.length : at;
     found.push(`fault ${i}: ${show(logA[i])} and ${show(logB[i])}`);
   }
-  const memory = firstDifference(a.machine.ram, b.machine.ram);
+  const memory = firstDifference(a.machine.ram, b.machine.ram, is16);
   if (memory >= 0)
     found.push(`memory at ${hex(memory)}: ${hex(a.machine.ram[memory]!)} and ${hex(b.machine.ram[memory]!)}`);
   if (JSON.stringify(a.machine.mmio) !== JSON.stringify(b.machine.mmio)) found.push('writes to the device');
@@ -113,14 +113,14 @@ function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | n
   return found.length > 0 ? found.join('\n  ') : null;
 }
 
-function firstDifference(a: Uint8Array, b: Uint8Array): number {
-  // Kernel, data and code; the rest is not mapped.
+function firstDifference(a: Uint8Array, b: Uint8Array, is16: boolean): number {
+  // Kernel, data and code; the rest is not mapped, and what 16-bit programs left there stays.
   for (const [from, to] of [
     [0, LEGACY_TABLES],
     [LEGACY_TABLES, PAE_TABLES + 5 * 4096],
     [0x10_0000, 0x10_f000],
     [0x20_0000, 0x20_3000],
-    [REAL.handlers, 0x10_0000],
+    [REAL.handlers, is16 ? 0x10_0000 : REAL.handlers],
   ] as const) {
     const [p, q] = [a.subarray(from, to), b.subarray(from, to)];
     if (Buffer.compare(p, q) !== 0) return from + p.findIndex((byte, i) => byte !== q[i]);
@@ -148,7 +148,7 @@ export function compare(program: Program, world: World, first: Way, second: Way)
   const [a, b] = endings as [Ending, Ending];
   const isOver = a.how !== 'budget' && b.how !== 'budget';
   return {
-    difference: isOver ? differences(first.guest, second.guest, a, b) : null,
+    difference: isOver ? differences(first.guest, second.guest, a, b, world.base !== undefined) : null,
     executed: a.executed,
     faults: first.guest.log().length,
     how: a.how,

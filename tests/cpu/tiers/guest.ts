@@ -239,6 +239,8 @@ export class Guest {
   /** Of 16-bit programs in protected and VM86 mode, and in real mode. */
   private readonly kernel16: Uint8Array;
   private readonly realKernel: Uint8Array;
+  /** All of RAM as the next 16-bit program finds it. */
+  private readonly image16 = new Uint8Array(RAM_BYTES);
 
   constructor(machine: BareMachine = bareMachine(RAM_BYTES)) {
     this.machine = machine;
@@ -441,8 +443,9 @@ export class Guest {
     const { state } = cpu;
     const ip = program.ip!;
     const isReal = world.mode === 'real' || world.mode === 'unreal';
-    const image = new Uint8Array(RAM_BYTES);
+    const image = this.image16;
     const view = new DataView(image.buffer);
+    image.fill(0);
     image.set(isReal ? this.realKernel : this.kernel16);
     image.fill(0xf4, REAL.code, REAL.data);
     image.set(code, world.base + ip);
