@@ -34,7 +34,7 @@ export interface PlannedEdge {
   readonly slot: number;
   /** It leads to the page of the region. */
   readonly isInside: boolean;
-  /** EIP loses its upper half: a branch with 16-bit operands that is taken. Inside the region that changes nothing: it was looked at
+  /** 16-bit code: a branch with 16-bit operands that is taken cuts EIP. Inside the region that changes nothing: it was looked at
    *  as the region was entered. */
   readonly isCut: boolean;
 }
@@ -99,7 +99,9 @@ function planBlock(
     const traits = traitsOf(d, mode);
     // Quick transfers are those of 32-bit gates and stacks: 16-bit code would leave all of them anyway.
     const isQuick = quickOf(d, isLong) && !(d.instruction.transfers && is16);
-    const isLeft = (d.instruction.ends === 'system' && !isQuick) || d.instruction.name === 'invalid';
+    // A branch of other code that cuts RIP leads to where hardly anything is.
+    const isOdd = d.opSize === 16 && !is16 && RELATIVE.test(d.instruction.name);
+    const isLeft = (d.instruction.ends === 'system' && !isQuick) || isOdd || d.instruction.name === 'invalid';
     if (isLeft || (isTwice && isOnce(d, traits, isLong))) {
       ends = 'stop';
       stopRecord = record;
@@ -112,15 +114,12 @@ function planBlock(
   const edges: PlannedEdge[] = [];
   const pageDelta = page - block.start;
   const edge = (distance: number, slot: number, isCut = false) => {
-    // 32-bit code hardly ever lies where a branch with 16-bit operands could stay in its page.
-    const isNear = !isCut || is16;
-    const isInside = isNear && distance >= pageDelta && distance < pageDelta + 4096;
+    const isInside = distance >= pageDelta && distance < pageDelta + 4096;
     edges.push({ target: -1, delta: delta + distance, slot: isInside ? slot : 0, isInside, isCut });
   };
   if (ends !== 'stop') {
     const isLast = last?.instruction.ends === 'jump';
     if (isLast && RELATIVE.test(last!.instruction.name)) {
-      if (isLong && last!.opSize === 16) return null;
       ends = 'relative';
       const isConditional = last!.instruction.name !== 'jmp' && last!.instruction.name !== 'call';
       const branch = block.end - (isConditional ? 3 : 2) * RECORD.bytes;
