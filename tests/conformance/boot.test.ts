@@ -51,20 +51,23 @@ const COUNTDOWN = /executed automatically in \d+s\.$/;
 const clockLess = (lines: readonly string[]) => lines.map((line) => line.replace(/in \d+s\.$/, 'in Ns.'));
 
 describe("GRUB's rescue disc", () => {
-  it('shows from the CD the screen that QEMU shows, and takes keys', async () => {
-    const machine = await start('-accel', 'tcg', '-nodefaults', '-vga', 'std', '-cdrom', rescueCd);
-    const lines = await machine.waitForScreen((rows) => rows.some((row) => COUNTDOWN.test(row)));
-    const golden = [...readTexts('seed-nodefaults-vga.grub')].find(([heading]) => heading.startsWith('text screen'))!;
-    const shown = (all: readonly string[]) =>
-      clockLess(all.map((line) => line.replace(/[^\x20-\x7e]/g, ' ').trim())).filter((line) => line !== '');
-    expect(shown(lines)).toEqual(shown(golden[1].split('\n')));
-    await machine.sendKeys('down', 'down');
-    await machine.waitForScreen((rows) => rows.some((row) => /\*FreeBSD .*direct boot/.test(row)));
-    await machine.sendKeys('c');
-    await machine.waitForScreen((rows) => rows.some((row) => /^grub>$/.test(row)));
-    await machine.sendKeys('l', 's', 'ret');
-    await machine.waitForScreen((rows) => rows.some((row) => /^\(cd\)/.test(row)));
-  });
+  it.each(['tcg', 'tcg,x-jit=always'])(
+    'shows from the CD the screen that QEMU shows, and takes keys, %s',
+    async (accel) => {
+      const machine = await start('-accel', accel, '-nodefaults', '-vga', 'std', '-cdrom', rescueCd);
+      const lines = await machine.waitForScreen((rows) => rows.some((row) => COUNTDOWN.test(row)));
+      const golden = [...readTexts('seed-nodefaults-vga.grub')].find(([heading]) => heading.startsWith('text screen'))!;
+      const shown = (all: readonly string[]) =>
+        clockLess(all.map((line) => line.replace(/[^\x20-\x7e]/g, ' ').trim())).filter((line) => line !== '');
+      expect(shown(lines)).toEqual(shown(golden[1].split('\n')));
+      await machine.sendKeys('down', 'down');
+      await machine.waitForScreen((rows) => rows.some((row) => /\*FreeBSD .*direct boot/.test(row)));
+      await machine.sendKeys('c');
+      await machine.waitForScreen((rows) => rows.some((row) => /^grub>$/.test(row)));
+      await machine.sendKeys('l', 's', 'ret');
+      await machine.waitForScreen((rows) => rows.some((row) => /^\(cd\)/.test(row)));
+    },
+  );
 
   it('boots as a hard disk too, and the guest writes nothing to it unasked', async () => {
     const disk = join(scratchFolder(), 'disk.img');

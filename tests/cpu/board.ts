@@ -1,6 +1,7 @@
 /** The smallest board that a test guest runs on: RAM, a 64 KiB BIOS at 0xf0000 and below 4 GiB, output on port 0xe9, exit on
  *  0xf4. The same image starts on real QEMU with `isa-debugcon` and `isa-debug-exit`. */
 import { X86Cpu } from '../../core/accel/tcg/cpu.ts';
+import { JIT_DEFAULTS, type JitMode } from '../../core/accel/tcg/jit/jit.ts';
 import { defineCpu, parseCpuOption } from '../../core/target/x86/cpu-definition.ts';
 import { infoRegisters } from '../../core/target/x86/registers-text.ts';
 import type { AddressSpace, CpuBus, RamArena } from '../../core/target/x86/system-ops.ts';
@@ -20,6 +21,7 @@ export interface GuestRun {
 
 export interface GuestOptions {
   readonly cpu?: string;
+  readonly jit?: JitMode;
   /** Instructions after which the run is given up. */
   readonly budget?: number;
   /** Extra I/O ports. */
@@ -125,7 +127,7 @@ export function runGuest(image: Uint8Array, options: GuestOptions = {}): GuestRu
     ...(options.logged ? { logs: isLogged } : {}),
   };
   const { definition } = defineCpu(parseCpuOption(options.cpu ?? 'qemu64'));
-  const cpu: X86Cpu = new X86Cpu(bus, { definition });
+  const cpu: X86Cpu = new X86Cpu(bus, { definition, jit: { ...JIT_DEFAULTS, mode: options.jit ?? JIT_DEFAULTS.mode } });
   const result = cpu.run(options.budget ?? 50_000_000);
   if (result === 'halted') end = 'halted';
   return { output, end, registers: infoRegisters(cpu.state) };

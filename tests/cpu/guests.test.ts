@@ -133,9 +133,7 @@ describe('guests see what they see on QEMU', () => {
   it.skipIf(missing.length > 0).each(CASES)('$name $cpu', ({ name, cpu = 'qemu64', departures }) => {
     const image = assemble(name, folder);
     const theirs = runOnQemu(image, cpu).split('\n');
-    const { output, end } = runGuest(readFileSync(image), { cpu });
     expect(theirs.at(-2)).toBe('end');
-    expect(end).toBe('exit');
     const counts = departures.map(() => 0);
     const expected = theirs.map((line) =>
       departures.reduce((text, { qemu, ours }, i) => {
@@ -144,7 +142,11 @@ describe('guests see what they see on QEMU', () => {
         return changed;
       }, line),
     );
-    expect(output.split('\n')).toEqual(expected);
+    for (const jit of ['on', 'always'] as const) {
+      const { output, end } = runGuest(readFileSync(image), { cpu, jit });
+      expect(end, jit).toBe('exit');
+      expect(output.split('\n'), jit).toEqual(expected);
+    }
     expect(counts).toEqual(departures.map(({ lines }) => lines));
   });
 });

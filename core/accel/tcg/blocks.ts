@@ -284,7 +284,7 @@ export class BlockCache {
     const pageEnd = start - (start % 4096) + 4096;
     const most = mode & MODE.single ? 1 : MAX_INSTRUCTIONS;
     const record = this.next;
-    const counts = this.threshold > 0 && (isCode32 || isLong) && most > 1;
+    const counts = this.threshold > 0 && most > 1;
     if (counts) this.put(special.enter, 0, 0, 0, 0, this.threshold, 0);
     const limit = this.next;
     if (mode & MODE.limited) this.put(special.limit, 0, 0, mode & MODE.single ? 1 : 0, 0, 0, 0);

@@ -139,6 +139,30 @@ describe.each(MODES)('the limit of CS, x-jit=%s', (mode) => {
     m.cpu.run(10);
     expect(m.faults).toEqual([{ vector: 14, eip: 0x1ffe, error: 0 }]);
   });
+  it('comes before a look at the page tables, also where the code ran before', () => {
+    const m = machine(mode);
+    enterFlat32(m, 0x1fff);
+    const { state } = m.cpu;
+    m.view.setUint32(0x8000, 0x9007, true);
+    for (let i = 0; i < 256; i++) m.view.setUint32(0x9000 + 4 * i, (i << 12) | 7, true);
+    state.cr3 = 0x8000;
+    state.cr0 = (CR0.PE | CR0.ET | CR0.PG) >>> 0;
+    m.dma(0x1fff, bytes('43 43 f4'));
+    const ACCESSED = 0x20;
+    const accessed = (limit: number) => {
+      m.view.setUint32(0x9008, 0x2007, true);
+      m.cpu.flushTlb();
+      state.segments[CS]!.set(8, 0, limit, CODE | DESC.big);
+      state.eip = 0x1fff;
+      state.halted = false;
+      m.cpu.run(10);
+      return m.view.getUint32(0x9008, true) & ACCESSED;
+    };
+    for (let i = 0; i < 3; i++) expect(accessed(0x2fff)).toBe(ACCESSED);
+    expect(m.faults).toEqual([]);
+    expect(accessed(0x1fff)).toBe(0);
+    expect(m.faults).toEqual([GP(0x2000)]);
+  });
   it('is 64 KiB in real mode, where only jumps of 32 bits can miss it', () => {
     const m = machine(mode);
     const { state } = m.cpu;

@@ -707,7 +707,7 @@ export class X86Cpu {
       regionOf: (block) => this.jit.regionOf(block),
       lookup: () => this.lookup(),
       disassemble: ({ start, length }, linear, bits) =>
-        inAsmText(this.bus.arena.bytes, start, length, BigInt.asUintN(bits, BigInt(linear)), bits),
+        inAsmText(this.bus.arena.bytes, start, length, BigInt.asUintN(bits === 64 ? 64 : 32, BigInt(linear)), bits),
     });
   }
 

@@ -51,7 +51,7 @@ export function createSystemHelpers(ctx: HelperContext): Record<string, Helper> 
       }
       return raise(state, VECTOR.UD);
     },
-    /** PUSHF and POPF where IOPL does not allow them: the image with VIF for IF and IOPL 3, if the CPU can. */
+    /** PUSHF where IOPL does not allow it: the image with VIF for IF and IOPL 3, if the CPU can. */
     virtualFlags: (image, size) => {
       if (!(state.cr4 & CR4.VME) || size !== 2) denied();
       const interrupt = state.eflagsSystem & EFLAGS.VIF ? EFLAGS.IF : 0;

@@ -98,6 +98,8 @@ describe('CR4.VME', () => {
       flags: VM | IF | VIF,
     });
     expect(run({ code: popf, flags: VM | IF | VIF, stack: [0] })).toMatchObject({ fault: NONE, flags: VM | IF });
+    for (const eip of [1, 3])
+      expect(run({ code: [...Array(eip - 1).fill(0x90), ...popf], stack: [0] })).toMatchObject({ fault: NONE, eip });
   });
   it('POPF and IRET of TF, and all of them with 32 bits, are the monitor’s', () => {
     expect(run({ code: popf, stack: [TF] }).fault).toBe(GP);

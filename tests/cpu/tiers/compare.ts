@@ -3,10 +3,11 @@
 import { FIELDS, type StateField } from '../../../core/target/x86/state.ts';
 import { Random } from '../../hostility/random.ts';
 import { generate } from './generate.ts';
+import { generate16, placementOf } from './generate-16.ts';
 import { generateLong } from './generate-long.ts';
 import { type Ending, type Guest, MODES, type World } from './guest.ts';
 import { listing, type Program } from './program.ts';
-import { HIGH, LEGACY_TABLES, PAE_TABLES, TOP } from './world.ts';
+import { HIGH, LEGACY_TABLES, PAE_TABLES, REAL, TOP } from './world.ts';
 
 /** Fields that a guest can read, one way or the other. */
 const VISIBLE: readonly (keyof typeof FIELDS)[] = [
@@ -44,10 +45,19 @@ export interface Way {
   slice(random: Random): number;
 }
 
+/** The size of code. */
+export const BITS = [16, 32, 64] as const;
+export type Bits = (typeof BITS)[number];
+const GENERATORS = { 16: generate16, 32: generate, 64: generateLong } as const;
+
 /** The world of a seed. */
-export function worldOf(seed: number, isLong = false): World {
+export function worldOf(seed: number, bits: Bits = 32): World {
   const random = new Random(seed ^ 0x5eed);
-  if (isLong) {
+  if (bits === 16) {
+    const { mode, base } = placementOf(seed);
+    return { mode, pae: false, portable: false, base };
+  }
+  if (bits === 64) {
     const mode = random.chance(0.75) ? 'user' : 'kernel';
     return { mode, pae: true, portable: false, long: random.pick([0, 0, HIGH, TOP]) };
   }
@@ -60,7 +70,7 @@ function bytesOf(field: StateField, u8: Uint8Array): Uint8Array {
 const hex = (n: number) => n.toString(16);
 
 /** What is different, or null. */
-function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | null {
+function differences(a: Guest, b: Guest, endA: Ending, endB: Ending, is16: boolean): string | null {
   const found: string[] = [];
   if (endA.how !== endB.how) found.push(`ends by ${endA.how} and ${endB.how}`);
   if (endA.executed !== endB.executed) found.push(`executed ${endA.executed} and ${endB.executed}`);
@@ -95,7 +105,7 @@ function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | n
     const i = at < 0 ? logA.length : at;
     found.push(`fault ${i}: ${show(logA[i])} and ${show(logB[i])}`);
   }
-  const memory = firstDifference(a.machine.ram, b.machine.ram);
+  const memory = firstDifference(a.machine.ram, b.machine.ram, is16);
   if (memory >= 0)
     found.push(`memory at ${hex(memory)}: ${hex(a.machine.ram[memory]!)} and ${hex(b.machine.ram[memory]!)}`);
   if (JSON.stringify(a.machine.mmio) !== JSON.stringify(b.machine.mmio)) found.push('writes to the device');
@@ -103,13 +113,14 @@ function differences(a: Guest, b: Guest, endA: Ending, endB: Ending): string | n
   return found.length > 0 ? found.join('\n  ') : null;
 }
 
-function firstDifference(a: Uint8Array, b: Uint8Array): number {
-  // Kernel, data and code; the rest is not mapped.
+function firstDifference(a: Uint8Array, b: Uint8Array, is16: boolean): number {
+  // Kernel, data and code; the rest is not mapped, and what 16-bit programs left there stays.
   for (const [from, to] of [
     [0, LEGACY_TABLES],
     [LEGACY_TABLES, PAE_TABLES + 5 * 4096],
     [0x10_0000, 0x10_f000],
     [0x20_0000, 0x20_3000],
+    [REAL.handlers, is16 ? 0x10_0000 : REAL.handlers],
   ] as const) {
     const [p, q] = [a.subarray(from, to), b.subarray(from, to)];
     if (Buffer.compare(p, q) !== 0) return from + p.findIndex((byte, i) => byte !== q[i]);
@@ -137,7 +148,7 @@ export function compare(program: Program, world: World, first: Way, second: Way)
   const [a, b] = endings as [Ending, Ending];
   const isOver = a.how !== 'budget' && b.how !== 'budget';
   return {
-    difference: isOver ? differences(first.guest, second.guest, a, b) : null,
+    difference: isOver ? differences(first.guest, second.guest, a, b, world.base !== undefined) : null,
     executed: a.executed,
     faults: first.guest.log().length,
     how: a.how,
@@ -169,9 +180,9 @@ function shrinkOnce(program: Program, fails: (program: Program) => boolean): Pro
 }
 
 /** One seed: generate, compare, and report what fails as small as it gets. */
-export function tryWays(seed: number, first: Way, second: Way, isLong = false): Comparison {
-  const program = (isLong ? generateLong : generate)(seed, { portable: false });
-  const world = worldOf(seed, isLong);
+export function tryWays(seed: number, first: Way, second: Way, bits: Bits = 32): Comparison {
+  const program = GENERATORS[bits](seed, { portable: false });
+  const world = worldOf(seed, bits);
   const result = compare(program, world, first, second);
   if (result.difference === null) return result;
   const fails = (p: Program) => compare(p, world, first, second).difference !== null;

@@ -3,7 +3,7 @@ import { type Encoding, NO_PREFIX, parseEncoding } from '../../../core/target/x8
 import { INSTRUCTIONS } from '../../../core/target/x86/semantics/index.ts';
 import { vexBytes } from '../../../core/target/x86/testing/vex-bytes.ts';
 import { Random } from '../../hostility/random.ts';
-import { type Item, type Program, randomStart } from './program.ts';
+import { type Fix, type Item, type Program, randomStart } from './program.ts';
 import { COUNTERS, DATA, DATA_PAGES, FIRST_ESP, PAGE, PORTABLE, SELECTOR } from './world.ts';
 
 /** `portable`: only what the host does as well, to the bit. `isLong`: 64-bit code. */
@@ -25,7 +25,7 @@ const HIDDEN_REGISTERS =
 export const STRING = /^(movs|cmps|stos|lods|scas)$/;
 
 export type Form = Encoding & { readonly isPortable: boolean };
-const FORMS: readonly Form[] = INSTRUCTIONS.filter((i) => !BY_HAND.test(i.name)).flatMap((i) =>
+export const FORMS: readonly Form[] = INSTRUCTIONS.filter((i) => !BY_HAND.test(i.name)).flatMap((i) =>
   i.encodings.map((text) => {
     const encoding = parseEncoding(i, text);
     return { ...encoding, isPortable: !NOT_PORTABLE.test(i.name) && encoding.vex === null && encoding.suffix < 0 };
@@ -71,15 +71,17 @@ export const word = (n: number) => [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xf
 export interface LabelBytes {
   readonly bytes: number[];
   readonly at: number;
-  readonly kind: 'rel32' | 'abs32';
+  readonly kind: Fix;
 }
 /** ModRM byte and what follows it for a memory operand; what must run before it. */
 export interface MemoryBytes {
   readonly before: number[];
   readonly bytes: number[];
+  /** An address-size prefix. */
+  readonly prefixes?: number[];
 }
 
-/** 32-bit code; the methods with bytes in them are overridden for 64-bit code. */
+/** 32-bit code; what has bytes in it is overridden for 64-bit and for 16-bit code. */
 export class Generator {
   readonly items: Item[] = [];
   protected readonly random: Random;
@@ -88,6 +90,10 @@ export class Generator {
   protected readonly counting: readonly number[] = [5, 6, 7, 1];
   protected readonly pointers: readonly number[] = POINTERS;
   protected readonly groups: readonly (readonly Form[])[] = GROUPS;
+  /** How branches and addresses of labels are put in, and the room that they take. */
+  protected readonly relative: Fix = 'rel32';
+  protected readonly address: Fix = 'abs32';
+  protected readonly hole: readonly number[] = [0, 0, 0, 0];
   protected labels = 0;
   /** Labels that are still to be placed: after how many more items. */
   protected pending: { label: number; after: number }[] = [];
@@ -171,6 +177,18 @@ export class Generator {
       bytes: [0xc7, ...this.absolute(0, at), ...word(value), ...opcode, ...this.absolute(field, at)],
     });
   }
+  /** An immediate of the code's own size. */
+  protected immediate(value: number): number[] {
+    return word(value);
+  }
+  /** Makes the operand size of an instruction 16 bits, or not. */
+  protected sizePrefix(isWord: boolean): number[] {
+    return isWord ? [0x66] : [];
+  }
+  /** Whether the operand size is 16 bits. */
+  protected choosesWord(_form: Form): boolean {
+    return this.random.chance(0.2);
+  }
   /** ModRM byte and what follows for a memory operand at an address. */
   protected absolute(field: number, at: number): number[] {
     return [field | 5, ...word(at)];
@@ -184,7 +202,7 @@ export class Generator {
   }
   /** Loads a label's address, which is put in at the index. */
   protected moveLabel(reg: number): LabelBytes {
-    return { bytes: this.moveImmediate(reg, 0), at: this.immediateAt(reg), kind: 'abs32' };
+    return { bytes: this.moveImmediate(reg, 0), at: this.immediateAt(reg), kind: this.address };
   }
   protected decrement(reg: number): number[] {
     return [0x48 + reg];
@@ -195,7 +213,8 @@ export class Generator {
   }
   /** Stores a label's address. */
   protected storeAddress(at: number): LabelBytes {
-    return { bytes: [0xc7, ...this.absolute(0, at), 0, 0, 0, 0], at: 6, kind: 'abs32' };
+    const bytes = [0xc7, ...this.absolute(0, at)];
+    return { bytes: [...bytes, ...this.hole], at: bytes.length, kind: this.address };
   }
 
   protected add(item: Item): void {
@@ -210,7 +229,7 @@ export class Generator {
     for (const { label } of this.pending) this.items.push({ what: 'label', bytes: [], label });
     this.pending = [];
   }
-  protected branch(bytes: number[], at: number, kind: 'rel8' | 'rel32' | 'abs32', label: number, what: string): void {
+  protected branch(bytes: number[], at: number, kind: Fix, label: number, what: string): void {
     this.add({ what, bytes, fix: { at, kind, label } });
   }
   protected later(): number {
@@ -234,15 +253,15 @@ export class Generator {
     }
   }
 
-  private forward(): void {
+  protected forward(): void {
     const { random } = this;
     const condition = random.below(16);
     const kind = random.below(20);
     const label = this.later();
     if (kind < 11) this.branch([0x70 + condition, 0], 1, 'rel8', label, 'jcc');
-    else if (kind < 15) this.branch([0x0f, 0x80 + condition, 0, 0, 0, 0], 2, 'rel32', label, 'jcc');
+    else if (kind < 15) this.branch([0x0f, 0x80 + condition, ...this.hole], 2, this.relative, label, 'jcc');
     else if (kind < 17) this.branch([0xeb, 0], 1, 'rel8', label, 'jmp');
-    else if (kind < 18) this.branch([0xe9, 0, 0, 0, 0], 1, 'rel32', label, 'jmp');
+    else if (kind < 18) this.branch([0xe9, ...this.hole], 1, this.relative, label, 'jmp');
     else if (this.counters.includes(1)) this.branch([0xe3, 0], 1, 'rel8', label, 'jecxz');
     else this.branch([random.pick([0xe0, 0xe1, 0xe2, 0xe3]), 0], 1, 'rel8', label, 'loop');
   }
@@ -267,12 +286,12 @@ export class Generator {
       else this.backWhileCounting(counter, head);
     } else {
       const at = this.absolute(0, COUNTERS + head * 4);
-      this.add({ what: 'loop counter', bytes: [0xc7, ...at, ...word(rounds)] });
+      this.add({ what: 'loop counter', bytes: [0xc7, ...at, ...this.immediate(rounds)] });
       this.items.push({ what: 'head', bytes: [], label: head });
       this.body(random.between(1, 7));
       // Greater than zero: whoever jumps into the loop does not stay for long.
       const less = [0xff, ...this.absolute(8, COUNTERS + head * 4), 0x0f, 0x8f];
-      this.branch([...less, 0, 0, 0, 0], less.length, 'rel32', head, 'dec, loop back');
+      this.branch([...less, ...this.hole], less.length, this.relative, head, 'dec, loop back');
     }
     this.depth--;
   }
@@ -288,7 +307,7 @@ export class Generator {
       return;
     }
     const { label } = random.pick(callable);
-    if (random.chance(0.75)) this.branch([0xe8, 0, 0, 0, 0], 1, 'rel32', label, 'call');
+    if (random.chance(0.75)) this.branch([0xe8, ...this.hole], 1, this.relative, label, 'call');
     else {
       const reg = this.freeRegister();
       const { bytes, at, kind } = this.moveLabel(reg);
@@ -301,11 +320,11 @@ export class Generator {
     const label = this.later();
     const choice = random.below(4);
     const reg = this.freeRegister();
-    if (choice === 0) this.branch([0x68, 0, 0, 0, 0, 0xc3], 1, 'abs32', label, 'push, ret');
+    if (choice === 0) this.branch([0x68, ...this.hole, 0xc3], 1, this.address, label, 'push, ret');
     else if (choice === 1) {
       const place = DATA + 8 * this.random.below(64);
       const { bytes, at } = this.storeAddress(place);
-      this.branch([...bytes, 0xff, ...this.absolute(0x20, place)], at, 'abs32', label, 'jmp [mem]');
+      this.branch([...bytes, 0xff, ...this.absolute(0x20, place)], at, this.address, label, 'jmp [mem]');
     } else {
       const { bytes, at, kind } = this.moveLabel(reg);
       this.branch([...bytes, ...this.through(reg, 4)], at, kind, label, 'jmp reg');
@@ -503,9 +522,9 @@ export class Generator {
     const before: number[] = [];
     const hasWide =
       form.vex === null && (operands.some((o) => o.width === 'v') || instruction.variants?.includes('opSize'));
-    const isWord = hasWide && random.chance(0.2) && !(flavour.portable && /^(push|pop|enter|leave)/.test(name));
+    const isWord = hasWide && this.choosesWord(form) && !(flavour.portable && /^(push|pop|enter|leave)/.test(name));
     const isVectorForm = isVector(form);
-    if (isWord && form.prefix === 0) prefixes.push(0x66);
+    if (hasWide && form.prefix === 0) prefixes.push(...this.sizePrefix(isWord === true));
     if (!flavour.portable && random.chance(0.02)) prefixes.push(0x67);
     if (STRING.test(name)) {
       if (random.chance(0.6)) {
@@ -555,6 +574,7 @@ export class Generator {
         const isGather = operands.some((o) => o.letter === 'Y');
         const m = isGather ? this.vectorMemory(reg) : this.memory(reg, isBitString ? [reg] : []);
         before.push(...m.before);
+        prefixes.push(...(m.prefixes ?? []));
         tail.push(...m.bytes);
         if (instruction.lockable && operands[0]!.letter !== 'G' && random.chance(0.1)) prefixes.unshift(0xf0);
       } else {
@@ -579,7 +599,7 @@ export class Generator {
       );
     }
     for (const o of operands) {
-      if (o.letter === 'O') tail.push(...word(pointer(random, flavour)));
+      if (o.letter === 'O') tail.push(...this.immediate(pointer(random, flavour)));
       if (o.letter !== 'I' && o.letter !== 'sI' && o.letter !== 'K') continue;
       const size = o.letter === 'sI' || o.letter === 'K' || o.width === 'b' ? 1 : o.width === 'w' ? 2 : isWord ? 2 : 4;
       const value = name === 'enter' ? random.below(4) * (size === 2 ? 4 : 1) : random.value();

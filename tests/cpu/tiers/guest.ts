@@ -16,6 +16,7 @@ import {
   XCR0,
 } from '../../../core/target/x86/state.ts';
 import { Random } from '../../hostility/random.ts';
+import type { Mode16 } from './generate-16.ts';
 import { assemble, type Program } from './program.ts';
 import {
   CODE,
@@ -32,6 +33,7 @@ import {
   KERNEL_STACK,
   LEGACY_TABLES,
   LOG,
+  LOG_IP,
   LOG_MAX,
   LOG_RECORDS,
   LOG_WORDS,
@@ -42,6 +44,7 @@ import {
   PAGE,
   PORTABLE,
   RAM_BYTES,
+  REAL,
   SELECTOR,
   SYSCALL_ENTRY,
   TOP,
@@ -50,7 +53,7 @@ import {
 
 /** Who runs the program. In 16-bit segments it makes little sense, which must not matter. */
 export const MODES = ['user', 'kernel', 'user16'] as const;
-export type Mode = (typeof MODES)[number];
+export type Mode = (typeof MODES)[number] | Mode16;
 
 export interface World {
   readonly mode: Mode;
@@ -58,6 +61,8 @@ export interface World {
   readonly pae: boolean;
   /** Only pages that the host has too. */
   readonly portable: boolean;
+  /** Base of CS in the modes for 16-bit programs. */
+  readonly base?: number;
   /** 64-bit code, which runs at this distance from CODE: 0, HIGH or TOP. */
   readonly long?: number;
 }
@@ -82,10 +87,12 @@ const ERROR_CODES = new Set([8, 10, 11, 12, 13, 14, 17]);
 const TRAPS = (1 << 1) | (1 << 3) | (1 << 4);
 /** The same as data, from HANDLERS. */
 const TRAPS_AT = 0xf00;
+/** Where INT leads in real mode beyond the exceptions, from REAL.handlers. */
+const IRET_AT = 0xf00;
 const word = (n: number) => [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24];
 
 /** Logs vector, error code, EIP, EFLAGS and CR2, and returns to what NEXT says, or halts. */
-function handlers(): Uint8Array {
+function handlers(is16 = false): Uint8Array {
   const code: number[] = [];
   const stubs: number[] = [];
   const common = 32 * 9;
@@ -109,12 +116,16 @@ function handlers(): Uint8Array {
     [0x83, 0xc3, LOG_WORDS * 4, 0x89, 0x1d, ...word(LOG)],
     [0x83, 0xf8, 16, 0x75, 2, 0xdb, 0xe2], // #MF: fnclex
     [0x81, 0xfb, ...word(end), 0x0f, 0x83, 'halt'], // cmp ebx, end; jae
-    [0x31, 0xd2, 0x66, 0x83, 0x7c, 0x24, 48, SELECTOR.userCode16, 0x74, 5, 0xba, ...word(CODE)], // edx: where code begins
-    [0x29, 0xd1, 0x81, 0xf9, ...word(CODE_BYTES), 0x0f, 0x83, 'halt'], // sub ecx, edx; cmp; jae
+    is16
+      ? [0x8b, 0x15, ...word(LOG_IP)] // edx: where code begins
+      : [0x31, 0xd2, 0x66, 0x83, 0x7c, 0x24, 48, SELECTOR.userCode16, 0x74, 5, 0xba, ...word(CODE)],
+    [0x29, 0xd1], // sub ecx, edx
+    is16 ? [0x0f, 0xb7, 0xc9] : [], // movzx ecx, cx
+    [0x81, 0xf9, ...word(CODE_BYTES), 0x0f, 0x83, 'halt'], // cmp; jae
     [0x0f, 0xa3, 0x05, ...word(HANDLERS + TRAPS_AT), 0x0f, 0x82, 'back'], // bt [TRAPS], eax; jc
     [0x0f, 0xb7, 0x0c, 0x4d, ...word(NEXT)], // movzx ecx, word [ecx * 2 + NEXT]
     [0x81, 0xf9, ...word(0xffff), 0x0f, 0x84, 'halt'], // cmp ecx, 0xffff; je
-    [0x01, 0xd1, 0x89, 0x4c, 0x24, 44], // add ecx, edx; mov [esp + 44], ecx
+    [0x01, 0xd1, ...(is16 ? [0x0f, 0xb7, 0xc9] : []), 0x89, 0x4c, 0x24, 44], // add ecx, edx; mov [esp + 44], ecx
   ].flat();
   const back = [0x1f, 0x61, 0x83, 0xc4, 8, 0xcf]; // pop ds; popa; add esp, 8; iret
   const halt = [0x1f, 0x61, 0xf4];
@@ -127,6 +138,49 @@ function handlers(): Uint8Array {
   const page = new Uint8Array(PAGE);
   page.set(code);
   new DataView(page.buffer).setUint32(TRAPS_AT, TRAPS, true);
+  return page;
+}
+
+/** The same in real mode: IP, CS and FLAGS are on the stack of the program. Error code: CS; CR2: SP. */
+function realHandlers(): Uint8Array {
+  const code: number[] = [];
+  const common = 32 * 5;
+  for (let vector = 0; vector < 32; vector++) {
+    code.push(0x6a, vector);
+    code.push(0xe9, ...word(common - (code.length + 3)).slice(0, 2));
+  }
+  const end = LOG_RECORDS + LOG_MAX * LOG_WORDS * 4;
+  const half = (n: number) => word(n).slice(0, 2);
+  // On the stack: DS, PUSHAD's eight, vector, IP, CS, FLAGS.
+  const body: (number | string)[] = [
+    [0x66, 0x60, 0x1e, 0x31, 0xc0, 0x8e, 0xd8, 0x89, 0xe5], // pushad; push ds; xor ax, ax; mov ds, ax; mov bp, sp
+    [0x8b, 0x1e, ...half(LOG)], // mov bx, [LOG]
+    [0x66, 0x0f, 0xb7, 0x46, 34, 0x66, 0x89, 0x07], // movzx eax, word [bp + 34]; mov [bx], eax
+    [0x66, 0x0f, 0xb7, 0x4e, 38, 0x66, 0x89, 0x4f, 4], // CS
+    [0x66, 0x0f, 0xb7, 0x4e, 40, 0x66, 0x89, 0x4f, 12], // FLAGS
+    [0x66, 0x0f, 0xb7, 0xcd, 0x66, 0x89, 0x4f, 16], // SP
+    [0x66, 0x0f, 0xb7, 0x4e, 36, 0x66, 0x89, 0x4f, 8], // ecx: IP
+    [0x83, 0xc3, LOG_WORDS * 4, 0x89, 0x1e, ...half(LOG)],
+    [0x83, 0xf8, 16, 0x75, 2, 0xdb, 0xe2], // #MF: fnclex
+    [0x81, 0xfb, ...half(end), 0x0f, 0x83, 'halt'], // cmp bx, end; jae
+    [0x2b, 0x0e, ...half(LOG_IP)], // sub cx, [LOG_IP]
+    [0x81, 0xf9, ...half(CODE_BYTES), 0x0f, 0x83, 'halt'], // cmp; jae
+    [0x66, 0xba, ...word(TRAPS), 0x66, 0x0f, 0xa3, 0xc2, 0x0f, 0x82, 'back'], // mov edx, TRAPS; bt edx, eax; jc
+    [0x89, 0xcb, 0x01, 0xdb, 0x8b, 0x8f, ...half(NEXT)], // mov bx, cx; add bx, bx; mov cx, [bx + NEXT]
+    [0x83, 0xf9, 0xff, 0x0f, 0x84, 'halt'], // cmp cx, 0xffff; je
+    [0x03, 0x0e, ...half(LOG_IP), 0x89, 0x4e, 36], // add cx, [LOG_IP]; mov [bp + 36], cx
+  ].flat();
+  const back = [0x1f, 0x66, 0x61, 0x83, 0xc4, 2, 0xcf]; // pop ds; popad; add sp, 2; iret
+  const halt = [0x1f, 0x66, 0x61, 0xf4];
+  const size = body.reduce<number>((sum, x) => sum + (typeof x === 'string' ? 2 : 1), 0);
+  const bytes: number[] = [];
+  for (const x of body)
+    if (typeof x === 'number') bytes.push(x);
+    else bytes.push(...half(size - (bytes.length + 2) + (x === 'halt' ? back.length : 0)));
+  code.push(...bytes, ...back, ...halt);
+  const page = new Uint8Array(PAGE);
+  page.set(code);
+  page[IRET_AT] = 0xcf;
   return page;
 }
 
@@ -182,6 +236,11 @@ export class Guest {
   readonly machine: BareMachine;
   private readonly kernel: Uint8Array;
   private readonly longKernel: Uint8Array;
+  /** Of 16-bit programs in protected and VM86 mode, and in real mode. */
+  private readonly kernel16: Uint8Array;
+  private readonly realKernel: Uint8Array;
+  /** All of RAM as the next 16-bit program finds it. */
+  private readonly image16 = new Uint8Array(RAM_BYTES);
 
   constructor(machine: BareMachine = bareMachine(RAM_BYTES)) {
     this.machine = machine;
@@ -189,6 +248,10 @@ export class Guest {
     this.fillKernel(new DataView(this.kernel.buffer));
     this.longKernel = this.kernel.slice();
     this.fillLongKernel(new DataView(this.longKernel.buffer));
+    this.kernel16 = this.kernel.slice();
+    this.kernel16.set(handlers(true), HANDLERS);
+    this.realKernel = new Uint8Array(DATA);
+    this.fillRealKernel(new DataView(this.realKernel.buffer));
     this.machine.dma(HANDLERS, this.kernel.slice(HANDLERS, HANDLERS + PAGE));
   }
 
@@ -214,6 +277,14 @@ export class Guest {
     view.setUint32(TSS + 8, SELECTOR.kernelData, true);
     view.setUint16(TSS + 0x66, 0x68, true);
     new Uint8Array(view.buffer).set(handlers(), HANDLERS);
+  }
+
+  private fillRealKernel(view: DataView): void {
+    for (let vector = 0; vector < 256; vector++) {
+      view.setUint16(vector * 4, vector < 32 ? vector * 5 : IRET_AT, true);
+      view.setUint16(vector * 4 + 2, REAL.handlers >>> 4, true);
+    }
+    new Uint8Array(view.buffer).set(realHandlers(), REAL.handlers);
   }
 
   /** What is different in a 64-bit one. */
@@ -246,18 +317,20 @@ export class Guest {
     const entry = (page: number): readonly [frame: number, rights: number, isData: boolean] => {
       const code = page - CODE / PAGE;
       if (code >= 0 && code < CODE_BYTES / PAGE) return [page, 7, false];
-      const kind = DATA_PAGES[page - DATA / PAGE];
+      const index = page - (page < DATA / PAGE ? REAL.data : DATA) / PAGE;
+      const kind = DATA_PAGES[index];
+      if (world.base !== undefined && page >= REAL.code / PAGE && page < REAL.data / PAGE) return [page, 7, false];
+      if (world.base === undefined && page < DATA / PAGE && page >= KERNEL_END / PAGE) return [0, 0, true];
       if (page < KERNEL_END / PAGE) return [page, 3, false];
       if (kind === undefined || (world.portable && !PORTABLE.has(kind))) return [0, 0, true];
-      const index = page - DATA / PAGE;
       const frame =
         kind === 'swapped'
-          ? page ^ 1
+          ? (DATA / PAGE + index) ^ 1
           : kind === 'alias'
             ? DATA / PAGE
             : kind === 'device'
               ? DEVICE / PAGE + index
-              : page;
+              : DATA / PAGE + index;
       return [frame, RIGHTS[kind], true];
     };
     if (world.pae) {
@@ -289,6 +362,10 @@ export class Guest {
     const { machine } = this;
     const { cpu, ram, view } = machine;
     const { code, next } = assemble(program);
+    if (world.base !== undefined) {
+      this.load16(program, world as World & { base: number }, code, next);
+      return;
+    }
     const isLong = world.long !== undefined;
     const kernel = isLong ? this.longKernel : this.kernel;
     ram.set(kernel.subarray(0, HANDLERS));
@@ -354,12 +431,91 @@ export class Guest {
     state.cr0 = (CR0.PE | CR0.ET | CR0.NE | CR0.MP | CR0.WP | CR0.PG) >>> 0;
     state.cpl = isUser ? 3 : 0;
     state.rip = is16 ? program.start : CODE + program.start + (world.long ?? 0);
+    this.startRegisters(program, program.eflags);
+    cpu.flushTlb();
+  }
+
+  /** 16-bit code lies where its IP says, and, what would lie beyond 64 KiB, at the start of the segment too; all else is HLT. Whatever
+   *  the program before wrote is as it was. */
+  private load16(program: Program, world: World & { base: number }, code: Uint8Array, next: Uint16Array): void {
+    const { machine } = this;
+    const { cpu, ram } = machine;
+    const { state } = cpu;
+    const ip = program.ip!;
+    const isReal = world.mode === 'real' || world.mode === 'unreal';
+    const image = this.image16;
+    const view = new DataView(image.buffer);
+    image.fill(0);
+    image.set(isReal ? this.realKernel : this.kernel16);
+    image.fill(0xf4, REAL.code, REAL.data);
+    image.set(code, world.base + ip);
+    const round = 0x1_0000 - ip;
+    if (round < code.length) image.set(code.subarray(round), world.base);
+    view.setUint32(LOG, LOG_RECORDS, true);
+    view.setUint32(LOG_IP, ip, true);
+    image.set(new Uint8Array(next.buffer), NEXT);
+    for (const [at, page] of dataPages(program.seed % DATA_SEEDS)) image.set(page, isReal ? at - DATA + REAL.data : at);
+    const random = new Random(program.seed ^ 0x16);
+    if (!isReal) {
+      this.fillTables(view, world);
+      const describe = describer(view);
+      // Now and then a limit inside the code, or one beyond 64 KiB.
+      const limit = random.pick([0xffff, 0xffff, 0xffff, 0x1_ffff, (ip + program.start + 150) & 0xffff]);
+      describe(SELECTOR.userCode16, world.base, limit, 0xfb, 0);
+      describe(SELECTOR.data16, REAL.data, 0xffff, 0xf3, 0);
+      describe(SELECTOR.odd16, REAL.data + 0x10, 0xffff, 0xf3, 0);
+      describe(SELECTOR.small16, REAL.data, 5 * PAGE + 7, 0xf3, 0);
+      describe(SELECTOR.down16, REAL.data, 0x1fff, 0xf7, 0);
+      describe(SELECTOR.code16, world.base, 0xffff, 0xf3, 0);
+    }
+    for (let at = 0; at < RAM_BYTES; at += PAGE) {
+      const page = image.subarray(at, at + PAGE);
+      if (!isEqual(page, ram.subarray(at, at + PAGE))) machine.dma(at, page);
+    }
+    machine.mmio.length = machine.writes.length = 0;
+    cpu.reset();
+    const isProtected = world.mode === 'protected16';
+    const level = isReal ? 0 : DESC.dpl;
+    const rights = DESC.present | DESC.s | DESC.writable | DESC.accessed | level;
+    const big = DESC.big | DESC.granularity;
+    const isStackBig = random.chance(0.3);
+    for (let i = 0; i < 6; i++) {
+      const isCode = i === CS;
+      const base = isCode || i === FS ? world.base : REAL.data + (i === GS ? 0x20 : 0);
+      if (isProtected) {
+        const selector = isCode ? SELECTOR.userCode16 : i === FS ? SELECTOR.code16 : SELECTOR.data16;
+        const at = GDT + (selector & ~7);
+        const limit = view.getUint16(at, true) | (view.getUint8(at + 6) << 16);
+        state.segments[i]!.set(selector, i === GS ? REAL.data : base, limit, rights | (isCode ? DESC.code : 0));
+        continue;
+      }
+      const isLarge = world.mode === 'unreal' && !isCode && i !== FS && (i !== SS || isStackBig);
+      const flags = rights | (isCode && isReal ? DESC.code : 0) | (isLarge ? big : 0);
+      state.segments[i]!.set(base >>> 4, base, isLarge ? 0xffff_ffff : 0xffff, flags);
+    }
+    state.segments[TR]!.set(SELECTOR.tss, TSS, 0x67, DESC.present | (11 << DESC.typeShift));
+    state.segments[LDTR]!.set(0, 0, 0, 0);
+    state.setGdt(GDT, 0x77);
+    state.setIdt(isReal ? 0 : IDT, isReal ? 0x3ff : 0x7ff);
+    state.set(FIELDS.efer, 0);
+    const hasVme = !isReal && random.chance(0.3);
+    state.cr4 = CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.OSXSAVE | (hasVme ? CR4.VME : 0);
+    state.xcr0 = XCR0.x87 | XCR0.avx;
+    state.cr3 = isReal ? 0 : LEGACY_TABLES;
+    state.cr0 = (CR0.ET | CR0.NE | CR0.MP | (isReal ? 0 : CR0.PE | CR0.WP | CR0.PG)) >>> 0;
+    state.cpl = isReal ? 0 : 3;
+    state.rip = (ip + program.start) & 0xffff;
+    this.startRegisters(program, program.eflags | (world.mode === 'vm86' ? EFLAGS.VM : 0));
+    cpu.flushTlb();
+  }
+  private startRegisters(program: Program, eflags: number): void {
+    const { state } = this.machine.cpu;
     if (program.isLong) state.u32.set(program.regs, FIELDS.gpr.offset >>> 2);
     else
       program.regs.forEach((value, i) => {
         state.setReg32(i, value);
       });
-    state.setEflags(program.eflags);
+    state.setEflags(eflags);
     state.a20Mask = 0xffff_ffff;
     state.halted = false;
     state.set(FIELDS.fpuControl, 0x37f);
@@ -369,7 +525,6 @@ export class Guest {
     state.set(FIELDS.mxcsr, 0x1f80);
     state.u8.fill(0, FIELDS.fpr.offset, FIELDS.fpr.offset + 128);
     state.u8.fill(0, FIELDS.xmm.offset, FIELDS.xmm.offset + 16 * 64);
-    cpu.flushTlb();
   }
 
   /** Runs what was loaded to its end, `slice()` instructions at a time. */

@@ -2,6 +2,8 @@
 import type { Random } from '../../hostility/random.ts';
 import { CODE, CODE_BYTES, PAGE } from './world.ts';
 
+/** How a place is put into the code; those of 16 bits are IPs. */
+export type Fix = 'rel8' | 'rel16' | 'rel32' | 'abs16' | 'abs32';
 /** One instruction, or a few that belong together. */
 export interface Item {
   readonly what: string;
@@ -9,7 +11,7 @@ export interface Item {
   /** What the bytes refer to: the place of label `label`, plus `add`, put in at index `at`. */
   readonly fix?: {
     readonly at: number;
-    readonly kind: 'rel8' | 'rel32' | 'abs32';
+    readonly kind: Fix;
     /** 'data': nothing in the code; `add` is the address. */
     readonly label: number | 'data';
     /** What a distance counts from is behind the four bytes; `add` makes up for an immediate that follows. */
@@ -23,6 +25,8 @@ export interface Program {
   readonly seed: number;
   /** 64-bit code. */
   readonly isLong?: boolean;
+  /** 16-bit code: the IP of its first byte, which goes round at 64 KiB. */
+  readonly ip?: number;
   /** In encoding order; of 64-bit code the halves, lower ones first. */
   readonly regs: readonly number[];
   readonly eflags: number;
@@ -39,15 +43,15 @@ export interface Image {
   readonly next: Uint16Array;
 }
 
-const LONG_JCC = (byte: number) => [0x0f, byte + 0x10, 0, 0, 0, 0];
-
 /** A short branch whose target has come to be too far away as a long one; LOOP and JECXZ have none. */
-function lengthen(item: Item): Item | null {
+function lengthen(item: Item, is16: boolean): Item | null {
   const [opcode = 0] = item.bytes;
   if (item.fix?.kind !== 'rel8') return null;
-  if (opcode === 0xeb) return { ...item, bytes: [0xe9, 0, 0, 0, 0], fix: { ...item.fix, at: 1, kind: 'rel32' } };
+  const kind = is16 ? 'rel16' : 'rel32';
+  const distance = is16 ? [0, 0] : [0, 0, 0, 0];
+  if (opcode === 0xeb) return { ...item, bytes: [0xe9, ...distance], fix: { ...item.fix, at: 1, kind } };
   if (opcode >> 4 !== 7) return null;
-  return { ...item, bytes: LONG_JCC(opcode), fix: { ...item.fix, at: 2, kind: 'rel32' } };
+  return { ...item, bytes: [0x0f, opcode + 0x10, ...distance], fix: { ...item.fix, at: 2, kind } };
 }
 
 /** Lays the items out. Labels that are gone stand at the end. The last byte is a HLT, where the program ends. */
@@ -70,7 +74,9 @@ export function assemble(program: Program): Image {
       if (item.fix?.kind !== 'rel8') return;
       const distance = place(item.fix.label) - (at[i]! + item.fix.at + 1);
       if (distance >= -128 && distance < 128) return;
-      items[i] = lengthen(item) ?? ({ ...item, bytes: item.bytes.map(() => 0x90), fix: undefined } as Item);
+      items[i] =
+        lengthen(item, program.ip !== undefined) ??
+        ({ ...item, bytes: item.bytes.map(() => 0x90), fix: undefined } as Item);
       isChanged = true;
     });
     if (!isChanged) break;
@@ -87,7 +93,9 @@ export function assemble(program: Program): Image {
     const from = at[i]! + fix.at;
     const target = place(fix.label) + (fix.add ?? 0);
     if (fix.kind === 'rel8') view.setInt8(from, target - from - 1);
+    else if (fix.kind === 'rel16') view.setInt16(from, target - from - 2, true);
     else if (fix.kind === 'rel32') view.setInt32(from, target - from - 4, true);
+    else if (fix.kind === 'abs16') view.setUint16(from, (program.ip ?? 0) + target, true);
     else view.setUint32(from, CODE + target, true);
   });
   code[end] = 0xf4;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compare, Mismatch, tryWays } from './compare.ts';
+import { BITS, compare, Mismatch, tryWays } from './compare.ts';
 import { generate } from './generate.ts';
 import { regressions } from './regressions.ts';
 import { blocks, compiled, compiledSlices, singleSteps, slices } from './ways.ts';
@@ -7,15 +7,15 @@ import { blocks, compiled, compiledSlices, singleSteps, slices } from './ways.ts
 describe('random programs', () => {
   const reference = singleSteps();
   for (const way of [blocks(), slices(), compiled(), compiledSlices()]) {
-    for (const isLong of [false, true])
-      it(`of ${isLong ? 64 : 32}-bit code come to the same end in ${way.name} as in single steps`, () => {
+    for (const bits of BITS)
+      it(`of ${bits}-bit code come to the same end in ${way.name} as in single steps`, () => {
         let faults = 0;
         let executed = 0;
         let ended = 0;
         const { statistics } = way.guest.machine.cpu.jit;
         const before = statistics.compiledInstructions;
         for (let seed = 1; seed <= 120; seed++) {
-          const result = tryWays(seed, reference, way, isLong);
+          const result = tryWays(seed, reference, way, bits);
           executed += result.executed;
           faults += result.faults;
           if (result.how === 'halted') ended++;

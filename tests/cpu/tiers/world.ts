@@ -54,6 +54,12 @@ export const KERNEL_END = 0x1_8000;
 export const DEVICE = 0x80_0000;
 export const RAM_BYTES = 4 << 20;
 
+/** 16-bit worlds: linear addresses of the code segment, of data, and of the handlers in real mode, all below 1 MiB. Data are what DATA
+ *  holds: the same pages where there is paging, a copy in real mode. Code segments begin within 4 KiB from \`code\`. */
+export const REAL = { code: 0x4_0000, data: 0x6_0000, handlers: 0x2_0000, end: 0x11_0000 } as const;
+/** Word of the log where handlers find the IP of the program's first byte. */
+export const LOG_IP = LOG + 4;
+
 /** Distances at which everything is mapped once more in 64-bit worlds: above 4 GiB, and at the upper end, where kernels are. The host has the first. */
 export const HIGH = 0x1234_0000_0000;
 export const TOP = -0x8000_0000;
@@ -76,6 +82,13 @@ export const SELECTOR = {
   down: 0x3b,
   userCode16: 0x43,
   userData16: 0x4b,
+  /** In 16-bit worlds of protected mode: data like \`userData16\`, elsewhere, with an odd base, that ends early, that expands down,
+   *  and the code as data. */
+  data16: 0x2b,
+  odd16: 0x5b,
+  small16: 0x63,
+  down16: 0x6b,
+  code16: 0x73,
   /** In 64-bit worlds: where SYSRET goes to, and 32-bit code. There `kernelCode` and `userCode` are of 64 bits. */
   userCodeOfSysret: 0x2b,
   userCode32: 0x63,

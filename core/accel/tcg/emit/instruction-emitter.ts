@@ -200,11 +200,11 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   /** Effective-address record in a segment that needs a check: pointers come from the record. */
   memory(segment: number | Node, offset: Node, width: Width): Operand<Node> {
     let written: Node | null = null;
-    const inner = this.linearOperand('m', width, () => this.linear(segment, offset, width / 8, true));
+    const inner = this.segmentOperand(segment, width, () => this.linear(segment, offset, width / 8, true));
     return {
       kind: 'm',
       width,
-      load: () => this.guestLoad(this.linear(segment, offset, width / 8, false), width),
+      load: () => this.segmentOperand(segment, width, () => this.linear(segment, offset, width / 8, false)).load(),
       modify: inner.modify,
       store: inner.store,
       part: inner.part,
@@ -213,6 +213,10 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
         return written;
       },
     };
+  }
+  /** Memory at a linear address of a segment: ES of string instructions, SS of the stack. */
+  protected segmentOperand(_segment: number | Node, width: Width, address: () => Node): Operand<Node> {
+    return this.linearOperand('m', width, address);
   }
   memoryFlat(linear: Node, width: Width): Operand<Node> {
     return this.linearOperand('m', width, () => linear);

@@ -94,7 +94,8 @@ function emitRegion(
   w.memory(isLong ? OP.i64Load : OP.i32Load, layout.state + FIELDS.rip.offset);
   w.set(emitter.eip0);
   w.block(OP.block, VOID);
-  if (plan.mode & MODE.limited) emitLimitCheck(w, emitter, layout, plan);
+  const isCut = plan.blocks.some((b) => b.edges.some((e) => e.isInside && e.isCut));
+  if (isCut || plan.mode & MODE.limited) emitLimitCheck(w, emitter, layout, plan, isCut);
   const { structure } = plan;
   const sole = solePredecessors(plan);
   structure.walk({
@@ -111,8 +112,15 @@ function emitRegion(
   emitEnd(w, emitter, layout, end, isLong);
 }
 
-/** A region whose code, or where its branches lead in its page, is not below the limit of CS as a whole leaves at once. */
-function emitLimitCheck(w: FunctionWriter, emitter: RegionEmitter, layout: CompileLayout, plan: Plan): void {
+/** A region whose code, or where its branches lead in its page, is not below the limit of CS as a whole leaves at once. `isCut`: nor
+ *  may it reach beyond 64 KiB, where branches with 16-bit operands lead elsewhere. */
+function emitLimitCheck(
+  w: FunctionWriter,
+  emitter: RegionEmitter,
+  layout: CompileLayout,
+  plan: Plan,
+  isCut: boolean,
+): void {
   const deltas = plan.blocks.flatMap((b) => [
     b.delta,
     b.delta + b.block.length - 1,
@@ -132,8 +140,12 @@ function emitLimitCheck(w: FunctionWriter, emitter: RegionEmitter, layout: Compi
   w.get(last);
   w.op(OP.i32GtU);
   w.get(last);
-  w.i32(0);
-  w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.limit);
+  // A limit that is not narrow lies above 64 KiB.
+  if (isCut && !(plan.mode & MODE.narrow)) w.i32(0xffff);
+  else {
+    w.i32(0);
+    w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.limit);
+  }
   w.op(OP.i32GtU);
   w.op(OP.i32Or);
   w.block(OP.if, VOID, false);

@@ -4,7 +4,7 @@
 import { infoRegisters } from '../../../target/x86/registers-text.ts';
 import { CpuState, CS, FIELDS, STATE_BYTES, type StateField } from '../../../target/x86/state.ts';
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import type { Block, BlockCache } from '../blocks.ts';
+import { type Block, type BlockCache, MODE, MODE_SHIFT } from '../blocks.ts';
 import { JOURNAL } from '../emit/journal.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { WriteLog } from './write-log.ts';
@@ -24,7 +24,7 @@ export interface LockStepHost {
   /** The next block's first record, or 0 to leave; RIP says where. */
   lookup(): number;
   /** A block's instructions as text; `linear`: the address that it runs at. */
-  disassemble(block: Block, linear: number, bits: 32 | 64): string;
+  disassemble(block: Block, linear: number, bits: 16 | 32 | 64): string;
 }
 
 /** Instructions that a region may run before it is compared; the journal has room for what they write. */
@@ -214,14 +214,13 @@ export class LockStep {
     start.u8.set(this.before);
     const isLong = start.code64;
     const linear = start.rip + (isLong ? 0 : start.segments[CS]!.base);
+    const bits = isLong ? 64 : (head.key % MODE_SHIFT) & MODE.code32 ? 32 : 16;
     const place = isLong ? `RIP ${BigInt.asUintN(64, BigInt(start.rip)).toString(16)}` : `EIP ${hex(start.eip)}`;
     return [
       `lock-step: compiled code and interpreter differ at ${place} after ${count} instructions`,
       ...found.map((line) => `  ${line}`),
       'code of the region:',
-      ...this.membersOf(head).map((block) =>
-        this.host.disassemble(block, linear + block.start - head.start, isLong ? 64 : 32),
-      ),
+      ...this.membersOf(head).map((block) => this.host.disassemble(block, linear + block.start - head.start, bits)),
       'before:',
       infoRegisters(start),
       'compiled:',

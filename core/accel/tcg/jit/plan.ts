@@ -63,6 +63,9 @@ export interface PlannedEdge {
   readonly slot: number;
   /** It leads to the block's own page. */
   readonly isInside: boolean;
+  /** 16-bit code: a branch with 16-bit operands that is taken cuts EIP. Inside the region that changes nothing: it was looked at
+   *  as the region was entered. */
+  readonly isCut: boolean;
 }
 export interface PlannedBlock {
   readonly block: CodeBlock;
@@ -117,6 +120,7 @@ function planBlock(
   const page = (block.start & ~0xfff) >>> 0;
   const mode = block.key % MODE_SHIFT;
   const isLong = (mode & MODE.code64) !== 0;
+  const is16 = (mode & (MODE.code32 | MODE.code64)) === 0;
   const { bytes } = source;
   const insns: PlannedInsn[] = [];
   const end = block.start + block.length;
@@ -135,7 +139,11 @@ function planBlock(
       if (record >= block.end) return null;
     }
     const traits = traitsOf(d, mode);
-    const isLeft = (d.instruction.ends === 'system' && !quickOf(d, isLong)) || d.instruction.name === 'invalid';
+    // Quick transfers are those of 32-bit gates and stacks: 16-bit code would leave all of them anyway.
+    const isQuick = quickOf(d, isLong) && !(d.instruction.transfers && is16);
+    // A branch of other code that cuts RIP leads to where hardly anything is.
+    const isOdd = d.opSize === 16 && !is16 && RELATIVE.test(d.instruction.name);
+    const isLeft = (d.instruction.ends === 'system' && !isQuick) || isOdd || d.instruction.name === 'invalid';
     if (isLeft || (isTwice && isOnce(d, traits, isLong))) {
       ends = 'stop';
       stopRecord = record;
@@ -147,18 +155,17 @@ function planBlock(
   }
   const edges: PlannedEdge[] = [];
   const pageDelta = page - block.start;
-  const edge = (distance: number, slot: number) => {
+  const edge = (distance: number, slot: number, isCut = false) => {
     const isInside = distance >= pageDelta && distance < pageDelta + 4096;
-    edges.push({ target: -1, delta: delta + distance, slot: isInside ? slot : 0, isInside });
+    edges.push({ target: -1, delta: delta + distance, slot: isInside ? slot : 0, isInside, isCut });
   };
   if (ends !== 'stop') {
     const isLast = last?.instruction.ends === 'jump';
     if (isLast && RELATIVE.test(last!.instruction.name)) {
-      if (last!.opSize === 16) return null;
       ends = 'relative';
       const isConditional = last!.instruction.name !== 'jmp' && last!.instruction.name !== 'call';
       const branch = block.end - (isConditional ? 3 : 2) * RECORD.bytes;
-      edge(block.length + last!.distance, branch + RECORD.imm2);
+      edge(block.length + last!.distance, branch + RECORD.imm2, last!.opSize === 16);
       if (isConditional) edge(block.length, branch + RECORD.bytes + RECORD.imm2);
     } else if (isLast || last?.instruction.transfers) ends = 'indirect';
     else if (last && quickOf(last, isLong)) {

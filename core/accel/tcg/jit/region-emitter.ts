@@ -156,13 +156,17 @@ export class RegionEmitter extends RegionMemory {
   // -- leaving -------------------------------------------------------------------------------------------------------
 
   /** Goes to the region's end. `delta`: EIP there, relative to the region's start. */
-  private emitExit(kind: number, record: number, delta: number): void {
+  private emitExit(kind: number, record: number, delta: number, isCut = false): void {
     const { w } = this;
     if (record !== 0) {
       w.i32(record);
       w.set(this.exitRecord);
     }
     this.emitEip(delta);
+    if (isCut) {
+      w.i32(0xffff);
+      w.op(OP.i32And);
+    }
     w.set(this.exitEip);
     this.emitLeave(kind);
   }
@@ -238,7 +242,7 @@ export class RegionEmitter extends RegionMemory {
         w.memory(OP.i32Load, 0);
         w.set(this.exitRecord);
         this.emitExit(EXIT.chain, 0, edge.delta);
-      } else this.emitExit(EXIT.find, 0, edge.delta);
+      } else this.emitExit(EXIT.find, 0, edge.delta, edge.isCut);
       this.depth -= opened;
       return;
     }
@@ -315,7 +319,8 @@ export class RegionEmitter extends RegionMemory {
   admitRelative(condition?: Node): void {
     const edge = this.block.edges[0]!;
     if (!this.form.limited || edge.isInside) return;
-    const isBeyond = this.isBeyondLimit(this.add(this.localNode(this.eip0, this.word), this.const(edge.delta)));
+    const target = this.add(this.localNode(this.eip0, this.word), this.const(edge.delta));
+    const isBeyond = this.isBeyondLimit(this.truncated(target));
     this.refuseIf(condition ? this.and(this.ne(condition, this.const(0)), isBeyond) : isBeyond);
   }
   jumpRelative(): void {
@@ -365,7 +370,7 @@ export class RegionEmitter extends RegionMemory {
     this.use(target);
     const flags = this.flags!;
     const { returns } = this.block;
-    this.holdFlags([{ target: -1, delta: 0, slot: 0, isInside: false }]);
+    this.holdFlags([{ target: -1, delta: 0, slot: 0, isInside: false, isCut: false }]);
     this.statements.push(() => {
       const { w } = this;
       this.value(target);
@@ -375,7 +380,13 @@ export class RegionEmitter extends RegionMemory {
         this.emitEip(this.blocks[site]!.delta);
         w.op(this.isLong ? OP.i64Eq : OP.i32Eq);
       };
-      const edgeTo = (site: number) => ({ target: site, delta: this.blocks[site]!.delta, slot: 0, isInside: true });
+      const edgeTo = (site: number) => ({
+        target: site,
+        delta: this.blocks[site]!.delta,
+        slot: 0,
+        isInside: true,
+        isCut: false,
+      });
       const following = returns.find((site) => this.branchTo(site) < 0);
       for (const site of returns) {
         if (site === following) continue;

@@ -3,7 +3,7 @@ import { type DecodedOperand, type Executable, RIP_BASE } from '../../../target/
 import { VECTOR } from '../../../target/x86/fault.ts';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
-import { DS, ES, ESP, FIELDS, FS, SS } from '../../../target/x86/state.ts';
+import { DS, EDI, ES, ESI, ESP, FIELDS, FS, SS } from '../../../target/x86/state.ts';
 import { isAbsolute, isLimited, MODE } from '../blocks.ts';
 import type { Node } from '../emit/graph.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
@@ -59,6 +59,10 @@ export abstract class RegionOps extends InstructionEmitter {
 
   linearOperand(_kind: 'm' | 's' | 'f' | 'g', width: Width, address: () => Node): Operand<Node> {
     return this.groupedOperand(width, address, GROUP_OTHER);
+  }
+
+  protected override segmentOperand(segment: number | Node, width: Width, address: () => Node): Operand<Node> {
+    return this.groupedOperand(width, address, segment === SS ? ESP : segment === ES ? EDI : ESI);
   }
 
   override callVector(helper: string, code: Node, a: Node, b: Node): Node {

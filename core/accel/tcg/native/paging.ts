@@ -5,7 +5,7 @@
 
 import type { PagingFeatures } from '../../../target/x86/mmu/page-walk.ts';
 import { PTE } from '../../../target/x86/mmu/page-walk.ts';
-import { CR0, CR4, EFER, FIELDS } from '../../../target/x86/state.ts';
+import { CR0, CR4, CS, EFER, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { ACCESS } from '../../../target/x86/system-ops.ts';
 import { type Body, type Callee, defineFunction, i32, i64, type Local, type Value } from '../../../wasm/expressions.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
@@ -487,6 +487,7 @@ export function definePaging(
     );
   }
 
+  const cs = (b: Body, word: number) => field(b, FIELDS.segments, CS * FIELDS.segments.stride + word);
   /** Behind a jump that the jump cache did not answer, RIP set and paid for: the TLB may have forgotten the page only. */
   const seek = (name: string, type: number) =>
     defineFunction(
@@ -501,7 +502,9 @@ export function definePaging(
           .load(OP.i32Load, slot, jumpCache)
           .eq(low)
           .and(b.load(OP.i32Load, slot, jumpCache + 4).eq(field(b, FIELDS.mode)));
-        b.if(isIt, () => {
+        // What lies beyond the limit of CS is not looked at: a walk would set accessed bits.
+        const within = type === I64 ? i32(1) : low.sub(cs(b, SEGMENT.base)).leU(cs(b, SEGMENT.limit));
+        b.if(isIt.and(within), () => {
           const entry = b.call(fill, linear, ACCESS.execute, isUser(b));
           b.if(entry, () => {
             const place = b.load(OP.i32Load, entry, TLB.addend).add(low);

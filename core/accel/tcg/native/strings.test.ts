@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CR0, EAX, ECX, EDI, EFLAGS, ESI } from '../../../target/x86/state.ts';
+import { CR0, CS, DS, EAX, ECX, EDI, EFLAGS, ES, ESI, ESP } from '../../../target/x86/state.ts';
 import { bareMachine, enterFlat32 } from '../testing.ts';
 
 const RAM = 1 << 20;
@@ -154,6 +154,83 @@ describe('repeated string instructions', () => {
       state.halted = false;
     }
     expect(Math.min(stops.early, stops.never)).toBeGreaterThan(50);
+  });
+
+  it('of 16-bit code go round at 64 KiB, up to the limit of a segment', { timeout: 60_000 }, () => {
+    const next = random(16);
+    const m = bareMachine(RAM);
+    const ends = { fault: 0, round: 0, plain: 0 };
+    for (let trial = 0; trial < 1200; trial++) {
+      const kind = next(4);
+      const [isCmps, isScas, isStos] = [kind === 1, kind === 2, kind === 3];
+      const size = [1, 2, 4][next(3)]!;
+      const isRepne = next(2) === 0;
+      const step = (next(6) ? 1 : -1) * size;
+      const cx = next(3) ? next(60) : next(0x8000);
+      const near = () => (next(2) ? 0x1_0000 - next(0x200) : next(0x1_0000)) & 0xffff;
+      const [si, di] = [near(), near()];
+      const limit = () => [0xffff, 0xffff, 0xffff_ffff, near() | 0x8000][next(4)]!;
+      const [ds, es] = [limit(), limit()];
+      const [from, to] = [0x2_0000 + 16 * next(4), next(4) ? 0x4_0000 + 16 * next(4) : 0x2_0000];
+      for (const base of [from, to]) m.ram.fill(7, base, base + 0x1_0020);
+      for (let i = 0; i < 10; i++) m.ram[[from, to][next(2)]! + near()] = next(3) ? 7 + next(2) : 9;
+      const eax = next(3) ? 0x0707_0707 : next(2 ** 32);
+      const { state } = m.cpu;
+      m.cpu.reset();
+      for (const [index, base, limit] of [
+        [CS, 0x1000, 0xffff],
+        [DS, from, ds],
+        [ES, to, es],
+      ] as const)
+        state.segments[index]!.set(base >>> 4, base, limit, index === CS ? 0x9b00 : 0x9300);
+      state.eip = 0;
+      m.view.setUint32(13 * 4, 0x0100_0f00, true); // #GP: HLT
+      m.ram[0x1f00] = 0xf4;
+      const opcode = (isCmps ? 0xa6 : isScas ? 0xae : isStos ? 0xaa : 0xa4) + (size === 1 ? 0 : 1);
+      m.dma(0x1000, Uint8Array.from([...(size === 4 ? [0x66] : []), isRepne ? 0xf2 : 0xf3, opcode, 0xf4]));
+      const high = next(2 ** 16) * 0x1_0000;
+      for (const [register, value] of [
+        [ESI, si],
+        [EDI, di],
+        [ECX, cx],
+      ] as const)
+        state.setReg32(register, high + value);
+      state.setReg32(EAX, eax);
+      state.setReg32(ESP, 0x7000);
+      state.setEflags(2 | (step < 0 ? EFLAGS.DF : 0));
+      const expected = m.ram.slice();
+      const r = { si, di, cx };
+      let isFault = false;
+      while (r.cx > 0) {
+        const usesSource = isCmps || !(isScas || isStos);
+        const isBeyond = (offset: number, limit: number) => offset + size - 1 > limit;
+        isFault = (usesSource && isBeyond(r.si, ds)) || isBeyond(r.di, es);
+        if (isFault) break;
+        const [a, b] = [from + r.si, to + r.di];
+        const value = usesSource ? expected.slice(a, a + size) : new Uint8Array(new Uint32Array([eax]).buffer, 0, size);
+        const isEqual = Buffer.compare(value, expected.subarray(b, b + size)) === 0;
+        if (!isCmps && !isScas) expected.set(value, b);
+        if (usesSource) r.si = (r.si + step) & 0xffff;
+        r.di = (r.di + step) & 0xffff;
+        r.cx--;
+        if ((isCmps || isScas) && isEqual === isRepne) break;
+      }
+      for (let i = 0; i < 80 && !state.halted; i++) m.cpu.run(200);
+      const name = isCmps ? 'cmps' : isScas ? 'scas' : isStos ? 'stos' : 'movs';
+      const what = `trial ${trial}: ${name} ${size} x ${cx} step ${step} from ${si} to ${di}, limits ${ds} and ${es}`;
+      expect(state.halted, what).toBe(true);
+      expect(state.eip === 0xf01, what).toBe(isFault);
+      expect([state.reg32(ESI), state.reg32(EDI), state.reg32(ECX)], what).toEqual([
+        high + r.si,
+        high + r.di,
+        high + r.cx,
+      ]);
+      expect(Buffer.compare(m.ram.subarray(0x1_0000), expected.subarray(0x1_0000)), what).toBe(0);
+      const isRound = step > 0 ? r.di < di : r.di > di;
+      ends[isFault ? 'fault' : isRound ? 'round' : 'plain']++;
+      state.halted = false;
+    }
+    expect(Math.min(ends.fault, ends.round, ends.plain)).toBeGreaterThan(50);
   });
 
   it('wrap around the address space where segments allow it', () => {

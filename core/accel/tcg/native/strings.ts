@@ -1,4 +1,4 @@
-/** Repeated MOVS, STOS, CMPS and SCAS, as far as one call can do them in plain memory: ascending, 32-bit addresses in unlimited segments or
+/** Repeated MOVS, STOS, CMPS and SCAS, as far as one call can do them in plain memory: ascending, 32-bit addresses that do not go round or
  *  linear ones of 64 bits, both sides in plain memory, nobody stepping, a page at a time and not for long. They answer how many elements are done, 0 if none; the helper of
  *  the same instruction does the rest. A page with code has no write right in the TLB, so no code is written here. */
 
@@ -50,9 +50,18 @@ export function defineStrings(module: ModuleWriter, state: number, fills: Fills)
         .or(field(b, FIELDS.dr, 7 * 8).and(0xff)),
     );
   };
-  const linearOf = (b: Body, segment: Value, offset: Value, end: number) => {
-    giveUpIf(b, segmentWord(b, segment, end).ne(-1));
-    giveUpIf(b, offset.geU(i32(-1).sub(LONGEST)));
+  /** Where the elements begin. Takes `count` down to those whose offsets are below the segment's `end` (state.ts). */
+  const linearOf = (b: Body, segment: Value, offset: Value, end: number, count: Local, shift: Value) => {
+    const below = segmentWord(b, segment, end);
+    b.if(
+      below.eq(-1),
+      () => giveUpIf(b, offset.geU(i32(-1).sub(LONGEST))),
+      () => {
+        giveUpIf(b, offset.geU(below));
+        const room = b.let(below.sub(offset).sub(1).shrU(shift).add(1));
+        count.set(count.ltU(room).select(count, room));
+      },
+    );
     return b.let(segmentWord(b, segment, SEGMENT.base).add(offset));
   };
   /** Takes `n` down to the elements that begin and end in the page of `linear`. */
@@ -120,8 +129,8 @@ export function defineStrings(module: ModuleWriter, state: number, fills: Fills)
     });
   define('repMovs', (b, segment, si, di, count, shift) => {
     begin(b, count!);
-    const from = linearOf(b, segment!, si!, SEGMENT.readEnd);
-    const to = linearOf(b, i32(ES), di!, SEGMENT.writeEnd);
+    const from = linearOf(b, segment!, si!, SEGMENT.readEnd, count!, shift!);
+    const to = linearOf(b, i32(ES), di!, SEGMENT.writeEnd, count!, shift!);
     movs(b, from, to, count!, shift!);
   });
   define('repMovsLong', (b, from, to, count, shift) => {
@@ -243,8 +252,8 @@ export function defineStrings(module: ModuleWriter, state: number, fills: Fills)
   };
   define('repCmps', (b, segment, si, di, count, shift, isRepne) => {
     begin(b, count!);
-    const from = linearOf(b, segment!, si!, SEGMENT.readEnd);
-    const to = linearOf(b, i32(ES), di!, SEGMENT.readEnd);
+    const from = linearOf(b, segment!, si!, SEGMENT.readEnd, count!, shift!);
+    const to = linearOf(b, i32(ES), di!, SEGMENT.readEnd, count!, shift!);
     seek(b, [from, to], null, count!, shift!, isRepne!);
   });
   define('repCmpsLong', (b, from, to, count, shift, isRepne) => {
@@ -253,7 +262,14 @@ export function defineStrings(module: ModuleWriter, state: number, fills: Fills)
   });
   define('repScas', (b, di, count, value, shift, isRepne) => {
     begin(b, count!);
-    seek(b, [linearOf(b, i32(ES), di!, SEGMENT.readEnd)], b.let(value!.wideU()), count!, shift!, isRepne!);
+    seek(
+      b,
+      [linearOf(b, i32(ES), di!, SEGMENT.readEnd, count!, shift!)],
+      b.let(value!.wideU()),
+      count!,
+      shift!,
+      isRepne!,
+    );
   });
   define('repScasLong', (b, to, count, value, shift, isRepne) => {
     begin(b, count!);
@@ -262,7 +278,7 @@ export function defineStrings(module: ModuleWriter, state: number, fills: Fills)
 
   define('repStos', (b, di, count, value, shift) => {
     begin(b, count!);
-    stos(b, linearOf(b, i32(ES), di!, SEGMENT.writeEnd), count!, value!, shift!);
+    stos(b, linearOf(b, i32(ES), di!, SEGMENT.writeEnd, count!, shift!), count!, value!, shift!);
   });
   define('repStosLong', (b, to, count, value, shift) => {
     begin(b, count!);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { CpuState, CS, DESC, DS, EFLAGS, ES, FIELDS, SS } from '../../../target/x86/state.ts';
+import { CpuState, CR0, CS, DESC, DS, EFLAGS, ES, FIELDS, SS } from '../../../target/x86/state.ts';
 import { randomTransfer, stateWords } from '../../../target/x86/testing/random-transfer.ts';
 import { MODE } from '../blocks.ts';
 import { TLB } from '../interpreter/layout.ts';
@@ -68,6 +68,7 @@ describe('system instructions in WebAssembly', () => {
       state.set(FIELDS.interruptWaits, chance(4) ? 0xffff_ffff : 0);
       state.set(FIELDS.deliveriesLogged, chance(8) ? 1 : 0);
       state.set(FIELDS.interruptShadow, chance(8) ? 1 : 0);
+      if (setup.op.startsWith('load') && chance(3)) state.cr0 &= ~CR0.PE;
       setMode(state);
       fillTlb(() => false);
       if (chance(4)) fillTlb(() => chance(3));
@@ -99,9 +100,13 @@ describe('system instructions in WebAssembly', () => {
       if (name === 'interruptReturn')
         expect(own.eflagsSystem & EFLAGS.IF & own.low(FIELDS.interruptWaits), what).toBe(0);
       taken.set(name, (taken.get(name) ?? 0) + 1);
+      const isReal = !state.protectedMode || state.vm86;
+      if (isReal) taken.set(`${name} outside`, (taken.get(`${name} outside`) ?? 0) + 1);
     }
     for (const name of ['loadSegment', 'softwareInterrupt', 'interruptReturn', 'sysenter', 'sysexit'])
       expect(taken.get(name) ?? 0, name).toBeGreaterThan(12);
+    // In real or VM86 mode.
+    expect(taken.get('loadSegment outside')).toBeGreaterThan(40);
   });
 
   it('is left to the engine where deliveries are logged or keyboard calls counted', () => {

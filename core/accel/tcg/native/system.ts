@@ -223,12 +223,27 @@ export function defineSystem(module: ModuleWriter, state: number, tlb: number, f
     b.result(none);
   };
 
-  // MOV and POP of a null selector or a data segment into ES, DS, FS or GS, as far as the mode stays what it is.
+  /** Gives up if ES or DS comes to be flat, or no longer is, where that makes another mode. */
+  const keepMode = (b: Body, index: Local, base: Value, writeEnd: Value) =>
+    b.if(index.eq(ES).or(index.eq(DS)), () => {
+      const rest = isFlat(b, i32(ES + DS).sub(index)).and(isFlat(b, SS));
+      const isNow = field(b, FIELDS.mode).and(MODE.flatData).ne(0);
+      giveUpIf(b, base.eqz().and(writeEnd.eq(-1)).and(rest).ne(isNow));
+    });
+  // MOV and POP of a null selector or a data segment into ES, DS, FS or GS, or of anything outside of protected mode, as far as the mode
+  // stays what it is.
   define('loadSegment', (b, index, given) => {
-    giveUpIf(b, index!.eq(SS).or(index!.eq(CS)));
-    giveUpIf(b, field(b, FIELDS.cr0).and(CR0.PE).eqz());
-    giveUpIf(b, field(b, FIELDS.eflagsSystem).and(EFLAGS.VM).or(field(b, FIELDS.efer).and(EFER.LMA)));
+    giveUpIf(b, index!.eq(SS).or(index!.eq(CS)).or(field(b, FIELDS.efer).and(EFER.LMA)));
     const selector = b.let(given!.and(0xffff));
+    b.if(field(b, FIELDS.cr0).and(CR0.PE).eqz().or(field(b, FIELDS.eflagsSystem).and(EFLAGS.VM)), () => {
+      const base = b.let(selector.shl(4));
+      keepMode(b, index!, base, segment(b, index!, SEGMENT.writeEnd));
+      const at = segmentOffset(index!);
+      b.store(OP.i32Store, at, address(FIELDS.segments, SEGMENT.base), base);
+      b.store(OP.i32Store, at, address(FIELDS.segments, SEGMENT.base + 4), none);
+      b.store(OP.i32Store, at, address(FIELDS.segments, SEGMENT.selector), selector);
+      b.return(0);
+    });
     const [base, limit, flags, readEnd, writeEnd] = [none, none, none, none, none].map((v) => b.let(v)) as [
       Local,
       Local,
@@ -251,11 +266,7 @@ export function defineSystem(module: ModuleWriter, state: number, tlb: number, f
       readEnd.set(limit.eq(-1).select(limit, top));
       writeEnd.set(high.and(DESC.writable).select(readEnd, none));
     });
-    b.if(index!.eq(ES).or(index!.eq(DS)), () => {
-      const rest = isFlat(b, i32(ES + DS).sub(index!)).and(isFlat(b, SS));
-      const isNow = field(b, FIELDS.mode).and(MODE.flatData).ne(0);
-      giveUpIf(b, base.eqz().and(writeEnd.eq(-1)).and(rest).ne(isNow));
-    });
+    keepMode(b, index!, base, writeEnd);
     setSegment(b, index!, { selector, base, limit, flags, readEnd, writeEnd });
     done(b);
   });

@@ -1,5 +1,5 @@
 /** Data movement, exchange, stack. */
-import { EAX, EBP, EBX, EFLAGS, ESP } from '../state.ts';
+import { CR4, EAX, EBP, EBX, EFLAGS, ESP } from '../state.ts';
 import { type FlagName, instruction, type Operand, type Ops, type Width } from './ops.ts';
 
 const CONDITIONS = ['o', 'no', 'b', 'nb', 'z', 'nz', 'be', 'nbe', 's', 'ns', 'p', 'np', 'l', 'nl', 'le', 'nle'];
@@ -233,7 +233,9 @@ export const MOVE = [
     variants: ['opSize', 'stack'],
     ends: 'system',
     semantics: (o) => {
-      o.when(seesVirtualFlags(o), () => void o.call('virtualFlags', o.const(0), o.const(o.form.opSize / 8)));
+      const isVirtual = seesVirtualFlags(o);
+      const hasVme = o.form.opSize === 16 ? o.and(o.field('cr4'), o.const(CR4.VME)) : o.const(0);
+      o.when(o.and(isVirtual, o.eqz(hasVme)), () => void o.call('denied'));
       const value = o.stackTop(o.form.opSize);
       o.call('popf', value, o.const(o.form.opSize / 8));
       o.dropStack(o.form.opSize / 8);
@@ -348,6 +350,13 @@ export const MOVE = [
       semantics: (o, dst, pointer) => {
         const offset = pointer.load();
         o.call('loadFarSegment', o.const(index), pointer.address(), o.const(dst.width / 8));
+        dst.store(offset);
+      },
+      natives: ['loadSegment'],
+      quick: (o, dst, pointer) => {
+        const offset = pointer.load();
+        const selector = o.memoryFlat(o.add(pointer.address(), o.const(dst.width / 8)), 16).load();
+        o.giveUp(o.native('loadSegment', o.const(index), selector));
         dst.store(offset);
       },
     }),

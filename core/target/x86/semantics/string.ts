@@ -39,7 +39,7 @@ function stringInstruction(
           (o.form.addrSize === 16 ? 0x100 : o.form.addrSize === 64 ? 0x400 : 0) |
           (o.form.rep === 0xf2 ? 0x200 : 0);
         const rest = () => o.repeat(helper, segment.load(), o.const(shape));
-        if (begin && o.form.addrSize === (o.form.long ? 64 : 32)) o.when(begin(o, width, segment.load()), rest);
+        if (begin && o.form.addrSize !== (o.form.long ? 32 : 64)) o.when(begin(o, width, segment.load()), rest);
         else rest();
       } else once(o, width, segment.load());
     },
@@ -56,7 +56,7 @@ function compare<V>(o: Ops<V>, a: V, b: V, width: Width): void {
 
 /** So many elements are done; says whether the count has more. */
 function pass<V>(o: Ops<V>, done: V, width: Width, ...pointers: number[]): V {
-  const size = o.form.long ? 64 : 32;
+  const size = o.form.addrSize;
   const elements = o.form.long ? o.wideU(done) : done;
   for (const index of pointers) {
     const pointer = o.reg(index, size);
@@ -90,6 +90,19 @@ function countForOne<V>(o: Ops<V>): V {
   const most = o.const(0x7fff_ffff);
   return o.select(o.gtU(count, most), most, o.narrow(count));
 }
+/** The pointers and the count that a native function is given. It knows nothing of 16-bit addresses: the count ends where one of them
+ *  would go round. */
+function operandsOf<V>(o: Ops<V>, width: Width, ...pointers: number[]): V[] {
+  const { addrSize } = o.form;
+  const at = pointers.map((index) => o.reg(index, addrSize).load());
+  let count = o.reg(ECX, addrSize).load();
+  if (addrSize === 16)
+    for (const pointer of at) {
+      const room = o.shrU(o.sub(o.const(0x1_0000), pointer), Math.log2(width / 8));
+      count = o.select(o.ltU(count, room), count, room);
+    }
+  return [...at, count];
+}
 /** The beginning of REP MOVS and REP STOS, perhaps all of it, by a native function. */
 const beginMovs: Begin = (o, width, segment) => {
   if (o.form.long) {
@@ -98,7 +111,7 @@ const beginMovs: Begin = (o, width, segment) => {
     const done = o.native('repMovsLong', from, to, countForOne(o), o.const(Math.log2(width / 8)));
     return pass(o, done, width, ESI, EDI);
   }
-  const registers = [ESI, EDI, ECX].map((index) => o.reg(index, 32).load());
+  const registers = operandsOf(o, width, ESI, EDI);
   return pass(o, o.native('repMovs', segment, ...registers, o.const(Math.log2(width / 8))), width, ESI, EDI);
 };
 const beginStos: Begin = (o, width) => {
@@ -107,7 +120,7 @@ const beginStos: Begin = (o, width) => {
     const to = destination(o, width).address();
     return pass(o, o.native('repStosLong', to, countForOne(o), value, o.const(Math.log2(width / 8))), width, EDI);
   }
-  const registers = [EDI, ECX, EAX].map((index) => o.reg(index, 32).load());
+  const registers = [...operandsOf(o, width, EDI), o.reg(EAX, 32).load()];
   return pass(o, o.native('repStos', ...registers, o.const(Math.log2(width / 8))), width, EDI);
 };
 const isRepne = <V>(o: Ops<V>) => o.const(o.form.rep === 0xf2 ? 1 : 0);
@@ -118,7 +131,7 @@ const beginCmps: Begin = (o, width, segment) => {
     const to = destination(o, width).address();
     return passComparing(o, o.native('repCmpsLong', from, to, countForOne(o), shift, isRepne(o)), width, ESI, EDI);
   }
-  const registers = [ESI, EDI, ECX].map((index) => o.reg(index, 32).load());
+  const registers = operandsOf(o, width, ESI, EDI);
   return passComparing(o, o.native('repCmps', segment, ...registers, shift, isRepne(o)), width, ESI, EDI);
 };
 const beginScas: Begin = (o, width) => {
@@ -128,7 +141,7 @@ const beginScas: Begin = (o, width) => {
     const to = destination(o, width).address();
     return passComparing(o, o.native('repScasLong', to, countForOne(o), value, shift, isRepne(o)), width, EDI);
   }
-  const registers = [EDI, ECX, EAX].map((index) => o.reg(index, 32).load());
+  const registers = [...operandsOf(o, width, EDI), o.reg(EAX, 32).load()];
   return passComparing(o, o.native('repScas', ...registers, shift, isRepne(o)), width, EDI);
 };
 
