@@ -1,6 +1,6 @@
 /** Machine types (boards) as QOM types: what every board says of itself, and the settings it is started with. */
 
-import { type PropertyKind, type PropertyTable, parseInteger } from '../hw/core/properties.ts';
+import { type PropertyKind, type PropertyTable, parseInteger, str } from '../hw/core/properties.ts';
 import { objectClassAddProperty, objectNewAs, QomObject } from '../qom/object.ts';
 import { type ObjectClass, objectClassGetList, type TypeInfo, typeRegister } from '../qom/type.ts';
 import { UserError } from '../util/errors.ts';
@@ -72,7 +72,7 @@ function addProperties(klass: ObjectClass, table: PropertyTable): void {
   for (const [name, kind] of Object.entries(table))
     objectClassAddProperty(klass, {
       name,
-      type: kind.typeName === 'str' ? 'string' : kind.typeName, // as QOM names what qdev calls str
+      type: kind.typeName,
       description: kind.description,
       defaultValue: kind.defaultValue,
       get: (object) => kind.toJson((object as Machine).values[name]),
@@ -112,6 +112,11 @@ export function machineSize(
     print: String,
     toJson: (value) => value,
   };
+}
+
+/** A text, under the name that QOM has for what qdev calls `str`. */
+export function machineString(description: string): PropertyKind<string | null> {
+  return { ...str(null, description), typeName: 'string' };
 }
 
 export function machineClasses(): MachineClass[] {

@@ -11,7 +11,7 @@ import type { Bus, Device } from '../hw/core/device.ts';
 import { busNew } from '../hw/core/device.ts';
 import { environment } from '../hw/core/environment.ts';
 import type { Pin } from '../hw/core/pin.ts';
-import { bool, onOffAuto, properties, str } from '../hw/core/properties.ts';
+import { bool, choice, onOffAuto, properties } from '../hw/core/properties.ts';
 import { SystemBus } from '../hw/core/system-bus.ts';
 import { PIIX3_IDE_IRQS, type Piix3Ide } from '../hw/ide/piix3-ide.ts';
 import type { I8042 } from '../hw/input/i8042.ts';
@@ -36,7 +36,7 @@ import {
 import { UserError } from '../util/errors.ts';
 import { GiB, KiB } from '../util/units.ts';
 import type { KernelBoot } from './kernel-loader.ts';
-import { Machine, type MachineSettings, machineSize, machineType } from './machine.ts';
+import { Machine, type MachineSettings, machineSize, machineString, machineType } from './machine.ts';
 import { bootCmos, type CmosContents, cmosContents, e820Table } from './pc-cmos.ts';
 import { type ApicFeatures, type CpuWire, PcInterrupts, TIMER_PIN } from './pc-interrupts.ts';
 import { addAcpiTables } from './pc-tables.ts';
@@ -85,7 +85,7 @@ export interface PcSettings extends MachineSettings {
   readonly apicFeatures: ApicFeatures;
   readonly smbios: Pick<
     SmbiosContents,
-    'sockets' | 'coresPerSocket' | 'threadsPerCore' | 'cpuSignature' | 'cpuFeatures'
+    'sockets' | 'coresPerSocket' | 'threadsPerCore' | 'cpuSignature' | 'cpuFeatures' | 'options'
   >;
   /** Legacy drives: attaches `-drive if=ide` ones to the two channels. */
   attachIdeDrives(buses: readonly Bus[]): void;
@@ -105,7 +105,8 @@ const PROPS = properties({
   smm: onOffAuto('auto', 'Enable SMM'),
   vmport: onOffAuto('auto', 'Enable vmport (pc & q35)'),
   i8042: bool(true, ''),
-  firmware: str(null, 'Firmware image'),
+  firmware: machineString('Firmware image'),
+  'smbios-entry-point-type': choice('str', ['32', '64'], '32', 'SMBIOS Entry Point type [32, 64]'),
   'dump-guest-core': bool(true, 'Include guest memory in a core dump'),
   'mem-merge': bool(true, 'Enable/disable memory merge support'),
   'max-ram-below-4g': machineSize(0, 'Maximum ram below the 4G boundary (32bit boundary)', (value) => {
@@ -367,6 +368,11 @@ export class PcMachine extends Machine {
       uuid: settings.uuid,
       lowRamBytes: this.below4gBytes,
       highRamBytes: this.above4gBytes,
+      entryPoint: this.values['smbios-entry-point-type'] as '32' | '64',
+      pciAddress: (id) => {
+        const device = [...this.pciBus.devices()].find((each) => each.id === id);
+        return device ? { bus: 0, devfn: device.devfn } : null;
+      },
     });
     this.fwCfg.addFile('etc/smbios/smbios-tables', smbios.tables);
     this.fwCfg.addFile('etc/smbios/smbios-anchor', smbios.anchor);

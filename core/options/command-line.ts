@@ -3,7 +3,7 @@
  *  What needs the machine (device types, properties, buses, images) is checked later by those who know. */
 
 import { UserError } from '../util/errors.ts';
-import { formatJson, parseJson } from '../util/json.ts';
+import { decodeUtf8, formatJson, parseJson } from '../util/json.ts';
 import { LOG_ITEMS, type LogItem } from '../util/log.ts';
 import { type ChardevOptions, chardevHelpText, isChardevHelp, legacyChardev, parseChardev } from './chardev-options.ts';
 import { parseConfigFile } from './config-file.ts';
@@ -30,6 +30,7 @@ import type {
 } from './parsed-command-line.ts';
 import { groupHelpText, OptsHelpWanted, type ParseSettings, type QemuOpts, QemuOptsList } from './qemu-opts.ts';
 import { DEFAULT_RTC, parseRtc } from './rtc-options.ts';
+import { SmbiosCollector } from './smbios-options.ts';
 import { parseVnc, type VncOptions } from './vnc-options.ts';
 
 export type * from './parsed-command-line.ts';
@@ -171,6 +172,7 @@ class CommandLineParser {
   private actions: Actions = { reboot: 'reset', shutdown: 'poweroff', panic: 'shutdown', watchdog: 'reset' };
   private cpu: string | undefined;
   private uuid: string | undefined;
+  private readonly smbios: SmbiosCollector;
   private display: 'default' | 'none' = 'default';
   private vga: string | undefined;
   private logMask: string | undefined;
@@ -183,6 +185,7 @@ class CommandLineParser {
 
   constructor(host: CommandLineHost) {
     this.host = host;
+    this.smbios = new SmbiosCollector((path) => host.readFile(path));
   }
 
   parse(argv: readonly string[]): ParsedCommandLine {
@@ -190,7 +193,7 @@ class CommandLineParser {
     if (!given.some((option) => option.name === 'no-user-config' || option.name === 'nouserconfig')) {
       for (const file of this.host.userConfigFiles ?? []) {
         const found = this.host.readFile(file);
-        if ('text' in found) this.readConfig(file, found.text);
+        if ('bytes' in found) this.readConfig(file, found.bytes);
       }
     }
     for (const option of given) {
@@ -238,6 +241,9 @@ class CommandLineParser {
     uuid: (text) => {
       this.uuid = parseUuid(text);
       if (this.uuid === undefined) throw new UserError('failed to parse UUID string: wrong format');
+    },
+    smbios: (text) => {
+      this.uuid = this.smbios.add(this.parseGroup('smbios', text, false)) ?? this.uuid;
     },
     hda: (file) => this.addDrive(file, 0, 'disk'),
     hdb: (file) => this.addDrive(file, 1, 'disk'),
@@ -312,7 +318,7 @@ class CommandLineParser {
     readconfig: (file) => {
       const found = this.host.readFile(file);
       if ('error' in found) throw new UserError(`Could not open '${file}': ${found.error}`);
-      this.readConfig(file, found.text);
+      this.readConfig(file, found.bytes);
     },
     'no-user-config': () => {},
     nouserconfig: () => {},
@@ -375,6 +381,8 @@ class CommandLineParser {
   }
 
   private findGroup(name: string): QemuOptsList {
+    // Only the option itself has an effect, in QEMU too, where the group is taken and forgotten.
+    if (name === 'smbios') throw new UserError("option group 'smbios': not supported yet, use -smbios");
     const list = this.groups.get(name as GroupName);
     if (list) return list;
     if (GROUPS_NOT_YET.has(name)) throw new UserError(`option group '${name}': not supported yet`);
@@ -527,9 +535,9 @@ class CommandLineParser {
     this.actions = { ...this.actions, ...(chosen as Partial<Actions>) };
   }
 
-  private readConfig(file: string, text: string): void {
+  private readConfig(file: string, bytes: Uint8Array): void {
     const outer = this.location;
-    for (const { group, id, settings, line } of parseConfigFile(file, text)) {
+    for (const { group, id, settings, line } of parseConfigFile(file, decodeUtf8(bytes))) {
       this.location = { kind: 'file', file, line };
       withLocation(this.location, () => this.addConfigGroup(group, id, settings));
     }
@@ -602,6 +610,7 @@ class CommandLineParser {
       boot: this.boot,
       ...name,
       uuid: this.uuid,
+      smbios: this.smbios,
       drives: this.list('drive').all(),
       devices,
       chardevs,

@@ -184,6 +184,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
         threadsPerCore: topology.threads,
         cpuSignature: cpuSignature(definition),
         cpuFeatures: definition.features.word('1.edx'),
+        options: command.smbios,
       },
       isAmdCpu: definition.vendor === 'AuthenticAMD',
       attachIdeDrives: (buses) => block.attachIdeDrives(buses),

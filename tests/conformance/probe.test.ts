@@ -1,7 +1,7 @@
 /** The board as a guest finds it at reset: the same ROM makes the same port accesses here and in QEMU, and must print the
  *  same bytes. PCI configuration space, CMOS, fw_cfg, and every port that answers. */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { scratchFolder } from '../manager/sample-machine.ts';
@@ -163,6 +163,81 @@ describe('fw_cfg', () => {
       if (DIFFERENT.has(name)) expect(mine, 'it is as in QEMU now: take it off the list').not.toEqual(wanted);
       else expect(mine).toEqual(wanted);
     }
+  });
+});
+
+/** A structure of SMBIOS as in a file: header, fields, texts. */
+const smbiosStructure = (type: number, fields: readonly number[], ...texts: readonly string[]) =>
+  Buffer.concat([
+    Buffer.from([type, fields.length + 4, 0x99, 0, ...fields]),
+    Buffer.from(texts.length > 0 ? texts.map((text) => `${text}\0`).join('') : '\0'),
+    Buffer.of(0),
+  ]);
+
+describe('SMBIOS', () => {
+  /** Named `@NAME` in the command lines below. */
+  const files = {
+    system: smbiosStructure(1, [1, ...Array<number>(22).fill(0)], 'from a file'),
+    array: smbiosStructure(16, Array<number>(19).fill(0)),
+    end: smbiosStructure(127, []),
+    two: Buffer.concat([smbiosStructure(200, [1, 2, 3, ...Array<number>(90).fill(9)]), smbiosStructure(201, [])]),
+    large: smbiosStructure(202, [1], ...Array.from({ length: 700 }, (_, i) => `${i}`.repeat(20))),
+    oem: Buffer.from('a line\nand\tanother\n'),
+    empty: Buffer.of(),
+  };
+  const one = (...values: readonly string[]) => values.flatMap((value) => ['-smbios', value]);
+  const cases = [
+    ['-m', '3G'],
+    one('type=0', 'type=1', 'type=2', 'type=3', 'type=4', 'type=8', 'type=11', 'type=17', 'type=41'),
+    one(
+      'type=0,vendor=V,version=,date=01/02/2003,release=3.7,uefi=on',
+      'type=1,manufacturer=Me,product=It,version=2,serial=é☃,uuid=00112233-4455-6677-8899-AABBCCDDEEFF,sku=K,family=F',
+      'type=2,manufacturer=M,product=P,version=V,serial=S,asset=A,location=L',
+      'type=3,manufacturer=M,version=V,serial=S,asset=A,sku=K',
+      'type=4,sock_pfx=Socket,manufacturer=M,version=V,serial=S,asset=A,part=P,max-speed=5000,current-speed=010',
+      'type=8,external_reference=E,internal_reference=I,connector_type=3,port_type=9',
+      'type=11,value=a,path=@oem,value=',
+      'type=17,loc_pfx=D,bank=B,manufacturer=M,serial=S,asset=A,part=P,speed=70000',
+      'type=41,designation=On board,kind=video,instance=258',
+    ),
+    // What a second option of the same type leaves of the first.
+    [
+      ...one('type=0,uefi=on,release=300.-1,vendor=v', 'type=0,version=w'),
+      ...one('type=1,manufacturer=,version=,uuid=00112233-4455-6677-8899-aabbccddeeff'),
+      ...['-uuid', '11111111-2222-3333-4444-555555555555'],
+      ...one('type=1,serial=a,family=q', 'type=1,serial=b'),
+      ...one('type=4,max-speed=5,current-speed=6,processor-id=7,serial=a', 'type=4,part=p'),
+      ...one('type=8,internal_reference=i', 'type=8,connector_type=300'),
+      ...one('type=11,value=a', 'type=11,value=b,,c', 'type=11,path=@empty'),
+      ...one('type=17,speed=5', 'type=17,bank=n', 'type=41,kind=sata', 'type=41,instance=2'),
+    ],
+    [...one('type=4,processor-id=-1,serial=s'), '-smp', '1,maxcpus=8,sockets=2,cores=2,threads=2'],
+    [...one('type=41,designation=D,kind=video,pcidev=v'), '-device', 'secondary-vga,id=v,addr=5'],
+    one('file=@system', 'file=@two', 'type=3,serial=s', 'file=@system'),
+    one('file=@array', 'file=@end', 'file=@large'),
+    ['-M', 'smbios-entry-point-type=64', ...one('file=@large', 'file=@large')],
+  ];
+  const select = (key: number): PortAccess => ({ out: 2, port: 0x510, value: key });
+
+  it.each(cases.map((args) => [args]))('tables and entry point, and the UUID, with %j', async (args) => {
+    const folder = scratchFolder();
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
+    const more = args.map((word) => word.replaceAll(/@(\w+)/g, (_, name) => join(folder, name)));
+    const answers = async (program: string) => {
+      const directory = await probe(program, [select(0x19), { bytes: 4 + 40 * 64, port: 0x511 }], more);
+      const listed = filesOf(directory);
+      const contents = (name: string): PortAccess[] => {
+        const { select: key, size } = listed.get(name)!;
+        return [select(key), { bytes: size, port: 0x511 }];
+      };
+      const names = ['etc/smbios/smbios-anchor', 'etc/smbios/smbios-tables'];
+      return (await probe(program, [select(2), { bytes: 16, port: 0x511 }, ...names.flatMap(contents)], more)).toString(
+        'latin1',
+      );
+    };
+    const [ours, theirs] = await Promise.all([answers(engine), answers(qemu)]);
+    expect(theirs).toMatch(/_SM3?_/);
+    expect(ours).toBe(theirs);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Held to QEMU 7.2's files: what is not its hot-plug, floppy and parallel port must be there byte for byte. */
 import { describe, expect, it } from 'vitest';
 import golden from '../../../tests/fixtures/qemu-7.2/firmware/default-cdrom.json' with { type: 'json' };
+import { NO_SMBIOS } from '../../options/smbios-options.ts';
 import { smbiosFiles } from '../smbios.ts';
 import { le } from './aml.ts';
 import { type AcpiContents, acpiFiles } from './tables.ts';
@@ -195,6 +196,9 @@ describe('SMBIOS', () => {
       cpuFeatures: 0x078b_fbfd,
       lowRamBytes: 128 << 20,
       highRamBytes: 0,
+      entryPoint: '32',
+      options: NO_SMBIOS,
+      pciAddress: () => null,
     });
     expect(Buffer.from(tables).toString('hex')).toBe(golden['etc/smbios/smbios-tables'].join(''));
     expect(Buffer.from(anchor).toString('hex')).toBe(golden['etc/smbios/smbios-anchor'].join(''));
