@@ -123,7 +123,8 @@ export class PcMachine extends Machine {
   mainBus!: SystemBus;
   fwCfg!: FwCfg;
   rtc!: Mc146818Rtc;
-  private power!: Piix4Pm;
+  /** Null without ACPI. */
+  private power: Piix4Pm | null = null;
   private hpet: Hpet | null = null;
   /** Devices of no bus, in order of creation. */
   readonly looseDevices: Device[] = [];
@@ -131,7 +132,6 @@ export class PcMachine extends Machine {
   readonly cpuWires = new Map<CpuWire, Pin>();
   readonly interrupts = new PcInterrupts(this.cpuWires);
   smram: MemoryRegion | null = null;
-  pressPowerButton: () => void = () => {};
   private settings!: PcSettings;
   private below4gBytes = 0;
   private above4gBytes = 0;
@@ -227,6 +227,7 @@ export class PcMachine extends Machine {
     const { isaBus, settings } = this;
     const hpet = this.values.hpet ? this.createHpet() : null;
     this.hpet = hpet;
+    this.fwCfg.setBytes(FW_CFG.arch | FW_CFG_HPET, hpetConfig(hpet?.blockId ?? null));
     this.rtc = part<Mc146818Rtc>('mc146818rtc', isaBus, { base_year: 0, ...settings.rtcProperties }, (rtc) => {
       rtc.setTimeSource(settings.rtcClock, settings.rtcStartSeconds);
     });
@@ -261,7 +262,6 @@ export class PcMachine extends Machine {
     this.interrupts.gsi.forEach((pin, line) => {
       connect(hpet, 'sysbus-irq', line, pin);
     });
-    this.fwCfg.setBytes(FW_CFG.arch | FW_CFG_HPET, hpetConfig(hpet.blockId));
     return hpet;
   }
 
@@ -303,16 +303,22 @@ export class PcMachine extends Machine {
       ide.connectIrq(channel, isaBus.irq(line));
     });
     this.settings.attachIdeDrives(ide.childBuses);
+    if (this.values.acpi !== 'off') this.power = this.createPower();
+  }
+
+  private createPower(): Piix4Pm {
+    const { pciBus, isaBus } = this;
     const power = part<Piix4Pm>('PIIX4_PM', pciBus, {
       addr: '01.3',
       smb_io_base: 0xb100,
       'smm-enabled': this.smmEnabled,
     });
     addEeproms(power.i2cBus);
-    this.power = power;
     connect(power, '', 0, isaBus.irq(IRQ.sci));
     connect(power, 'smi-irq', 0, { set: (level) => this.cpuWires.get('smi')?.set(level) });
-    this.pressPowerButton = () => power.pressPowerButton();
+    // S3 and S4 as disabled: nothing here resumes from them yet. S5 is value 0 with the enable bit.
+    this.fwCfg.addFile('etc/system-states', Uint8Array.from([0x80, 0, 0, 0x01, 0x02, 0x80]));
+    return power;
   }
 
   private createFwCfg(): void {
@@ -332,8 +338,6 @@ export class PcMachine extends Machine {
     fw.addFile('etc/e820', e820Table(this.below4gBytes, this.above4gBytes, settings.isAmdCpu));
     fw.addFile('etc/boot-fail-wait', int32(settings.rebootTimeoutMs));
     if (settings.bootMenuTimeoutMs >= 0) fw.addFile('etc/boot-menu-wait', int16(settings.bootMenuTimeoutMs));
-    // S3 and S4 as disabled: nothing here resumes from them yet. S5 is value 0 with the enable bit.
-    fw.addFile('etc/system-states', Uint8Array.from([0x80, 0, 0, 0x01, 0x02, 0x80]));
     const { kernel } = settings;
     if (kernel) {
       for (const [key, value] of kernel.numbers) fw.addU32(key, value);
@@ -346,7 +350,7 @@ export class PcMachine extends Machine {
   ready(): void {
     const { settings } = this;
     this.fwCfg.setFile('bootorder', settings.bootOrderFile());
-    if (this.values.acpi !== 'off')
+    if (this.power)
       addAcpiTables({
         fwCfg: this.fwCfg,
         pciBus: this.pciBus,
@@ -387,6 +391,11 @@ export class PcMachine extends Machine {
       disks: settings.diskGeometries(),
     };
     for (const [register, value] of cmosContents(contents)) this.rtc.setCmos(register, value);
+  }
+
+  /** Without ACPI nothing comes of it. */
+  pressPowerButton(): void {
+    this.power?.pressPowerButton();
   }
 
   /** `boot_set`, and the return from `-boot once=`. */

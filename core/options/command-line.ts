@@ -267,6 +267,8 @@ class CommandLineParser {
     nic: (text) => this.takeNoNetwork(text),
     net: (text) => this.takeNoNetwork(text),
     chardev: (text) => void this.parseGroup('chardev', text),
+    'no-acpi': () => put(this.machine, 'acpi', 'off'),
+    'no-hpet': () => put(this.machine, 'hpet', 'off'),
     bios: (file) => put(this.machine, 'firmware', file),
     kernel: (file) => put(this.machine, 'kernel', file),
     append: (text) => put(this.machine, 'append', text),

@@ -192,6 +192,8 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
     forms: '-rtc [base=utc|localtime|<datetime>][,clock=host|rt|vm][,driftfix=none|slew]',
     help: "the real-time clock's start and what drives it",
   }),
+  option(EXPERT, 'no-acpi', false, { forms: '-no-acpi', help: 'no power management and no ACPI tables' }),
+  option(EXPERT, 'no-hpet', false, { forms: '-no-hpet', help: 'no high precision event timer' }),
   option(EXPERT, 'smbios', true, {
     forms: [
       '-smbios file=binary',
@@ -227,7 +229,7 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
   ),
   ...notYet(
     false,
-    'mem-prealloc audio-help snapshot usb portrait full-screen win2k-hack no-fd-bootchk no-acpi no-hpet singlestep preconfig s enable-kvm xen-attach xen-domid-restrict only-migratable async-teardown enable-sync-profile semihosting old-param',
+    'mem-prealloc audio-help snapshot usb portrait full-screen win2k-hack no-fd-bootchk singlestep preconfig s enable-kvm xen-attach xen-domid-restrict only-migratable async-teardown enable-sync-profile semihosting old-param',
   ),
 ];
 

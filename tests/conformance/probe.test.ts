@@ -166,6 +166,30 @@ describe('fw_cfg', () => {
   });
 });
 
+describe('parts left out', () => {
+  const select = (key: number): PortAccess => ({ out: 2, port: 0x510, value: key });
+  const hpetConfig: PortAccess[] = [select(0x8004), { bytes: 121, port: 0x511 }];
+  it.each([[[]], [['-no-hpet']], [['-no-acpi']]])('what the firmware finds, with %j', async (more) => {
+    const directory: PortAccess[] = [select(0x19), { bytes: 4 + 40 * 64, port: 0x511 }];
+    const ports: PortAccess[] = [0xb2, 0xb3, 0xafe0, 0xafe2, 0xb100, 0xb104].map((port) => ({ in: 1, port }));
+    const look = async (program: string) => {
+      const found = filesOf(await probe(program, directory, more));
+      const tables = found.get('etc/acpi/tables');
+      const contents: PortAccess[] = tables ? [select(tables.select), { bytes: tables.size, port: 0x511 }] : [];
+      const block = (await probe(program, contents, more)).toString('latin1');
+      return {
+        files: [...found.keys()].filter((name) => !NOT_YET.includes(name)),
+        tables: [...block.matchAll(/(\w{4})......BOCHS BXPC/gs)].map((match) => match[1]),
+        hpet: (await probe(program, hpetConfig, more)).toString('hex'),
+        hasHpetDevice: block.includes('HPTM'),
+        ports: (await probe(program, [...configRead(0x0b00), ...ports], more)).toString('hex'),
+      };
+    };
+    const [ours, theirs] = await Promise.all([look(engine), look(qemu)]);
+    expect(ours).toEqual(theirs);
+  });
+});
+
 /** A structure of SMBIOS as in a file: header, fields, texts. */
 const smbiosStructure = (type: number, fields: readonly number[], ...texts: readonly string[]) =>
   Buffer.concat([
