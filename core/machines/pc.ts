@@ -316,8 +316,7 @@ export class PcMachine extends Machine {
     addEeproms(power.i2cBus);
     connect(power, '', 0, isaBus.irq(IRQ.sci));
     connect(power, 'smi-irq', 0, { set: (level) => this.cpuWires.get('smi')?.set(level) });
-    // S3 and S4 as disabled: nothing here resumes from them yet. S5 is value 0 with the enable bit.
-    this.fwCfg.addFile('etc/system-states', Uint8Array.from([0x80, 0, 0, 0x01, 0x02, 0x80]));
+    this.fwCfg.addFile('etc/system-states', power.sleepTypes());
     return power;
   }
 
@@ -362,6 +361,8 @@ export class PcMachine extends Machine {
           cpus: settings.cpus,
           hasApic: this.interrupts.apic !== null,
           hasHpet: this.hpet !== null,
+          hasS3: this.power.hasS3,
+          s4Type: this.power.s4Type,
           hpetBlockId: this.hpet?.blockId ?? 0,
         },
       });

@@ -8,6 +8,7 @@ import { Clocks } from '../clock/clock.ts';
 import { registerDeviceCatalog } from '../hw/catalog.ts';
 import { type Device, deviceNew, deviceRealize, forgetAutomaticIds } from '../hw/core/device.ts';
 import { type MachineEnvironment, setEnvironment } from '../hw/core/environment.ts';
+import { Sleep } from '../hw/core/sleep.ts';
 import { kernelKind, loadKernel } from '../machines/kernel-loader.ts';
 import { findMachineClass, type Machine, machineNew, registerMachineBase } from '../machines/machine.ts';
 import { PcMachine, type PcSettings, pcMachineType } from '../machines/pc.ts';
@@ -358,6 +359,8 @@ function createEnvironment(
     requestReset: (cause) => requests.requestReset(cause),
     requestShutdown: (cause) => requests.requestShutdown(cause),
     requestSuspend: () => requests.requestSuspend(),
+    requestWakeup: (reason) => requests.requestWakeup(reason),
+    sleep: new Sleep(),
     requestExit: (code) => requests.requestExit(code),
     emit,
     findFirmware,
