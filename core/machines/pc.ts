@@ -11,7 +11,7 @@ import type { Bus, Device } from '../hw/core/device.ts';
 import { busNew } from '../hw/core/device.ts';
 import { environment } from '../hw/core/environment.ts';
 import type { Pin } from '../hw/core/pin.ts';
-import { bool, choice, onOffAuto, properties } from '../hw/core/properties.ts';
+import { bool, choice, onOffAuto, type PropertyKind, properties } from '../hw/core/properties.ts';
 import { SystemBus } from '../hw/core/system-bus.ts';
 import { PIIX3_IDE_IRQS, type Piix3Ide } from '../hw/ide/piix3-ide.ts';
 import type { I8042 } from '../hw/input/i8042.ts';
@@ -34,7 +34,9 @@ import {
   type QomObject,
 } from '../qom/object.ts';
 import { UserError } from '../util/errors.ts';
-import { GiB, KiB } from '../util/units.ts';
+import { encodeUtf8 } from '../util/json.ts';
+import { GiB, KiB, MiB } from '../util/units.ts';
+import { OEM_ID, OEM_TABLE_ID } from './acpi/tables.ts';
 import type { KernelBoot } from './kernel-loader.ts';
 import { Machine, type MachineSettings, machineSize, machineString, machineType } from './machine.ts';
 import { bootCmos, type CmosContents, cmosContents, e820Table } from './pc-cmos.ts';
@@ -47,6 +49,7 @@ import { connect, inputOf, part } from './wiring.ts';
 const LOW_RAM_LIMIT = 0xe000_0000;
 const LOW_RAM_WHEN_MORE = 0xc000_0000;
 const ISA_BIOS_BYTES = 128 * KiB;
+const LARGEST_FIRMWARE = 16 * MiB;
 const OPTION_ROM = { base: 0xc0000, bytes: 0x20000 } as const;
 /** What the firmware is told of the HPET. */
 const FW_CFG_HPET = 4;
@@ -95,9 +98,26 @@ export interface PcSettings extends MachineSettings {
   bootOrderFile(): Uint8Array;
 }
 
+/** A text of ACPI's table headers, padded with zeroes where it is shorter. */
+function oemText(property: string, defaultValue: string, field: string, bytes: number): PropertyKind<string | null> {
+  const kind = machineString(
+    `Override the default value of field ${field} in ACPI table header.The string may be up to ${bytes} bytes in size`,
+  );
+  const check = (text: string | null): string | null => {
+    if (encodeUtf8(text ?? '').length > bytes)
+      throw new UserError(`User specified ${property} value is bigger than ${bytes} bytes in size`);
+    return text;
+  };
+  return {
+    ...kind,
+    defaultValue,
+    parse: (text, context) => check(kind.parse(text, context)),
+    accept: (value, context) => check(kind.accept(value, context)),
+  };
+}
+
 const PROPS = properties({
   acpi: onOffAuto('auto', 'Enable ACPI'),
-  graphics: bool(true, 'Set on/off to enable/disable graphics emulation'),
   hpet: bool(true, 'Enable/disable high precision event timer emulation'),
   usb: bool(false, 'Set on/off to enable/disable usb'),
   pit: onOffAuto('auto', 'Enable i8254 PIT'),
@@ -105,10 +125,18 @@ const PROPS = properties({
   smm: onOffAuto('auto', 'Enable SMM'),
   vmport: onOffAuto('auto', 'Enable vmport (pc & q35)'),
   i8042: bool(true, ''),
-  firmware: machineString('Firmware image'),
   'smbios-entry-point-type': choice('str', ['32', '64'], '32', 'SMBIOS Entry Point type [32, 64]'),
-  'dump-guest-core': bool(true, 'Include guest memory in a core dump'),
-  'mem-merge': bool(true, 'Enable/disable memory merge support'),
+  // SATA and the SMBus's own switch are for other boards, the firmware's limit for flash: QEMU's pc takes them and does nothing.
+  sata: bool(true, 'Enable/disable Serial ATA bus'),
+  smbus: bool(true, 'Enable/disable system management bus'),
+  'max-fw-size': machineSize(8 * MiB, 'Maximum combined firmware size', (value) => {
+    if (value > LARGEST_FIRMWARE)
+      throw new UserError(
+        `User specified max allowed firmware size ${value} is greater than 16MiB. If combined firwmare size exceeds 16MiB the system may not boot, or experience intermittentstability issues.`,
+      );
+  }),
+  'x-oem-id': oemText('x-oem-id', OEM_ID, 'OEMID', 6),
+  'x-oem-table-id': oemText('x-oem-table-id', OEM_TABLE_ID, 'OEM Table ID', 8),
   'max-ram-below-4g': machineSize(0, 'Maximum ram below the 4G boundary (32bit boundary)', (value) => {
     if (value > 4 * GiB)
       throw new UserError(`Machine option 'max-ram-below-4g=${value}' expects size less than or equal to 4G`);
@@ -143,6 +171,7 @@ export class PcMachine extends Machine {
   init(settings: MachineSettings): void {
     this.settings = settings as PcSettings;
     const env = environment();
+    this.values.firmware ??= this.settings.biosName;
     this.below4gBytes = this.ramBelow4g(settings.ramBytes);
     this.above4gBytes = settings.ramBytes - this.below4gBytes;
     this.mainBus = busNew(SystemBus, 'System', null, 'main-system-bus');
@@ -363,6 +392,8 @@ export class PcMachine extends Machine {
           hasHpet: this.hpet !== null,
           hasS3: this.power.hasS3,
           s4Type: this.power.s4Type,
+          oemId: (this.values['x-oem-id'] as string) ?? '',
+          oemTableId: (this.values['x-oem-table-id'] as string) ?? '',
           hpetBlockId: this.hpet?.blockId ?? 0,
         },
       });

@@ -151,8 +151,6 @@ class CommandLineParser {
   );
   private location: Location = NO_LOCATION;
   private readonly machine = emptyDict();
-  private readonly smp = emptyDict();
-  private readonly boot = emptyDict();
   private readonly jsonDevices: DeviceOption[] = [];
   private readonly globals: GlobalOption[] = [];
   private readonly serialTexts: Placed<string>[] = [];
@@ -231,8 +229,8 @@ class CommandLineParser {
       this.cpu = text;
     },
     accel: (text) => this.takeAccel(text),
-    smp: (text) => this.takeKeyval('smp-opts', text, this.smp),
-    boot: (text) => this.takeKeyval('boot-opts', text, this.boot),
+    smp: (text) => this.takeKeyval('smp-opts', text, this.machineTree('smp')),
+    boot: (text) => this.takeKeyval('boot-opts', text, this.machineTree('boot')),
     set: (text) => this.takeSet(text),
     global: (text) => this.takeGlobal(text),
     m: (text) => void this.parseGroup('memory', text),
@@ -361,6 +359,15 @@ class CommandLineParser {
     const type = this.machine.type;
     if (typeof type === 'string') throw this.help('machine-properties', type);
     throw this.help('machine');
+  }
+
+  /** What -smp and -boot say, and -machine with `smp.` and `boot.` before it. */
+  private machineTree(name: 'smp' | 'boot'): KeyvalDict {
+    const existing = this.machine[name];
+    if (typeof existing === 'string') throw new UserError(`Parameter '${name}' used inconsistently`);
+    const tree = existing ?? emptyDict();
+    this.machine[name] = tree;
+    return tree;
   }
 
   private takeKeyval(group: 'smp-opts' | 'boot-opts', text: string, into: KeyvalDict): void {
@@ -551,13 +558,13 @@ class CommandLineParser {
     id: string | undefined,
     settings: readonly (readonly [string, string])[],
   ): void {
-    const trees: Readonly<Record<string, KeyvalDict>> = {
-      machine: this.machine,
-      'smp-opts': this.smp,
-      'boot-opts': this.boot,
+    const trees: Readonly<Record<string, () => KeyvalDict>> = {
+      machine: () => this.machine,
+      'smp-opts': () => this.machineTree('smp'),
+      'boot-opts': () => this.machineTree('boot'),
     };
-    const tree = Object.hasOwn(trees, group) ? trees[group]! : undefined;
-    if (tree) {
+    if (Object.hasOwn(trees, group)) {
+      const tree = trees[group]!();
       for (const [key, value] of settings) put(tree, key, value);
       return;
     }
@@ -573,6 +580,8 @@ class CommandLineParser {
       const value = this.machine[key];
       return typeof value === 'string' ? value : undefined;
     };
+    for (const name of ['smp', 'boot'])
+      if (text(name) !== undefined) throw new UserError(`Invalid parameter type for '${name}', expected: object`);
     const kernel = text('kernel');
     if (kernel === undefined && text('append') !== undefined) {
       throw new UserError('-append only allowed with -kernel option');
@@ -608,8 +617,8 @@ class CommandLineParser {
       accels,
       cpu: this.cpu,
       memoryBytes,
-      smp: this.smp,
-      boot: this.boot,
+      smp: this.machineTree('smp'),
+      boot: this.machineTree('boot'),
       ...name,
       uuid: this.uuid,
       smbios: this.smbios,
@@ -834,12 +843,14 @@ function parseMonitor(opts: QemuOpts, chardevs: ReadonlySet<string>, legacy: boo
 
 /** Settings of -machine that are properties of the machine object (the rest have fields of their own). */
 function flattenMachine(machine: KeyvalDict): (readonly [string, string])[] {
-  const own = new Set(['type', 'accel', 'firmware', 'kernel', 'initrd', 'append']);
+  const own = new Set(['type', 'accel', 'smp', 'boot']);
   const flat = (dict: KeyvalDict, prefix: string): (readonly [string, string])[] =>
     Object.entries(dict).flatMap(([key, value]) =>
       typeof value === 'string' ? [[prefix + key, value] as const] : flat(value, `${prefix}${key}.`),
     );
-  return flat(machine, '').filter(([key]) => !own.has(key));
+  return Object.entries(machine)
+    .filter(([key]) => !own.has(key))
+    .flatMap(([key, value]) => flat({ [key]: value }, ''));
 }
 
 /** What `-d help` prints. */

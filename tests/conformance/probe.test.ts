@@ -166,6 +166,29 @@ describe('fw_cfg', () => {
   });
 });
 
+describe('ACPI tables', () => {
+  it.each(['x-oem-id=ABCDEF,x-oem-table-id=GHIJKLMN', 'x-oem-id=A,x-oem-table-id=é'])(
+    'whose they are with %s',
+    async (names) => {
+      const select = (key: number): PortAccess => ({ out: 2, port: 0x510, value: key });
+      const directory: PortAccess[] = [select(0x19), { bytes: 4 + 40 * 64, port: 0x511 }];
+      const more = ['-M', names];
+      const headers = async (program: string) => {
+        const files = filesOf(await probe(program, directory, more));
+        const read = async (name: string) => {
+          const { select: key, size } = files.get(name)!;
+          return (await probe(program, [select(key), { bytes: size, port: 0x511 }], more)).toString('latin1');
+        };
+        const tables = [...(await read('etc/acpi/tables')).matchAll(/(\w{4})....[\s\S].([\s\S]{14})[\s\S]{4}BXPC/gs)];
+        return [(await read('etc/acpi/rsdp')).slice(0, 16), ...tables.map((match) => match.slice(1))];
+      };
+      const [ours, theirs] = await Promise.all([headers(engine), headers(qemu)]);
+      expect(theirs.length).toBeGreaterThan(5);
+      expect(ours).toEqual(theirs);
+    },
+  );
+});
+
 describe('parts left out', () => {
   const select = (key: number): PortAccess => ({ out: 2, port: 0x510, value: key });
   const hpetConfig: PortAccess[] = [select(0x8004), { bytes: 121, port: 0x511 }];

@@ -4,7 +4,7 @@ import golden from '../../../tests/fixtures/qemu-7.2/firmware/default-cdrom.json
 import { NO_SMBIOS } from '../../options/smbios-options.ts';
 import { smbiosFiles } from '../smbios.ts';
 import { le } from './aml.ts';
-import { type AcpiContents, acpiFiles } from './tables.ts';
+import { type AcpiContents, acpiFiles, OEM_ID, OEM_TABLE_ID } from './tables.ts';
 
 const bytesOf = (lines: readonly string[]) => new Uint8Array(Buffer.from(lines.join(''), 'hex'));
 const CONTENTS: AcpiContents = {
@@ -20,6 +20,8 @@ const CONTENTS: AcpiContents = {
   vgaSlot: 2,
   pmBase: 0,
   hpetBlockId: 0x8086_a201,
+  oemId: OEM_ID,
+  oemTableId: OEM_TABLE_ID,
 };
 
 /** Tables of a block by signature; FACS has none of the usual header but its length. */
