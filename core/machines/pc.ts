@@ -172,6 +172,7 @@ export class PcMachine extends Machine {
     this.settings = settings as PcSettings;
     const env = environment();
     this.values.firmware ??= this.settings.biosName;
+    this.values['max-ram-below-4g'] = this.lowRamLimit;
     this.below4gBytes = this.ramBelow4g(settings.ramBytes);
     this.above4gBytes = settings.ramBytes - this.below4gBytes;
     this.mainBus = busNew(SystemBus, 'System', null, 'main-system-bus');
@@ -195,12 +196,27 @@ export class PcMachine extends Machine {
     return this.values.smm !== 'off';
   }
 
+  /** Where RAM below 4 GiB ends at the latest. */
+  private get lowRamLimit(): number {
+    return (this.values['max-ram-below-4g'] as number) || LOW_RAM_LIMIT;
+  }
   /** How much of the RAM lies below 4 GiB. */
   ramBelow4g(ramBytes: number): number {
-    const wanted = this.values['max-ram-below-4g'] as number;
-    let low = wanted || LOW_RAM_LIMIT;
-    if (ramBytes >= low && !wanted) low = LOW_RAM_WHEN_MORE;
-    return Math.min(ramBytes, low);
+    const limit = this.lowRamLimit;
+    return ramBytes >= limit ? Math.min(limit, LOW_RAM_WHEN_MORE) : ramBytes;
+  }
+  /** What the user may not have meant with `max-ram-below-4g`. */
+  memoryWarnings(ramBytes: number): readonly string[] {
+    const limit = this.lowRamLimit;
+    const low = this.ramBelow4g(ramBytes);
+    return [
+      ...(limit < MiB
+        ? [`Only ${limit} bytes of RAM below the 4GiB boundary,BIOS may not work with less than 1MiB`]
+        : []),
+      ...(ramBytes >= limit && low % GiB !== 0
+        ? [`Large machine and max_ram_below_4g (${limit}) not a multiple of 1G; possible bad performance.`]
+        : []),
+    ];
   }
 
   private createMemory(system: MemoryRegion): { pciMemory: { pci: MemoryRegion; ram: MemoryRegion } } {

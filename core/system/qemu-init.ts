@@ -196,6 +196,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
           kernelRom: command.kernel === undefined ? null : settings.kernel!.romName,
         }),
     };
+    for (const text of pc.memoryWarnings(ramBytes)) warn(text);
     machine.init(settings);
   } else machine.init({ ramBytes, cpus: 0, maxCpus: 1 });
   phases.advance('machine-initialized');

@@ -46,6 +46,8 @@ const configRead = (address: number): PortAccess[] => [
 
 /** All below 4 GiB, the first with some above it, and near the most that there can be. */
 const LARGE_MEMORIES = ['3G', '3583M', '3584M', '3900M'];
+/** A limit above what there is, one that is lowered to 3 GiB, one that stays. */
+const LOW_LIMITS = ['3300M', '2900M', '1G'].map((limit) => ['-m', '3100M', '-M', `max-ram-below-4g=${limit}`]);
 
 describe('at reset, as in QEMU', () => {
   it.each(Object.entries(FUNCTIONS))('PCI configuration space of %s', async (_, base) => {
@@ -127,22 +129,24 @@ describe('fw_cfg', () => {
     expect(ours).toEqual(theirs);
   });
 
-  it.each(LARGE_MEMORIES)('the size of memory and its map with -m %s', async (size) => {
-    const more = ['-m', size];
-    const directory: PortAccess[] = [
-      select(3),
-      { bytes: 8, port: 0x511 },
-      select(0x19),
-      { bytes: 4 + 40 * 64, port: 0x511 },
-    ];
-    const { raw } = await both(directory, 1, more);
-    expect(raw.ours.subarray(0, 8).toString('hex')).toEqual(raw.theirs.subarray(0, 8).toString('hex'));
-    const map = async (program: string, files: Buffer) => {
-      const file = filesOf(files.subarray(8)).get('etc/e820')!;
-      return (await probe(program, [select(file.select), { bytes: file.size, port: 0x511 }], more)).toString('hex');
-    };
-    expect(await map(engine, raw.ours)).toEqual(await map(qemu, raw.theirs));
-  });
+  it.each([...LARGE_MEMORIES.map((size) => ['-m', size]), ...LOW_LIMITS].map((args) => [args]))(
+    'the size of memory and its map with %j',
+    async (more) => {
+      const directory: PortAccess[] = [
+        select(3),
+        { bytes: 8, port: 0x511 },
+        select(0x19),
+        { bytes: 4 + 40 * 64, port: 0x511 },
+      ];
+      const { raw } = await both(directory, 1, more);
+      expect(raw.ours.subarray(0, 8).toString('hex')).toEqual(raw.theirs.subarray(0, 8).toString('hex'));
+      const map = async (program: string, files: Buffer) => {
+        const file = filesOf(files.subarray(8)).get('etc/e820')!;
+        return (await probe(program, [select(file.select), { bytes: file.size, port: 0x511 }], more)).toString('hex');
+      };
+      expect(await map(engine, raw.ours)).toEqual(await map(qemu, raw.theirs));
+    },
+  );
 
   it('the files that both have, byte for byte', async () => {
     const directory: PortAccess[] = [select(0x19), { bytes: 4 + 40 * 64, port: 0x511 }];
