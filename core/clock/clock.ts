@@ -103,6 +103,7 @@ export class Clocks {
   readonly host: Clock;
   private readonly time: HostTime;
   private isRunning = false;
+  private isAsleep = false;
   /** Virtual time at the last stop, and monotonic time at the last start. */
   private virtualBaseNs = 0;
   private startedAtNs = 0;
@@ -112,7 +113,7 @@ export class Clocks {
     this.virtual = new Clock(
       'virtual',
       () => this.virtualNow(),
-      () => !this.isRunning,
+      () => !this.isRunning || this.isAsleep,
     );
     this.realtime = new Clock('realtime', () => Math.floor(time.monotonicNs()));
     this.host = new Clock('host', () => Math.floor(time.wallNs()));
@@ -123,6 +124,7 @@ export class Clocks {
       : this.virtualBaseNs;
   }
   start(): void {
+    this.isAsleep = false;
     if (this.isRunning) return;
     this.startedAtNs = this.time.monotonicNs();
     this.isRunning = true;
@@ -130,6 +132,10 @@ export class Clocks {
   stop(): void {
     this.virtualBaseNs = this.virtualNow();
     this.isRunning = false;
+  }
+  /** Virtual time goes on, but its timers wait for the next start. */
+  sleep(): void {
+    this.isAsleep = true;
   }
   /** Sets the virtual clock, as loading a saved machine does. */
   setVirtualNs(ns: number): void {

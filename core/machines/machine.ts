@@ -1,6 +1,6 @@
 /** Machine types (boards) as QOM types: what every board says of itself, and the settings it is started with. */
 
-import { type PropertyKind, type PropertyTable, parseInteger } from '../hw/core/properties.ts';
+import { bool, type PropertyKind, type PropertyTable, parseInteger, properties, str } from '../hw/core/properties.ts';
 import { objectClassAddProperty, objectNewAs, QomObject } from '../qom/object.ts';
 import { type ObjectClass, objectClassGetList, type TypeInfo, typeRegister } from '../qom/type.ts';
 import { UserError } from '../util/errors.ts';
@@ -62,17 +62,20 @@ export function machineType(info: MachineTypeInfo): TypeInfo {
       addProperties(klass, properties ?? {});
     },
     instanceInit(object) {
-      for (const [name, kind] of Object.entries(info.properties ?? {}))
-        (object as Machine).values[name] = kind.defaultValue;
+      setDefaults(object as Machine, info.properties ?? {});
     },
   };
+}
+
+function setDefaults(machine: Machine, table: PropertyTable): void {
+  for (const [name, kind] of Object.entries(table)) machine.values[name] = kind.defaultValue;
 }
 
 function addProperties(klass: ObjectClass, table: PropertyTable): void {
   for (const [name, kind] of Object.entries(table))
     objectClassAddProperty(klass, {
       name,
-      type: kind.typeName === 'str' ? 'string' : kind.typeName, // as QOM names what qdev calls str
+      type: kind.typeName,
       description: kind.description,
       defaultValue: kind.defaultValue,
       get: (object) => kind.toJson((object as Machine).values[name]),
@@ -114,6 +117,11 @@ export function machineSize(
   };
 }
 
+/** A text, under the name that QOM has for what qdev calls `str`. */
+export function machineString(description: string): PropertyKind<string | null> {
+  return { ...str(null, description), typeName: 'string' };
+}
+
 export function machineClasses(): MachineClass[] {
   return objectClassGetList('machine') as MachineClass[];
 }
@@ -146,13 +154,34 @@ export function machineNew(klass: MachineClass): Machine {
   return objectNewAs(Machine, klass.typeName);
 }
 
+/** What every board has; the files are read when the board is made. */
+const PROPS = properties({
+  append: machineString('Linux kernel command line'),
+  'dump-guest-core': bool(true, 'Include guest memory in a core dump'),
+  firmware: machineString('Firmware image'),
+  graphics: bool(true, 'Set on/off to enable/disable graphics emulation'),
+  initrd: machineString('Linux initial ramdisk file'),
+  kernel: machineString('Linux kernel image file'),
+  'mem-merge': bool(true, 'Enable/disable memory merge support'),
+});
+
 /** `none`: no parts at all, for monitors and probing. */
 class NoMachine extends Machine {
-  init(): void {}
+  init(): void {
+    if (this.values.kernel !== null)
+      throw new UserError("The -kernel parameter is not supported (use the generic 'loader' device instead).");
+  }
 }
 
 export function registerMachineBase(): void {
-  typeRegister({ name: 'machine', parent: 'object', abstract: true, instance: NoMachine });
+  typeRegister({
+    name: 'machine',
+    parent: 'object',
+    abstract: true,
+    instance: NoMachine,
+    classInit: (klass) => addProperties(klass, PROPS),
+    instanceInit: (object) => setDefaults(object as Machine, PROPS),
+  });
   typeRegister(
     machineType({
       name: 'none',

@@ -11,7 +11,7 @@ import type { Bus, Device } from '../hw/core/device.ts';
 import { busNew } from '../hw/core/device.ts';
 import { environment } from '../hw/core/environment.ts';
 import type { Pin } from '../hw/core/pin.ts';
-import { bool, onOffAuto, properties, str } from '../hw/core/properties.ts';
+import { bool, choice, onOffAuto, type PropertyKind, properties } from '../hw/core/properties.ts';
 import { SystemBus } from '../hw/core/system-bus.ts';
 import { PIIX3_IDE_IRQS, type Piix3Ide } from '../hw/ide/piix3-ide.ts';
 import type { I8042 } from '../hw/input/i8042.ts';
@@ -34,9 +34,11 @@ import {
   type QomObject,
 } from '../qom/object.ts';
 import { UserError } from '../util/errors.ts';
-import { GiB, KiB } from '../util/units.ts';
+import { encodeUtf8 } from '../util/json.ts';
+import { GiB, KiB, MiB } from '../util/units.ts';
+import { OEM_ID, OEM_TABLE_ID } from './acpi/tables.ts';
 import type { KernelBoot } from './kernel-loader.ts';
-import { Machine, type MachineSettings, machineSize, machineType } from './machine.ts';
+import { Machine, type MachineSettings, machineSize, machineString, machineType } from './machine.ts';
 import { bootCmos, type CmosContents, cmosContents, e820Table } from './pc-cmos.ts';
 import { type ApicFeatures, type CpuWire, PcInterrupts, TIMER_PIN } from './pc-interrupts.ts';
 import { addAcpiTables } from './pc-tables.ts';
@@ -47,6 +49,7 @@ import { connect, inputOf, part } from './wiring.ts';
 const LOW_RAM_LIMIT = 0xe000_0000;
 const LOW_RAM_WHEN_MORE = 0xc000_0000;
 const ISA_BIOS_BYTES = 128 * KiB;
+const LARGEST_FIRMWARE = 16 * MiB;
 const OPTION_ROM = { base: 0xc0000, bytes: 0x20000 } as const;
 /** What the firmware is told of the HPET. */
 const FW_CFG_HPET = 4;
@@ -85,7 +88,7 @@ export interface PcSettings extends MachineSettings {
   readonly apicFeatures: ApicFeatures;
   readonly smbios: Pick<
     SmbiosContents,
-    'sockets' | 'coresPerSocket' | 'threadsPerCore' | 'cpuSignature' | 'cpuFeatures'
+    'sockets' | 'coresPerSocket' | 'threadsPerCore' | 'cpuSignature' | 'cpuFeatures' | 'options'
   >;
   /** Legacy drives: attaches `-drive if=ide` ones to the two channels. */
   attachIdeDrives(buses: readonly Bus[]): void;
@@ -95,9 +98,26 @@ export interface PcSettings extends MachineSettings {
   bootOrderFile(): Uint8Array;
 }
 
+/** A text of ACPI's table headers, padded with zeroes where it is shorter. */
+function oemText(property: string, defaultValue: string, field: string, bytes: number): PropertyKind<string | null> {
+  const kind = machineString(
+    `Override the default value of field ${field} in ACPI table header.The string may be up to ${bytes} bytes in size`,
+  );
+  const check = (text: string | null): string | null => {
+    if (encodeUtf8(text ?? '').length > bytes)
+      throw new UserError(`User specified ${property} value is bigger than ${bytes} bytes in size`);
+    return text;
+  };
+  return {
+    ...kind,
+    defaultValue,
+    parse: (text, context) => check(kind.parse(text, context)),
+    accept: (value, context) => check(kind.accept(value, context)),
+  };
+}
+
 const PROPS = properties({
   acpi: onOffAuto('auto', 'Enable ACPI'),
-  graphics: bool(true, 'Set on/off to enable/disable graphics emulation'),
   hpet: bool(true, 'Enable/disable high precision event timer emulation'),
   usb: bool(false, 'Set on/off to enable/disable usb'),
   pit: onOffAuto('auto', 'Enable i8254 PIT'),
@@ -105,9 +125,18 @@ const PROPS = properties({
   smm: onOffAuto('auto', 'Enable SMM'),
   vmport: onOffAuto('auto', 'Enable vmport (pc & q35)'),
   i8042: bool(true, ''),
-  firmware: str(null, 'Firmware image'),
-  'dump-guest-core': bool(true, 'Include guest memory in a core dump'),
-  'mem-merge': bool(true, 'Enable/disable memory merge support'),
+  'smbios-entry-point-type': choice('str', ['32', '64'], '32', 'SMBIOS Entry Point type [32, 64]'),
+  // SATA and the SMBus's own switch are for other boards, the firmware's limit for flash: QEMU's pc takes them and does nothing.
+  sata: bool(true, 'Enable/disable Serial ATA bus'),
+  smbus: bool(true, 'Enable/disable system management bus'),
+  'max-fw-size': machineSize(8 * MiB, 'Maximum combined firmware size', (value) => {
+    if (value > LARGEST_FIRMWARE)
+      throw new UserError(
+        `User specified max allowed firmware size ${value} is greater than 16MiB. If combined firwmare size exceeds 16MiB the system may not boot, or experience intermittentstability issues.`,
+      );
+  }),
+  'x-oem-id': oemText('x-oem-id', OEM_ID, 'OEMID', 6),
+  'x-oem-table-id': oemText('x-oem-table-id', OEM_TABLE_ID, 'OEM Table ID', 8),
   'max-ram-below-4g': machineSize(0, 'Maximum ram below the 4G boundary (32bit boundary)', (value) => {
     if (value > 4 * GiB)
       throw new UserError(`Machine option 'max-ram-below-4g=${value}' expects size less than or equal to 4G`);
@@ -122,7 +151,8 @@ export class PcMachine extends Machine {
   mainBus!: SystemBus;
   fwCfg!: FwCfg;
   rtc!: Mc146818Rtc;
-  private power!: Piix4Pm;
+  /** Null without ACPI. */
+  private power: Piix4Pm | null = null;
   private hpet: Hpet | null = null;
   /** Devices of no bus, in order of creation. */
   readonly looseDevices: Device[] = [];
@@ -130,7 +160,6 @@ export class PcMachine extends Machine {
   readonly cpuWires = new Map<CpuWire, Pin>();
   readonly interrupts = new PcInterrupts(this.cpuWires);
   smram: MemoryRegion | null = null;
-  pressPowerButton: () => void = () => {};
   private settings!: PcSettings;
   private below4gBytes = 0;
   private above4gBytes = 0;
@@ -142,6 +171,8 @@ export class PcMachine extends Machine {
   init(settings: MachineSettings): void {
     this.settings = settings as PcSettings;
     const env = environment();
+    this.values.firmware ??= this.settings.biosName;
+    this.values['max-ram-below-4g'] = this.lowRamLimit;
     this.below4gBytes = this.ramBelow4g(settings.ramBytes);
     this.above4gBytes = settings.ramBytes - this.below4gBytes;
     this.mainBus = busNew(SystemBus, 'System', null, 'main-system-bus');
@@ -165,12 +196,27 @@ export class PcMachine extends Machine {
     return this.values.smm !== 'off';
   }
 
+  /** Where RAM below 4 GiB ends at the latest. */
+  private get lowRamLimit(): number {
+    return (this.values['max-ram-below-4g'] as number) || LOW_RAM_LIMIT;
+  }
   /** How much of the RAM lies below 4 GiB. */
   ramBelow4g(ramBytes: number): number {
-    const wanted = this.values['max-ram-below-4g'] as number;
-    let low = wanted || LOW_RAM_LIMIT;
-    if (ramBytes >= low && !wanted) low = LOW_RAM_WHEN_MORE;
-    return Math.min(ramBytes, low);
+    const limit = this.lowRamLimit;
+    return ramBytes >= limit ? Math.min(limit, LOW_RAM_WHEN_MORE) : ramBytes;
+  }
+  /** What the user may not have meant with `max-ram-below-4g`. */
+  memoryWarnings(ramBytes: number): readonly string[] {
+    const limit = this.lowRamLimit;
+    const low = this.ramBelow4g(ramBytes);
+    return [
+      ...(limit < MiB
+        ? [`Only ${limit} bytes of RAM below the 4GiB boundary,BIOS may not work with less than 1MiB`]
+        : []),
+      ...(ramBytes >= limit && low % GiB !== 0
+        ? [`Large machine and max_ram_below_4g (${limit}) not a multiple of 1G; possible bad performance.`]
+        : []),
+    ];
   }
 
   private createMemory(system: MemoryRegion): { pciMemory: { pci: MemoryRegion; ram: MemoryRegion } } {
@@ -226,6 +272,7 @@ export class PcMachine extends Machine {
     const { isaBus, settings } = this;
     const hpet = this.values.hpet ? this.createHpet() : null;
     this.hpet = hpet;
+    this.fwCfg.setBytes(FW_CFG.arch | FW_CFG_HPET, hpetConfig(hpet?.blockId ?? null));
     this.rtc = part<Mc146818Rtc>('mc146818rtc', isaBus, { base_year: 0, ...settings.rtcProperties }, (rtc) => {
       rtc.setTimeSource(settings.rtcClock, settings.rtcStartSeconds);
     });
@@ -260,7 +307,6 @@ export class PcMachine extends Machine {
     this.interrupts.gsi.forEach((pin, line) => {
       connect(hpet, 'sysbus-irq', line, pin);
     });
-    this.fwCfg.setBytes(FW_CFG.arch | FW_CFG_HPET, hpetConfig(hpet.blockId));
     return hpet;
   }
 
@@ -302,16 +348,21 @@ export class PcMachine extends Machine {
       ide.connectIrq(channel, isaBus.irq(line));
     });
     this.settings.attachIdeDrives(ide.childBuses);
+    if (this.values.acpi !== 'off') this.power = this.createPower();
+  }
+
+  private createPower(): Piix4Pm {
+    const { pciBus, isaBus } = this;
     const power = part<Piix4Pm>('PIIX4_PM', pciBus, {
       addr: '01.3',
       smb_io_base: 0xb100,
       'smm-enabled': this.smmEnabled,
     });
     addEeproms(power.i2cBus);
-    this.power = power;
     connect(power, '', 0, isaBus.irq(IRQ.sci));
     connect(power, 'smi-irq', 0, { set: (level) => this.cpuWires.get('smi')?.set(level) });
-    this.pressPowerButton = () => power.pressPowerButton();
+    this.fwCfg.addFile('etc/system-states', power.sleepTypes());
+    return power;
   }
 
   private createFwCfg(): void {
@@ -331,8 +382,6 @@ export class PcMachine extends Machine {
     fw.addFile('etc/e820', e820Table(this.below4gBytes, this.above4gBytes, settings.isAmdCpu));
     fw.addFile('etc/boot-fail-wait', int32(settings.rebootTimeoutMs));
     if (settings.bootMenuTimeoutMs >= 0) fw.addFile('etc/boot-menu-wait', int16(settings.bootMenuTimeoutMs));
-    // S3 and S4 as disabled: nothing here resumes from them yet. S5 is value 0 with the enable bit.
-    fw.addFile('etc/system-states', Uint8Array.from([0x80, 0, 0, 0x01, 0x02, 0x80]));
     const { kernel } = settings;
     if (kernel) {
       for (const [key, value] of kernel.numbers) fw.addU32(key, value);
@@ -345,7 +394,7 @@ export class PcMachine extends Machine {
   ready(): void {
     const { settings } = this;
     this.fwCfg.setFile('bootorder', settings.bootOrderFile());
-    if (this.values.acpi !== 'off')
+    if (this.power)
       addAcpiTables({
         fwCfg: this.fwCfg,
         pciBus: this.pciBus,
@@ -357,6 +406,10 @@ export class PcMachine extends Machine {
           cpus: settings.cpus,
           hasApic: this.interrupts.apic !== null,
           hasHpet: this.hpet !== null,
+          hasS3: this.power.hasS3,
+          s4Type: this.power.s4Type,
+          oemId: (this.values['x-oem-id'] as string) ?? '',
+          oemTableId: (this.values['x-oem-table-id'] as string) ?? '',
           hpetBlockId: this.hpet?.blockId ?? 0,
         },
       });
@@ -367,6 +420,11 @@ export class PcMachine extends Machine {
       uuid: settings.uuid,
       lowRamBytes: this.below4gBytes,
       highRamBytes: this.above4gBytes,
+      entryPoint: this.values['smbios-entry-point-type'] as '32' | '64',
+      pciAddress: (id) => {
+        const device = [...this.pciBus.devices()].find((each) => each.id === id);
+        return device ? { bus: 0, devfn: device.devfn } : null;
+      },
     });
     this.fwCfg.addFile('etc/smbios/smbios-tables', smbios.tables);
     this.fwCfg.addFile('etc/smbios/smbios-anchor', smbios.anchor);
@@ -381,6 +439,11 @@ export class PcMachine extends Machine {
       disks: settings.diskGeometries(),
     };
     for (const [register, value] of cmosContents(contents)) this.rtc.setCmos(register, value);
+  }
+
+  /** Without ACPI nothing comes of it. */
+  pressPowerButton(): void {
+    this.power?.pressPowerButton();
   }
 
   /** `boot_set`, and the return from `-boot once=`. */

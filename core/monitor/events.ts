@@ -30,6 +30,7 @@ export const EVENTS: Readonly<Record<string, Members>> = {
   STOP: NO_MEMBERS,
   RESUME: NO_MEMBERS,
   SUSPEND: NO_MEMBERS,
+  SUSPEND_DISK: NO_MEMBERS,
   WAKEUP: NO_MEMBERS,
   DEVICE_TRAY_MOVED: { device: required(str), id: required(str), 'tray-open': required(bool) },
   DEVICE_DELETED: { device: optional(str), path: required(str) },

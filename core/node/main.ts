@@ -42,7 +42,7 @@ function parse(argv: readonly string[]): CommandLineResult {
     version: VERSION,
     readFile(path) {
       try {
-        return { text: readFileSync(path, 'utf8') };
+        return { bytes: new Uint8Array(readFileSync(path)) };
       } catch (error) {
         return { error: errorText(error) };
       }

@@ -26,7 +26,10 @@ function host(warnings: string[] = [], files: Record<string, string> = {}): Comm
   return {
     program: 'PROGRAM',
     version: '1.2.3',
-    readFile: (path) => (Object.hasOwn(files, path) ? { text: files[path]! } : { error: 'No such file or directory' }),
+    readFile: (path) =>
+      Object.hasOwn(files, path)
+        ? { bytes: new TextEncoder().encode(files[path]) }
+        : { error: 'No such file or directory' },
     warn: (line) => warnings.push(line),
   };
 }
@@ -181,6 +184,7 @@ describe('parseCommandLine', () => {
     expect(report('[drive]\njunk\n')).toBe('P:c:2: parse error\n');
     expect(report('[rtc]\n\n  nosuch = "1"\n')).toBe("P:c:3: Invalid parameter 'nosuch'\n");
     expect(report('[numa]\n  a = "1"\n')).toBe("P:c:2: option group 'numa': not supported yet\n");
+    expect(report('[smbios]\n  type = "1"\n')).toBe("P:c:2: option group 'smbios': not supported yet, use -smbios\n");
   });
 
   it('reads the user’s files unless told not to', () => {

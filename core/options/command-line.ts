@@ -3,7 +3,7 @@
  *  What needs the machine (device types, properties, buses, images) is checked later by those who know. */
 
 import { UserError } from '../util/errors.ts';
-import { formatJson, parseJson } from '../util/json.ts';
+import { decodeUtf8, formatJson, parseJson } from '../util/json.ts';
 import { LOG_ITEMS, type LogItem } from '../util/log.ts';
 import { type ChardevOptions, chardevHelpText, isChardevHelp, legacyChardev, parseChardev } from './chardev-options.ts';
 import { parseConfigFile } from './config-file.ts';
@@ -30,6 +30,7 @@ import type {
 } from './parsed-command-line.ts';
 import { groupHelpText, OptsHelpWanted, type ParseSettings, type QemuOpts, QemuOptsList } from './qemu-opts.ts';
 import { DEFAULT_RTC, parseRtc } from './rtc-options.ts';
+import { SmbiosCollector } from './smbios-options.ts';
 import { parseVnc, type VncOptions } from './vnc-options.ts';
 
 export type * from './parsed-command-line.ts';
@@ -150,8 +151,6 @@ class CommandLineParser {
   );
   private location: Location = NO_LOCATION;
   private readonly machine = emptyDict();
-  private readonly smp = emptyDict();
-  private readonly boot = emptyDict();
   private readonly jsonDevices: DeviceOption[] = [];
   private readonly globals: GlobalOption[] = [];
   private readonly serialTexts: Placed<string>[] = [];
@@ -171,6 +170,7 @@ class CommandLineParser {
   private actions: Actions = { reboot: 'reset', shutdown: 'poweroff', panic: 'shutdown', watchdog: 'reset' };
   private cpu: string | undefined;
   private uuid: string | undefined;
+  private readonly smbios: SmbiosCollector;
   private display: 'default' | 'none' = 'default';
   private vga: string | undefined;
   private logMask: string | undefined;
@@ -183,6 +183,7 @@ class CommandLineParser {
 
   constructor(host: CommandLineHost) {
     this.host = host;
+    this.smbios = new SmbiosCollector((path) => host.readFile(path));
   }
 
   parse(argv: readonly string[]): ParsedCommandLine {
@@ -190,7 +191,7 @@ class CommandLineParser {
     if (!given.some((option) => option.name === 'no-user-config' || option.name === 'nouserconfig')) {
       for (const file of this.host.userConfigFiles ?? []) {
         const found = this.host.readFile(file);
-        if ('text' in found) this.readConfig(file, found.text);
+        if ('bytes' in found) this.readConfig(file, found.bytes);
       }
     }
     for (const option of given) {
@@ -228,8 +229,8 @@ class CommandLineParser {
       this.cpu = text;
     },
     accel: (text) => this.takeAccel(text),
-    smp: (text) => this.takeKeyval('smp-opts', text, this.smp),
-    boot: (text) => this.takeKeyval('boot-opts', text, this.boot),
+    smp: (text) => this.takeKeyval('smp-opts', text, this.machineTree('smp')),
+    boot: (text) => this.takeKeyval('boot-opts', text, this.machineTree('boot')),
     set: (text) => this.takeSet(text),
     global: (text) => this.takeGlobal(text),
     m: (text) => void this.parseGroup('memory', text),
@@ -238,6 +239,9 @@ class CommandLineParser {
     uuid: (text) => {
       this.uuid = parseUuid(text);
       if (this.uuid === undefined) throw new UserError('failed to parse UUID string: wrong format');
+    },
+    smbios: (text) => {
+      this.uuid = this.smbios.add(this.parseGroup('smbios', text, false)) ?? this.uuid;
     },
     hda: (file) => this.addDrive(file, 0, 'disk'),
     hdb: (file) => this.addDrive(file, 1, 'disk'),
@@ -261,6 +265,8 @@ class CommandLineParser {
     nic: (text) => this.takeNoNetwork(text),
     net: (text) => this.takeNoNetwork(text),
     chardev: (text) => void this.parseGroup('chardev', text),
+    'no-acpi': () => put(this.machine, 'acpi', 'off'),
+    'no-hpet': () => put(this.machine, 'hpet', 'off'),
     bios: (file) => put(this.machine, 'firmware', file),
     kernel: (file) => put(this.machine, 'kernel', file),
     append: (text) => put(this.machine, 'append', text),
@@ -312,7 +318,7 @@ class CommandLineParser {
     readconfig: (file) => {
       const found = this.host.readFile(file);
       if ('error' in found) throw new UserError(`Could not open '${file}': ${found.error}`);
-      this.readConfig(file, found.text);
+      this.readConfig(file, found.bytes);
     },
     'no-user-config': () => {},
     nouserconfig: () => {},
@@ -355,6 +361,15 @@ class CommandLineParser {
     throw this.help('machine');
   }
 
+  /** What -smp and -boot say, and -machine with `smp.` and `boot.` before it. */
+  private machineTree(name: 'smp' | 'boot'): KeyvalDict {
+    const existing = this.machine[name];
+    if (typeof existing === 'string') throw new UserError(`Parameter '${name}' used inconsistently`);
+    const tree = existing ?? emptyDict();
+    this.machine[name] = tree;
+    return tree;
+  }
+
   private takeKeyval(group: 'smp-opts' | 'boot-opts', text: string, into: KeyvalDict): void {
     if (parseKeyval(text, GROUPS[group].impliedKey, into).helpWanted) throw answer(groupHelpText(GROUPS[group]));
   }
@@ -375,6 +390,8 @@ class CommandLineParser {
   }
 
   private findGroup(name: string): QemuOptsList {
+    // Only the option itself has an effect, in QEMU too, where the group is taken and forgotten.
+    if (name === 'smbios') throw new UserError("option group 'smbios': not supported yet, use -smbios");
     const list = this.groups.get(name as GroupName);
     if (list) return list;
     if (GROUPS_NOT_YET.has(name)) throw new UserError(`option group '${name}': not supported yet`);
@@ -527,9 +544,9 @@ class CommandLineParser {
     this.actions = { ...this.actions, ...(chosen as Partial<Actions>) };
   }
 
-  private readConfig(file: string, text: string): void {
+  private readConfig(file: string, bytes: Uint8Array): void {
     const outer = this.location;
-    for (const { group, id, settings, line } of parseConfigFile(file, text)) {
+    for (const { group, id, settings, line } of parseConfigFile(file, decodeUtf8(bytes))) {
       this.location = { kind: 'file', file, line };
       withLocation(this.location, () => this.addConfigGroup(group, id, settings));
     }
@@ -541,13 +558,13 @@ class CommandLineParser {
     id: string | undefined,
     settings: readonly (readonly [string, string])[],
   ): void {
-    const trees: Readonly<Record<string, KeyvalDict>> = {
-      machine: this.machine,
-      'smp-opts': this.smp,
-      'boot-opts': this.boot,
+    const trees: Readonly<Record<string, () => KeyvalDict>> = {
+      machine: () => this.machine,
+      'smp-opts': () => this.machineTree('smp'),
+      'boot-opts': () => this.machineTree('boot'),
     };
-    const tree = Object.hasOwn(trees, group) ? trees[group]! : undefined;
-    if (tree) {
+    if (Object.hasOwn(trees, group)) {
+      const tree = trees[group]!();
       for (const [key, value] of settings) put(tree, key, value);
       return;
     }
@@ -563,6 +580,8 @@ class CommandLineParser {
       const value = this.machine[key];
       return typeof value === 'string' ? value : undefined;
     };
+    for (const name of ['smp', 'boot'])
+      if (text(name) !== undefined) throw new UserError(`Invalid parameter type for '${name}', expected: object`);
     const kernel = text('kernel');
     if (kernel === undefined && text('append') !== undefined) {
       throw new UserError('-append only allowed with -kernel option');
@@ -598,10 +617,11 @@ class CommandLineParser {
       accels,
       cpu: this.cpu,
       memoryBytes,
-      smp: this.smp,
-      boot: this.boot,
+      smp: this.machineTree('smp'),
+      boot: this.machineTree('boot'),
       ...name,
       uuid: this.uuid,
+      smbios: this.smbios,
       drives: this.list('drive').all(),
       devices,
       chardevs,
@@ -823,12 +843,14 @@ function parseMonitor(opts: QemuOpts, chardevs: ReadonlySet<string>, legacy: boo
 
 /** Settings of -machine that are properties of the machine object (the rest have fields of their own). */
 function flattenMachine(machine: KeyvalDict): (readonly [string, string])[] {
-  const own = new Set(['type', 'accel', 'firmware', 'kernel', 'initrd', 'append']);
+  const own = new Set(['type', 'accel', 'smp', 'boot']);
   const flat = (dict: KeyvalDict, prefix: string): (readonly [string, string])[] =>
     Object.entries(dict).flatMap(([key, value]) =>
       typeof value === 'string' ? [[prefix + key, value] as const] : flat(value, `${prefix}${key}.`),
     );
-  return flat(machine, '').filter(([key]) => !own.has(key));
+  return Object.entries(machine)
+    .filter(([key]) => !own.has(key))
+    .flatMap(([key, value]) => flat({ [key]: value }, ''));
 }
 
 /** What `-d help` prints. */

@@ -89,6 +89,8 @@ export const GROUPS = {
       ...keys('bool', 'strict'),
     ],
   },
+  /** Which keys there are depends on the type. */
+  smbios: { name: 'smbios', desc: [] },
   rtc: { name: 'rtc', mergeLists: true, desc: keys('string', 'base clock driftfix') },
   action: { name: 'action', mergeLists: true, desc: keys('string', 'reboot shutdown panic watchdog') },
   trace: { name: 'trace', impliedKey: 'enable', desc: keys('string', 'enable events file') },
@@ -144,7 +146,7 @@ export type GroupName = keyof typeof GROUPS;
 
 /** Groups that QEMU has and we do not yet: named in a config file they are refused rather than unknown. */
 export const GROUPS_NOT_YET: ReadonlySet<string> = new Set(
-  'spice iscsi sandbox virtfs fsdev smbios acpi fw_cfg icount numa msg overcommit tpmdev object add-fd option-rom plugin net nic netdev audiodev semihosting-config'.split(
+  'spice iscsi sandbox virtfs fsdev acpi fw_cfg icount numa msg overcommit tpmdev object add-fd option-rom plugin net nic netdev audiodev semihosting-config'.split(
     ' ',
   ),
 );

@@ -192,6 +192,24 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
     forms: '-rtc [base=utc|localtime|<datetime>][,clock=host|rt|vm][,driftfix=none|slew]',
     help: "the real-time clock's start and what drives it",
   }),
+  option(EXPERT, 'no-acpi', false, { forms: '-no-acpi', help: 'no power management and no ACPI tables' }),
+  option(EXPERT, 'no-hpet', false, { forms: '-no-hpet', help: 'no high precision event timer' }),
+  option(EXPERT, 'smbios', true, {
+    forms: [
+      '-smbios file=binary',
+      '-smbios type=0[,vendor=str][,version=str][,date=str][,release=%d.%d][,uefi=on|off]',
+      '-smbios type=1[,manufacturer=str][,product=str][,version=str][,serial=str][,uuid=uuid][,sku=str][,family=str]',
+      '-smbios type=2[,manufacturer=str][,product=str][,version=str][,serial=str][,asset=str][,location=str]',
+      '-smbios type=3[,manufacturer=str][,version=str][,serial=str][,asset=str][,sku=str]',
+      '-smbios type=4[,sock_pfx=str][,manufacturer=str][,version=str][,serial=str][,asset=str][,part=str]',
+      '               [,max-speed=%d][,current-speed=%d][,processor-id=%d]',
+      '-smbios type=8[,external_reference=str][,internal_reference=str][,connector_type=%d][,port_type=%d]',
+      '-smbios type=11[,value=str][,path=filename]',
+      '-smbios type=17[,loc_pfx=str][,bank=str][,manufacturer=str][,serial=str][,asset=str][,part=str][,speed=%d]',
+      '-smbios type=41[,designation=str][,kind=str][,instance=%d][,pcidev=str]',
+    ],
+    help: "structures for the firmware's SMBIOS table, or fields of those that it has",
+  }),
   option(EXPERT, 'nodefaults', false, { forms: '-nodefaults', help: 'only the devices that are asked for' }),
   option(EXPERT, 'readconfig', true, { forms: '-readconfig <file>', help: 'read options from a file' }),
   option(EXPERT, 'no-user-config', false, { forms: '-no-user-config', help: "do not read the user's configuration" }),
@@ -207,11 +225,11 @@ export const OPTION_TABLE: readonly OptionEntry[] = [
 
   ...notYet(
     true,
-    'numa add-fd mem-path k audio audiodev fda fdb blockdev mtdblock sd fsdev virtfs iscsi usbdevice spice rotate acpitable smbios netdev tpmdev pflash dtb compat fw_cfg parallel debugcon overcommit gdb dfilter seed xen-domid loadvm option-rom icount watchdog-action echr incoming chroot runas sandbox plugin msg object qtest qtest-log g prom-env semihosting-config',
+    'numa add-fd mem-path k audio audiodev fda fdb blockdev mtdblock sd fsdev virtfs iscsi usbdevice spice rotate acpitable netdev tpmdev pflash dtb compat fw_cfg parallel debugcon overcommit gdb dfilter seed xen-domid loadvm option-rom icount watchdog-action echr incoming chroot runas sandbox plugin msg object qtest qtest-log g prom-env semihosting-config',
   ),
   ...notYet(
     false,
-    'mem-prealloc audio-help snapshot usb portrait full-screen win2k-hack no-fd-bootchk no-acpi no-hpet singlestep preconfig s enable-kvm xen-attach xen-domid-restrict only-migratable async-teardown enable-sync-profile semihosting old-param',
+    'mem-prealloc audio-help snapshot usb portrait full-screen win2k-hack no-fd-bootchk singlestep preconfig s enable-kvm xen-attach xen-domid-restrict only-migratable async-teardown enable-sync-profile semihosting old-param',
   ),
 ];
 

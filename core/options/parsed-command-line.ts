@@ -9,12 +9,13 @@ import type { Location } from './location.ts';
 import type { GroupName } from './option-groups.ts';
 import type { QemuOpts, QemuOptsList } from './qemu-opts.ts';
 import type { RtcOptions } from './rtc-options.ts';
+import type { SmbiosOptions } from './smbios-options.ts';
 import type { VncOptions } from './vnc-options.ts';
 
 /** What parsing needs of its surroundings. */
 export interface CommandLineHost extends ProgramIdentity {
-  /** The text of a config file, or why it cannot be read (`No such file or directory`). */
-  readFile(path: string): { readonly text: string } | { readonly error: string };
+  /** What is in a file that an option names, or why it cannot be read (`No such file or directory`). */
+  readFile(path: string): { readonly bytes: Uint8Array } | { readonly error: string };
   /** A line for stderr, complete but for the newline. */
   warn(line: string): void;
   /** Config files read first unless -no-user-config is given; missing ones are no error. */
@@ -112,6 +113,7 @@ export interface ParsedCommandLine {
   readonly name: string | undefined;
   readonly processName: string | undefined;
   readonly uuid: string | undefined;
+  readonly smbios: SmbiosOptions;
   /** For a DriveTable, in order. */
   readonly drives: readonly QemuOpts[];
   readonly devices: readonly DeviceOption[];

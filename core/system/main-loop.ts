@@ -92,6 +92,12 @@ export class MainLoop {
     this.clocks.stop();
     this.cpu.requestExit();
   }
+  /** The vCPU stops, virtual time goes on without timers. */
+  sleep(): void {
+    this.isRunning = false;
+    this.clocks.sleep();
+    this.cpu.requestExit();
+  }
   end(): void {
     this.hasEnded = true;
     this.cancelSleep?.();

@@ -120,11 +120,14 @@ export function createMonitorContext(system: System, block: BlockControl, vnc: V
       powerdown: () => running.parts.requests.requestPowerdown(),
       quit: () => running.parts.requests.requestShutdown('host-qmp-quit'),
       wakeup() {
+        if (!env.sleep.isSupported) throw new UserError('wake-up from suspend is not supported by this guest');
         if (running.runState.state !== 'suspended')
           throw new UserError('Unable to wake up: guest is not in suspended state');
-        running.parts.requests.requestWakeup();
+        running.parts.requests.requestWakeup('other');
       },
-      canWakeUp: true,
+      get canWakeUp() {
+        return env.sleep.isSupported;
+      },
       injectNmi() {
         if (!cpu) throw new UserError('machine does not provide NMIs');
         if (!pc?.interrupts.injectNmi()) cpu.raiseNmi();

@@ -8,6 +8,7 @@ import { Clocks } from '../clock/clock.ts';
 import { registerDeviceCatalog } from '../hw/catalog.ts';
 import { type Device, deviceNew, deviceRealize, forgetAutomaticIds } from '../hw/core/device.ts';
 import { type MachineEnvironment, setEnvironment } from '../hw/core/environment.ts';
+import { Sleep } from '../hw/core/sleep.ts';
 import { kernelKind, loadKernel } from '../machines/kernel-loader.ts';
 import { findMachineClass, type Machine, machineNew, registerMachineBase } from '../machines/machine.ts';
 import { PcMachine, type PcSettings, pcMachineType } from '../machines/pc.ts';
@@ -184,6 +185,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
         threadsPerCore: topology.threads,
         cpuSignature: cpuSignature(definition),
         cpuFeatures: definition.features.word('1.edx'),
+        options: command.smbios,
       },
       isAmdCpu: definition.vendor === 'AuthenticAMD',
       attachIdeDrives: (buses) => block.attachIdeDrives(buses),
@@ -194,6 +196,7 @@ export async function qemuInit(command: ParsedCommandLine, host: SystemHost): Pr
           kernelRom: command.kernel === undefined ? null : settings.kernel!.romName,
         }),
     };
+    for (const text of pc.memoryWarnings(ramBytes)) warn(text);
     machine.init(settings);
   } else machine.init({ ramBytes, cpus: 0, maxCpus: 1 });
   phases.advance('machine-initialized');
@@ -357,6 +360,8 @@ function createEnvironment(
     requestReset: (cause) => requests.requestReset(cause),
     requestShutdown: (cause) => requests.requestShutdown(cause),
     requestSuspend: () => requests.requestSuspend(),
+    requestWakeup: (reason) => requests.requestWakeup(reason),
+    sleep: new Sleep(),
     requestExit: (code) => requests.requestExit(code),
     emit,
     findFirmware,

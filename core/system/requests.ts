@@ -1,18 +1,21 @@
 /** What devices, monitors and signals ask for; the main loop grants it between slices. A later request of the same kind changes nothing. */
 import type { ShutdownCause } from '../hw/core/environment.ts';
+import type { WakeupReason } from '../hw/core/sleep.ts';
 
 export class Requests {
   reset: ShutdownCause | null = null;
   shutdown: ShutdownCause | null = null;
   powerdown = false;
   suspend = false;
-  wakeup = false;
+  wakeup: WakeupReason | null = null;
   /** A disk request failed and its drive says to stop. */
   ioError = false;
   /** The program ends with this code at once (isa-debug-exit). */
   exitCode: number | null = null;
   /** The loop is to be told that something is there. */
   onRequest: () => void = () => {};
+  /** Whether the machine sleeps, and would wake for this; it counts as running from then on. */
+  wakes: (reason: WakeupReason) => boolean = () => false;
 
   requestReset(cause: ShutdownCause): void {
     this.reset ??= cause;
@@ -30,8 +33,9 @@ export class Requests {
     this.suspend = true;
     this.onRequest();
   }
-  requestWakeup(): void {
-    this.wakeup = true;
+  requestWakeup(reason: WakeupReason): void {
+    if (!this.wakes(reason)) return;
+    this.wakeup = reason;
     this.onRequest();
   }
   requestStop(): void {

@@ -65,6 +65,7 @@ function machine(actions: Partial<Actions> = {}) {
     }
   };
   return {
+    board,
     running,
     requests,
     events,
@@ -233,14 +234,50 @@ describe('a running machine', () => {
     m.running.resume();
     m.settle();
     m.events.length = 0;
-    m.requests.requestWakeup(); // not asleep
+    const { sleep, clocks } = m.board;
+    const heard: string[] = [];
+    sleep.onSuspend(() => void heard.push('suspend'));
+    sleep.onWakeup((reason) => void heard.push(`${reason} after ${resets.length} resets`));
+    m.requests.requestWakeup('other'); // not asleep
     m.settle();
     m.requests.requestSuspend();
     expect(m.outcome).toEqual({ events: ['SUSPEND'], state: 'suspended', exits: [] });
     resets.length = 0;
-    m.requests.requestWakeup();
+    sleep.enable('rtc', false);
+    m.requests.requestWakeup('rtc');
+    expect(m.outcome.state).toBe('suspended');
+    // Time goes on, but no timer of the sleeping machine fires.
+    const began = clocks.virtual.now();
+    let fired = 0;
+    clocks.virtual.newTimer(() => void fired++).modify(began + 1e6);
+    m.board.time.ns += 5e6;
+    m.settle();
+    expect([clocks.virtual.now() - began, clocks.virtual.runTimers(), fired]).toEqual([5e6, false, 0]);
+    m.requests.requestWakeup('other');
+    expect(m.running.runState.state).toBe('running'); // at once, as QEMU has it
     expect(m.outcome).toEqual({ events: ['WAKEUP'], state: 'running', exits: [] });
     expect(resets).toEqual(['cpu', 'other', 'engine']);
+    expect(heard).toEqual(['suspend', 'other after 3 resets']);
+    expect(fired).toBe(1);
+  });
+
+  it('reset in its sleep it waits for `cont`; stopped while it wakes it stays stopped', () => {
+    const m = machine();
+    m.running.resume();
+    m.requests.requestSuspend();
+    m.settle();
+    m.running.stop();
+    m.running.resume();
+    expect(m.outcome).toEqual({ events: ['RESUME', 'SUSPEND'], state: 'suspended', exits: [] });
+    m.requests.requestReset('host-qmp-system-reset');
+    expect(m.outcome.state).toBe('prelaunch');
+    m.running.resume();
+    m.requests.requestSuspend();
+    m.settle();
+    m.events.length = 0;
+    m.requests.requestWakeup('other');
+    m.running.stop();
+    expect(m.outcome).toEqual({ events: ['STOP', 'WAKEUP'], state: 'paused', exits: [] });
   });
 
   it('stops for a failing disk, and can go on', () => {

@@ -48,6 +48,11 @@ export class RunningMachine {
     this.actions = actions;
     this.mainLoop = new MainLoop(parts.clocks, parts.cpu, parts.loop, () => this.handleRequests());
     parts.requests.onRequest = () => this.mainLoop.kick();
+    parts.requests.wakes = (reason) => {
+      if (this.runState.state !== 'suspended' || !parts.env.sleep.isEnabled(reason)) return false;
+      this.runState.set('running');
+      return true;
+    };
   }
 
   /** Monitors and viewers must be told before the program ends. */
@@ -114,7 +119,8 @@ export class RunningMachine {
     if (requests.suspend) {
       requests.suspend = false;
       if (this.runState.isRunning) {
-        this.mainLoop.pause();
+        this.mainLoop.sleep();
+        this.parts.env.sleep.suspended();
         this.runState.set('suspended');
         this.parts.emit('SUSPEND', {});
       }
@@ -137,13 +143,12 @@ export class RunningMachine {
       this.systemReset(cause);
     }
     if (requests.wakeup) {
-      requests.wakeup = false;
-      if (this.runState.state === 'suspended') {
-        this.resetAll();
-        this.runState.set('running');
-        this.mainLoop.resume();
-        this.parts.emit('WAKEUP', {});
-      }
+      const reason = requests.wakeup;
+      requests.wakeup = null;
+      this.resetAll();
+      this.parts.env.sleep.woken(reason);
+      if (this.runState.isRunning) this.mainLoop.resume(); // unless it has been stopped in between
+      this.parts.emit('WAKEUP', {});
     }
     if (requests.powerdown) {
       requests.powerdown = false;

@@ -409,8 +409,8 @@ class BoardFuzz {
     const { board, random } = this;
     const { running } = board.system;
     const { requests } = running.parts;
-    requests.reset = requests.shutdown = requests.exitCode = null;
-    requests.suspend = requests.wakeup = requests.ioError = false;
+    requests.reset = requests.shutdown = requests.exitCode = requests.wakeup = null;
+    requests.suspend = requests.ioError = false;
     if (random.chance(0.5)) {
       this.note('reset');
       running.resetAll();

@@ -91,8 +91,8 @@ export async function fuzzMachine(seed: number, rounds: number): Promise<number>
       const { requests } = system.running.parts;
       const isOver = requests.reset !== null;
       if (!isOver) check({ cpu });
-      requests.reset = requests.shutdown = requests.exitCode = null;
-      requests.suspend = requests.wakeup = requests.powerdown = requests.ioError = false;
+      requests.reset = requests.shutdown = requests.exitCode = requests.wakeup = null;
+      requests.suspend = requests.powerdown = requests.ioError = false;
       if (isOver || cpu.halted || random.chance(0.1)) {
         if (isOver || random.chance(0.3)) system.running.resetAll();
         cpu.state.halted = false;

@@ -1,7 +1,9 @@
 /** The fixed register blocks of ACPI (ACPI 1.0b, chapter 4): power management events, control and timer, general purpose events. Shared by the south bridges that have them. */
 
-import type { Clock, Timer } from '../../clock/clock.ts';
+import type { Timer } from '../../clock/clock.ts';
 import type { MemoryRegionOps } from '../../memory/region.ts';
+import type { MachineEnvironment } from '../core/environment.ts';
+import type { WakeupReason } from '../core/sleep.ts';
 
 const TIMER_HZ = 3_579_545;
 const TIMER_BITS = 24;
@@ -39,16 +41,18 @@ export interface AcpiChip {
 
 export class AcpiRegisters {
   private readonly chip: AcpiChip;
-  private readonly clock: Clock;
+  private readonly env: MachineEnvironment;
   private readonly timer: Timer;
 
-  constructor(chip: AcpiChip, clock: Clock) {
+  constructor(chip: AcpiChip, env: MachineEnvironment) {
     this.chip = chip;
-    this.clock = clock;
-    this.timer = clock.newTimer(() => {
+    this.env = env;
+    this.timer = env.clocks.virtual.newTimer(() => {
       this.state['ar.tmr.timer'] = -1;
+      env.requestWakeup('pm-timer');
       this.update();
     });
+    env.sleep.onWakeup((reason) => this.woken(reason));
   }
   private get state(): AcpiState {
     return this.chip.acpiState;
@@ -56,7 +60,7 @@ export class AcpiRegisters {
 
   /** Ticks of the power management timer since the machine started. */
   private ticks(): number {
-    return Math.floor((this.clock.now() * TIMER_HZ) / 1e9);
+    return Math.floor((this.env.clocks.virtual.now() * TIMER_HZ) / 1e9);
   }
   readTimer(): number {
     return this.ticks() % 2 ** TIMER_BITS;
@@ -79,6 +83,7 @@ export class AcpiRegisters {
   }
   set enabled(value: number) {
     this.state['ar.pm1.evt.en'] = value;
+    this.enableWakeup(value);
     this.update();
   }
   get control(): number {
@@ -99,10 +104,14 @@ export class AcpiRegisters {
     this.state['ar.pm1.evt.sts'] |= PM1.powerButton;
     this.update();
   }
-  /** A sleeping machine wakes: by the power button, the clock, or something else. */
-  wake(reason: 'rtc' | 'timer' | 'other'): void {
-    const bits = reason === 'rtc' ? PM1.rtc : reason === 'timer' ? PM1.timer : PM1.powerButton;
-    this.state['ar.pm1.evt.sts'] |= PM1.wake | bits;
+  private enableWakeup(enabled: number): void {
+    this.env.sleep.enable('rtc', (enabled & PM1.rtc) !== 0);
+    this.env.sleep.enable('pm-timer', (enabled & PM1.timer) !== 0);
+  }
+  /** The machine has slept. What is neither alarm nor timer passes for the power button. */
+  private woken(reason: WakeupReason): void {
+    const bits = { rtc: PM1.rtc, 'pm-timer': PM1.timer, other: PM1.powerButton } as const;
+    this.state['ar.pm1.evt.sts'] |= PM1.wake | bits[reason];
   }
 
   readGpe(offset: number): number {
@@ -133,9 +142,11 @@ export class AcpiRegisters {
       this.timer.delete();
     }
   }
+  /** The timer counts as having changed its top bit already, as QEMU's does. */
   reset(): void {
     this.timer.delete();
-    this.rearm();
+    this.state['ar.tmr.overflow_time'] = 0;
+    this.enableWakeup(0);
     this.chip.setSci(0);
   }
 }

@@ -52,6 +52,8 @@ describe('PIIX4_PM', () => {
 
   it('interrupts when the timer’s top bit changes, until the status is cleared', () => {
     m.io.write(PM + 2, 2, 1);
+    expect(m.chip.sci.level).toBe(1); // it is set after a reset
+    m.io.write(PM, 2, 1);
     expect(m.chip.sci.level).toBe(0);
     m.board.advance(2.4e9);
     expect(m.chip.sci.level).toBe(1);
@@ -72,7 +74,7 @@ describe('PIIX4_PM', () => {
     expect([m.io.read(PM + 1, 1) & 1, m.chip.sci.level]).toEqual([0, 0]);
   });
 
-  it('powers off, suspends and refuses what is disabled', () => {
+  it('powers off and suspends, whatever the guest is told of it', () => {
     m.io.write(PM + 4, 2, 0x2000);
     m.io.write(PM + 4, 2, 0x2400);
     m.io.write(PM + 4, 2, 0x2800);
@@ -83,11 +85,37 @@ describe('PIIX4_PM', () => {
       'shutdown guest-shutdown',
     ]);
     expect(m.io.read(PM + 4, 2)).toBe(0x0800);
-    const other = machine({ disable_s3: 1 });
+    const other = machine({ disable_s3: 1, disable_s4: 1, s4_val: 3 });
     other.chip.writeConfig(0x40, PM | 1, 4);
     other.chip.writeConfig(0x80, 1, 1);
-    other.io.write(PM + 4, 2, 0x2400);
-    expect(other.board.requests).toEqual([]);
+    for (const value of [0x2400, 0x2800, 0x2c00]) other.io.write(PM + 4, 2, value);
+    expect(other.board.requests).toEqual(['suspend', 'event SUSPEND_DISK', 'shutdown guest-shutdown']);
+    expect([...m.chip.sleepTypes()]).toEqual([0x80, 0, 0, 0x81, 0x82, 0x80]);
+    expect([...other.chip.sleepTypes()]).toEqual([0x80, 0, 0, 0x01, 0x03, 0x80]);
+  });
+
+  it('says why the machine woke', () => {
+    for (const [reason, bits] of [
+      ['rtc', 0x8400],
+      ['pm-timer', 0x8001],
+      ['other', 0x8100],
+    ] as const) {
+      m.io.write(PM, 2, 0xffff);
+      m.board.sleep.woken(reason);
+      expect(m.io.read(PM, 2)).toBe(bits);
+    }
+  });
+
+  it('wakes by timer and alarm only where they are enabled, and by anything else', () => {
+    const enabled = () => (['rtc', 'pm-timer', 'other'] as const).filter((reason) => m.board.sleep.isEnabled(reason));
+    expect(enabled()).toEqual(['other']);
+    m.io.write(PM + 2, 2, 0x0401);
+    expect(enabled()).toEqual(['rtc', 'pm-timer', 'other']);
+    m.io.write(PM, 2, 1);
+    m.board.advance(2.4e9);
+    expect(m.board.requests).toEqual(['wakeup pm-timer']);
+    resetTree(m.chip);
+    expect(enabled()).toEqual(['other']);
   });
 
   it('takes ACPI commands and raises SMI when the firmware lets it', () => {

@@ -80,7 +80,7 @@ export class Piix4Pm extends PciDevice<typeof PROPS, typeof STATE.fields> implem
     const { config, env, props } = this;
     this.setConfigWord(REG.status, STATUS.fastBack | STATUS.devselMedium);
     config[REG.interruptPin] = 1;
-    this.acpi = new AcpiRegisters(this, env.clocks.virtual);
+    this.acpi = new AcpiRegisters(this, env);
     const region = () => objectNewAs(MemoryRegion, 'memory-region');
     this.pmSpace = region().initContainer(this, 'piix4-pm', BLOCK_BYTES);
     this.pmSpace.setEnabled(false);
@@ -130,15 +130,30 @@ export class Piix4Pm extends PciDevice<typeof PROPS, typeof STATE.fields> implem
     this.smbusSpace.setEnabled((config[CONFIG.smbEnable]! & 1) !== 0);
   }
 
+  get hasS3(): boolean {
+    return this.props.disable_s3 === 0;
+  }
+  /** Sleep type of S4; null if the guest is not to know of it. */
+  get s4Type(): number | null {
+    return this.props.disable_s4 === 0 ? this.props.s4_val : null;
+  }
+  /** The sleep type of each state from S0 to S5 as the firmware is told it, with bit 7 where the state is there. */
+  sleepTypes(): Uint8Array {
+    const { s4_val } = this.props;
+    const there = (isThere: boolean) => (isThere ? 0x80 : 0);
+    const s3 = SLEEP.suspend | there(this.hasS3);
+    return Uint8Array.of(there(true), 0, 0, s3, s4_val | there(this.s4Type !== null), SLEEP.soft | there(true));
+  }
+
   pressPowerButton(): void {
     this.acpi.pressPowerButton();
   }
   sleep(type: number): void {
     const { env, props } = this;
+    // `disable_s3` and `disable_s4` keep the guest from knowing, not from doing.
     if (type === SLEEP.soft) env.requestShutdown('guest-shutdown');
-    else if (type === SLEEP.suspend) {
-      if (!props.disable_s3) env.requestSuspend();
-    } else if (type === props.s4_val && !props.disable_s4) {
+    else if (type === SLEEP.suspend) env.requestSuspend();
+    else if (type === props.s4_val) {
       env.emit('SUSPEND_DISK', {});
       env.requestShutdown('guest-shutdown');
     }

@@ -233,6 +233,7 @@ export class Uart16550 extends Device<typeof UART_PROPS> {
     return num < this.trigger ? this.trigger - num : 1;
   }
   private receive(bytes: Uint8Array): void {
+    if (this.props.wakeup) this.env.requestWakeup('other');
     for (const byte of bytes) this.receiveByte(byte);
     this.s.lsr |= LSR.data;
     if (this.hasFifos) this.startTimeout();

@@ -7,6 +7,7 @@ import { RamArena } from '../../memory/arena.ts';
 import { FULL_SIZE, MemoryRegion } from '../../memory/region.ts';
 import { objectNewAs, type QomObject } from '../../qom/object.ts';
 import { assert } from '../../util/errors.ts';
+import { Sleep, type WakeupReason } from './sleep.ts';
 
 /** QEMU's ShutdownCause, for resets and shutdowns alike. */
 export type ShutdownCause =
@@ -33,6 +34,9 @@ export interface MachineEnvironment {
   requestReset(cause: ShutdownCause): void;
   requestShutdown(cause: ShutdownCause): void;
   requestSuspend(): void;
+  /** Wakes the machine if it sleeps and this reason is enabled. */
+  requestWakeup(reason: WakeupReason): void;
+  readonly sleep: Sleep;
   /** Exit of the whole program with a code, as `isa-debug-exit` wants it. */
   requestExit(code: number): void;
   /** A QMP event. */
@@ -90,6 +94,7 @@ export function bareBoard(overrides: Partial<MachineEnvironment> = {}): MachineE
   const systemMemory = region('system', FULL_SIZE);
   const systemIo = region('io', 65536);
   const requests: string[] = [];
+  const sleep = new Sleep();
   const board = {
     time,
     clocks,
@@ -102,6 +107,10 @@ export function bareBoard(overrides: Partial<MachineEnvironment> = {}): MachineE
     requestReset: (cause: string) => void requests.push(`reset ${cause}`),
     requestShutdown: (cause: string) => void requests.push(`shutdown ${cause}`),
     requestSuspend: () => void requests.push('suspend'),
+    requestWakeup(reason: WakeupReason) {
+      if (sleep.isEnabled(reason)) requests.push(`wakeup ${reason}`);
+    },
+    sleep,
     requestExit: (code: number) => void requests.push(`exit ${code}`),
     emit: (event: string) => void requests.push(`event ${event}`),
     findFirmware: () => null,

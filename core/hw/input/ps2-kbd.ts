@@ -103,6 +103,7 @@ export class Ps2Keyboard extends Ps2Device<typeof STATE.fields> {
   }
 
   private key(key: QKeyCode, down: boolean): void {
+    this.env.requestWakeup('other');
     if (down) this.held.add(key);
     else this.held.delete(key);
     if (!this.state.scan_enabled) return;

@@ -96,6 +96,7 @@ export class Ps2Mouse extends Ps2Device<typeof STATE.fields> {
     return (this.state.mouse_status & (STATUS.enabled | STATUS.remote)) === STATUS.enabled;
   }
   private sync(): void {
+    if (this.state.mouse_status & STATUS.enabled && this.state.mouse_buttons) this.env.requestWakeup('other');
     if (!this.isStreaming) return;
     do {
       if (!this.sendPacket()) break;

@@ -11,7 +11,7 @@ import { PciHost } from './pci-host.ts';
 
 const PAM = { first: 0x59, count: 7 } as const;
 const SMRAM = 0x72;
-const SMRAM_BITS = { reset: 0x02, enable: 0x08, open: 0x40 } as const;
+const SMRAM_BITS = { initial: 0x02, enable: 0x08, open: 0x40 } as const;
 /** QEMU tells the firmware the RAM's size here, in units of 8 MiB. */
 const RAM_SIZE = 0x57;
 const LEGACY_VIDEO = { start: 0xa0000, size: 0x20000 } as const;
@@ -48,6 +48,8 @@ export class I440FxPciHost extends PciHost<typeof HOST_PROPS> {
 
 const STATE = vmstate('I440FX', 3, { parent_obj: pciDeviceState(), unused: unused(1) });
 
+/** A reset leaves the attribute map and SMRAM's register as they are, as QEMU's does: firmware finds its copy in RAM again, and in it that
+ *  this is not the first start. */
 export class I440Fx extends PciDevice<PropertyTable, typeof STATE.fields> {
   host!: I440FxPciHost;
   private pam!: ProgrammableAttributeMap;
@@ -69,16 +71,10 @@ export class I440Fx extends PciDevice<PropertyTable, typeof STATE.fields> {
     this.smram.addSubregion(start, low);
     this.pam = new ProgrammableAttributeMap(this.host, systemMemory, ram, pciMemory);
     this.config[RAM_SIZE] = Math.min(255, Math.floor(ramBytes / (8 * 1024 ** 2)));
-    this.config[SMRAM] = SMRAM_BITS.reset;
+    this.config[SMRAM] = SMRAM_BITS.initial;
     this.updateMemory();
   }
 
-  override reset(): void {
-    super.reset();
-    this.config.fill(0, PAM.first, PAM.first + PAM.count);
-    this.config[SMRAM] = SMRAM_BITS.reset;
-    this.updateMemory();
-  }
   override postLoad(): void {
     super.postLoad();
     this.updateMemory();

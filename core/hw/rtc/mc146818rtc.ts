@@ -38,6 +38,7 @@ const REG = {
   b: 0x0b,
   c: 0x0c,
   d: 0x0d,
+  shutdownStatus: 0x0f,
   century: 0x32,
   ps2Century: 0x37,
 } as const;
@@ -46,6 +47,8 @@ const B = { set: 0x80, pie: 0x40, aie: 0x20, uie: 0x10, squareWave: 0x08, binary
 const C = { irq: 0x80, periodic: 0x40, alarm: 0x20, update: 0x10 } as const;
 const FLAGS = C.periodic | C.alarm | C.update;
 const VALID_RAM_AND_TIME = 0x80;
+/** Shutdown status: the firmware is to go on with what sleeps in RAM. */
+const RESUME = 0xfe;
 const ALARM_ANY = 0xc0;
 const PM = 0x80;
 
@@ -120,6 +123,7 @@ export class Mc146818Rtc extends IsaDevice<typeof PROPS, typeof STATE.fields> {
     cmos[REG.d] = VALID_RAM_AND_TIME;
     this.periodicTimer = this.clock.newTimer(() => this.periodicDue());
     this.updateTimer = this.clock.newTimer(() => this.updateDue());
+    this.env.sleep.onSuspend(() => this.setCmos(REG.shutdownStatus, RESUME));
     this.startAt(this.startSeconds ?? Math.floor(this.env.clocks.host.now() / SECOND), 0);
     const region = this.mapPorts(this.props.iobase, 2, PORTS, 'rtc');
     region.addSubregion(0, objectNewAs(MemoryRegion, 'memory-region').initIo(this, PORTS, this, 'rtc-index', 1));
@@ -243,7 +247,9 @@ export class Mc146818Rtc extends IsaDevice<typeof PROPS, typeof STATE.fields> {
     if (seconds <= before) return;
     const alarm = this.nextAlarm(before);
     this.startAt(seconds, ns);
-    this.raise(C.update | (alarm !== null && alarm <= seconds ? C.alarm : 0));
+    const isAlarm = alarm !== null && alarm <= seconds;
+    if (isAlarm && this.state.cmos_data[REG.b]! & B.aie) this.env.requestWakeup('rtc');
+    this.raise(C.update | (isAlarm ? C.alarm : 0));
   }
 
   /** Guest second of the next alarm after `seconds`; null when the registers never match. */

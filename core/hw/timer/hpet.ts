@@ -25,8 +25,6 @@ const TICK_NS = 10;
 const TICK_FS = TICK_NS * 1_000_000;
 const MIN_TIMERS = 3;
 const MAX_TIMERS = 32;
-/** Fewest ticks between two interrupts that software should ask for. */
-const MIN_TICKS = 100;
 const TWO32 = 2 ** 32;
 const REGISTER = { capabilities: 0x00, config: 0x10, status: 0x20, counter: 0xf0, timers: 0x100 } as const;
 const CONFIG = { enable: 1, legacy: 2 } as const;
@@ -362,14 +360,19 @@ export class Hpet extends Device<typeof PROPS, typeof STATE.fields> {
   }
 }
 
-/** What fw_cfg tells of the board's blocks: a count, and for each identification, address, least ticks and page protection. */
-export function hpetConfig(blockId: number): Uint8Array {
+/** What fw_cfg tells of the board's blocks: a count, and for each identification, address, least ticks and page protection
+ *  (QEMU 7.2 leaves these two at zero).
+ *  @param blockId null where there is none: the count is FFh then */
+export function hpetConfig(blockId: number | null): Uint8Array {
   const bytes = new Uint8Array(1 + 8 * 15);
+  if (blockId === null) {
+    bytes[0] = 0xff;
+    return bytes;
+  }
   const view = new DataView(bytes.buffer);
   bytes[0] = 1;
   view.setUint32(1, blockId, true);
   view.setUint32(5, HPET_BASE, true);
-  view.setUint16(13, MIN_TICKS, true);
   return bytes;
 }
 

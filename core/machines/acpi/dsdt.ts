@@ -1,5 +1,5 @@
 /** Definition block of a PC with 440FX and PIIX: what the operating system cannot find out by itself. Named and ordered as QEMU 7.2's.
- *  Left out: hot-plug of PCI devices and processors, sleep states but S5. */
+ *  Left out: hot-plug of PCI devices and processors. */
 import * as aml from './aml.ts';
 
 type Aml = aml.Aml;
@@ -14,6 +14,9 @@ export interface DsdtContents {
   /** Ports and lines of the serial ports, in their order. */
   readonly serials: readonly { readonly number: number; readonly iobase: number; readonly irq: number }[];
   readonly hasKeyboard: boolean;
+  /** What the guest is told of sleeping: S3, and the sleep type of S4. */
+  readonly hasS3: boolean;
+  readonly s4Type: number | null;
   /** Slot of the display adapter. */
   readonly vgaSlot: number | null;
 }
@@ -236,7 +239,8 @@ function displayAdapter(slot: number): Aml {
 
 /** The block's terms, without the table's header. */
 export function dsdtTerms(contents: DsdtContents): Aml {
-  const { hasHpet, cpus, vgaSlot } = contents;
+  const { hasHpet, cpus, vgaSlot, hasS3, s4Type } = contents;
+  const sleepState = (path: string, type: number) => named(path, aml.aPackage(int(type), int(type), int(0), int(0)));
   return [
     ...debugPort(),
     ...scope('_SB', device('PCI0', named('_HID', aml.eisaId('PNP0A03')), named('_ADR', int(0)), named('_UID', int(0)))),
@@ -245,7 +249,12 @@ export function dsdtTerms(contents: DsdtContents): Aml {
     ...scope('_GPE', named('_HID', aml.text('ACPI0006'))),
     ...scope('_SB', processors(cpus)),
     ...scope('\\_SB.PCI0', windows(contents), reserved('GPE0', 'PNP0A06', 'GPE0 resources', GPE.base, GPE.ports)),
-    ...scope('\\', named('_S5', aml.aPackage(int(0), int(0), int(0), int(0)))),
+    ...scope(
+      '\\',
+      ...(hasS3 ? [sleepState('_S3', 1)] : []),
+      ...(s4Type === null ? [] : [sleepState('_S4', s4Type)]),
+      sleepState('_S5', 0),
+    ),
     ...scope('\\_SB.PCI0', reserved('FWCF', 'QEMU0002', null, FW_CFG.base, FW_CFG.ports)),
     ...scope('\\_SB', scope('PCI0', isaBridge(contents), ...(vgaSlot === null ? [] : [displayAdapter(vgaSlot)]))),
   ];

@@ -1,5 +1,6 @@
 /** The tables of a PC (ACPI 1.0b; HPET 1.0a; MADT of ACPI 2.0; Microsoft's WAET), in one block as fw_cfg gives it to the firmware, and
  *  the commands for the firmware's loader: where to put the blocks, which fields hold addresses within them, what to sum up. */
+import { encodeUtf8 } from '../../util/json.ts';
 import { type Aml, le } from './aml.ts';
 import { type DsdtContents, dsdtTerms } from './dsdt.ts';
 
@@ -8,6 +9,9 @@ export interface AcpiContents extends DsdtContents {
   /** Base of PIIX4's power management ports, 0 while the firmware has given none. */
   readonly pmBase: number;
   readonly hpetBlockId: number;
+  /** For the headers, at most 6 and 8 bytes. */
+  readonly oemId: string;
+  readonly oemTableId: string;
 }
 /** The three files. */
 export interface AcpiFiles {
@@ -17,8 +21,9 @@ export interface AcpiFiles {
 }
 export const ACPI_FILES = { tables: 'etc/acpi/tables', rsdp: 'etc/acpi/rsdp', loader: 'etc/table-loader' } as const;
 
-const OEM = 'BOCHS ';
-const OEM_TABLE = 'BXPC    ';
+/** Whose tables these are unless the user says otherwise. */
+export const OEM_ID = 'BOCHS ';
+export const OEM_TABLE_ID = 'BXPC    ';
 const CREATOR = 'BXPC';
 /** Room that the files take; what is over is zeroes, so that a table may grow without a new size. */
 export const ACPI_ROOM = { tables: 0x2_0000, loader: 0x1000 } as const;
@@ -31,19 +36,22 @@ const PM = { control: 4, timer: 8 } as const;
 const GPE0 = 0xafe0;
 const FADT_FLAGS = { wbinvd: 1 << 0, c1: 1 << 2, sleepButtonIsMethod: 1 << 5, rtcS4: 1 << 7, platformClock: 1 << 15 };
 
+/** A text in a field of its own, filled up with zeroes. */
+const field = (text: string, bytes: number) =>
+  [...encodeUtf8(text), ...new Array<number>(bytes).fill(0)].slice(0, bytes);
 const ascii = (text: string) => [...text].map((c) => c.charCodeAt(0));
 const u8 = (...values: number[]) => values;
 const u16 = (value: number) => le(value, 2);
 const u32 = (...values: number[]) => values.flatMap((value) => le(value, 4));
 
 /** A table with its header; revision 1, checksum left to the loader. */
-function table(signature: string, body: Aml): number[] {
+function table({ oemId, oemTableId }: AcpiContents, signature: string, body: Aml): number[] {
   return [
     ...ascii(signature),
     ...u32(HEADER_BYTES + body.length),
     ...u8(1, 0),
-    ...ascii(OEM),
-    ...ascii(OEM_TABLE),
+    ...field(oemId, 6),
+    ...field(oemTableId, 8),
     ...u32(1),
     ...ascii(CREATOR),
     ...u32(1),
@@ -51,9 +59,10 @@ function table(signature: string, body: Aml): number[] {
   ];
 }
 
-function fadt(pmBase: number, dsdtOffset: number): number[] {
+function fadt(contents: AcpiContents, dsdtOffset: number): number[] {
   const { wbinvd, c1, sleepButtonIsMethod, rtcS4, platformClock } = FADT_FLAGS;
-  return table('FACP', [
+  const { pmBase } = contents;
+  return table(contents, 'FACP', [
     ...u32(0, dsdtOffset),
     ...u8(1, 0), // interrupt model: 8259s and APICs; no preferred profile
     ...u16(SCI),
@@ -71,12 +80,12 @@ function fadt(pmBase: number, dsdtOffset: number): number[] {
   ]);
 }
 
-function madt(cpus: number): number[] {
+function madt(contents: AcpiContents): number[] {
   const levelHigh = 0x000d;
   const override = (source: number, gsi: number, flags: number) => [2, 10, 0, source, ...u32(gsi), ...u16(flags)];
-  return table('APIC', [
+  return table(contents, 'APIC', [
     ...u32(0xfee0_0000, 1), // with 8259s
-    ...Array.from({ length: cpus }, (_, i) => [0, 8, i, i, ...u32(1)]).flat(),
+    ...Array.from({ length: contents.cpus }, (_, i) => [0, 8, i, i, ...u32(1)]).flat(),
     ...[1, 12, 0, 0, ...u32(0xfec0_0000, 0)],
     ...override(0, 2, 0),
     ...PCI_IRQS.flatMap((line) => override(line, line, levelHigh)),
@@ -84,11 +93,18 @@ function madt(cpus: number): number[] {
   ]);
 }
 
-function hpetTable(blockId: number): number[] {
-  return table('HPET', [...u32(blockId), ...u8(0, 0, 0, 0), ...u32(0xfed0_0000, 0), ...u8(0), ...u16(0), ...u8(0)]);
+function hpetTable(contents: AcpiContents): number[] {
+  return table(contents, 'HPET', [
+    ...u32(contents.hpetBlockId),
+    ...u8(0, 0, 0, 0),
+    ...u32(0xfed0_0000, 0),
+    ...u8(0),
+    ...u16(0),
+    ...u8(0),
+  ]);
 }
 /** The PM timer is good after one read. */
-const waet = () => table('WAET', u32(2));
+const waet = (contents: AcpiContents) => table(contents, 'WAET', u32(2));
 
 /** Commands of the firmware's loader, 128 bytes each. */
 class Loader {
@@ -133,18 +149,18 @@ export function acpiFiles(contents: AcpiContents): AcpiFiles {
     loader.checksum(file, at + CHECKSUM_AT, at, bytes.length);
     return at;
   };
-  const dsdt = append(table('DSDT', dsdtTerms(contents)));
-  const listed = [append(fadt(contents.pmBase, dsdt), [36, 40])];
-  if (contents.hasApic) listed.push(append(madt(contents.cpus)));
-  if (contents.hasHpet) listed.push(append(hpetTable(contents.hpetBlockId)));
-  listed.push(append(waet()));
+  const dsdt = append(table(contents, 'DSDT', dsdtTerms(contents)));
+  const listed = [append(fadt(contents, dsdt), [36, 40])];
+  if (contents.hasApic) listed.push(append(madt(contents)));
+  if (contents.hasHpet) listed.push(append(hpetTable(contents)));
+  listed.push(append(waet(contents)));
   const rsdt = append(
-    table('RSDT', u32(...listed)),
+    table(contents, 'RSDT', u32(...listed)),
     listed.map((_, i) => HEADER_BYTES + 4 * i),
   );
   loader.pointer(rsdpFile, 16, file);
   loader.checksum(rsdpFile, 8, 0, 20);
-  const rsdp = [...ascii('RSD PTR '), 0, ...ascii(OEM), 0, ...u32(rsdt)];
+  const rsdp = [...ascii('RSD PTR '), 0, ...field(contents.oemId, 6), 0, ...u32(rsdt)];
   return {
     tables: padded(blob, ACPI_ROOM.tables),
     rsdp: Uint8Array.from(rsdp),
