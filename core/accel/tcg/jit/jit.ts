@@ -230,11 +230,7 @@ export class Jit {
     this.collectCounters();
     this.watchResumed();
     if (this.pending) this.take(this.pending);
-    if (this.queue.length === 0) return;
-    if (this.pending) {
-      if (this.isUrgent()) this.compileBoth((block) => this.isUrgentBlock(block));
-      return;
-    }
+    if (this.queue.length === 0 || this.pending) return;
     if (this.load < IDLE_LOAD && this.options.mode !== 'always') {
       this.postpone();
       return;
@@ -252,10 +248,7 @@ export class Jit {
       if (this.queue.length > 0) this.request(this.thread);
       return;
     }
-    this.compileBoth();
-  }
-  private compileBoth(isWanted?: (block: Block) => boolean): void {
-    for (const isLong of [false, true]) this.compile(isLong, isWanted);
+    for (const isLong of [false, true]) this.compile(isLong);
   }
 
   /** What waits counts its runs again. */
@@ -306,14 +299,11 @@ export class Jit {
     const { blocks } = this.host;
     return this.queue.some(({ record }) => {
       const block = blocks.blockAt(record);
-      return block !== undefined && this.isUrgentBlock(block);
+      return block?.isValid === true && blocks.runs(block) > URGENT * this.threshold;
     });
   }
-  private isUrgentBlock(block: Block): boolean {
-    return block.isValid && this.host.blocks.runs(block) > URGENT * this.threshold;
-  }
   /** Takes what waits and is worth a region of its own. */
-  private takeQueue(isLong: boolean, most: number, isWanted: (block: Block) => boolean = () => true): Block[] {
+  private takeQueue(isLong: boolean, most: number): Block[] {
     const { blocks } = this.host;
     const taken: Block[] = [];
     const kept: Waiting[] = [];
@@ -321,7 +311,7 @@ export class Jit {
     for (const waiting of this.queue) {
       const head = blocks.blockAt(waiting.record);
       if (!head?.isValid) continue;
-      if (isLongBlock(head) !== isLong || taken.length === most || !isWanted(head)) kept.push(waiting);
+      if (isLongBlock(head) !== isLong || taken.length === most) kept.push(waiting);
       // The blocks of a loop get hot together; one region for them is enough. Who is still entered from elsewhere counts on.
       else if (this.options.mode !== 'always' && head.regions?.size && !this.excused.has(head)) this.excuse(head);
       else if (head.second >= 0) this.statistics.refused++;
@@ -352,10 +342,10 @@ export class Jit {
   }
 
   /** Compiles here and now. */
-  private compile(isLong: boolean, isWanted?: (block: Block) => boolean): void {
+  private compile(isLong: boolean): void {
     const { host, options, statistics, warm } = this;
     const { arena, blocks, layout } = host;
-    const heads = this.takeQueue(isLong, Number.POSITIVE_INFINITY, isWanted);
+    const heads = this.takeQueue(isLong, Number.POSITIVE_INFINITY);
     if (heads.length === 0) return;
     const started = this.now();
     const slots = heads.map(() => host.takeSlot());

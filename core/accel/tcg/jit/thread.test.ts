@@ -130,13 +130,4 @@ describe('regions that another thread compiles', () => {
     thread.isDead = true;
     runUntil(m, () => m.cpu.jit.statistics.regions > 0);
   });
-
-  it('come at once where a loop runs on and on while the thread has other work', () => {
-    const { m, thread } = machine({ ...TWO_BLOCKS, [0x2000]: [0x42, 0xeb, 0xfd] });
-    m.cpu.state.setReg32(EDX, OTHER);
-    runUntil(m, () => thread.jobs.length > 0);
-    m.cpu.state.eip = 0x2000; // 1: inc edx; jmp 1b
-    for (let i = 0; i < 100; i++) m.cpu.run(1000);
-    expect(m.cpu.jit.statistics.regions).toBe(1);
-  });
 });
