@@ -5,13 +5,14 @@ import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
 import { MODE } from '../blocks.ts';
-import type { EngineImports } from '../emit/instruction-emitter.ts';
+import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
+import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { declareNatives, PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
 import type { Plan } from './plan.ts';
 import { RegionEmitter, type RegionLayout } from './region-emitter.ts';
-import { EXIT, emitFind, type RegionEndLayout } from './region-end.ts';
+import { EXIT, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
@@ -36,6 +37,37 @@ const NOT_IMPORTED = {
   seek: -1,
   hot: -1,
 };
+
+/** (linear, bytes) -> addend, or 1: a function in each module, since V8 inlines it; groups whose accesses change between two pages ask
+ *  all the time. `fill` looks for what the TLB does not know; without it nobody does. */
+function emitFind(w: FunctionWriter, layout: EngineLayout, right: number, fill: number | null, isLong: boolean): void {
+  const entry = w.local(I32);
+  const low = () => {
+    w.get(0);
+    if (isLong) w.op(OP.i32WrapI64);
+  };
+  const last = () => {
+    w.get(0);
+    w.get(1);
+    if (isLong) w.op(OP.i64ExtendI32U);
+    w.op(isLong ? OP.i64Add : OP.i32Add);
+    if (isLong) w.i64(1);
+    else w.i32(1);
+    w.op(isLong ? OP.i64Sub : OP.i32Sub);
+  };
+  emitTlbCheck(w, { state: layout.state, low, last, right, entry, isLong });
+  w.block(OP.if, I32, true);
+  w.get(entry);
+  w.memory(OP.i32Load, TLB.addend);
+  w.op(OP.else);
+  if (fill === null) w.i32(1);
+  else {
+    w.get(0);
+    w.get(1);
+    w.call(fill);
+  }
+  w.end();
+}
 
 /** Groups of accesses that keep their last page: those used more than once, or in a loop. Where one base register is read and
  *  written through, both share the page that may be written: fewer locals, fewer look-ups. */

@@ -5,9 +5,7 @@ import { FIELDS } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
 import type { EngineLayout } from '../emit/instruction-emitter.ts';
-import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { PAGES } from '../interpreter/generate.ts';
-import { TLB } from '../interpreter/layout.ts';
 import { emitFlagAux, FLAG_KIND } from './flags.ts';
 
 /** What the end of a region does: goes on with a record in the interpreter; goes on with a record, wherever its code is; looks for
@@ -24,53 +22,15 @@ export interface RegionEndLayout extends EngineLayout {
   readonly counters: number;
 }
 
-/** (linear, bytes) -> addend, or 1. `fill` looks for what the TLB does not know; without it nobody does. */
-export function emitFind(
-  w: FunctionWriter,
-  layout: EngineLayout,
-  right: number,
-  fill: number | null,
-  isLong: boolean,
-): void {
-  const entry = w.local(I32);
-  const low = () => {
-    w.get(0);
-    if (isLong) w.op(OP.i32WrapI64);
-  };
-  const last = () => {
-    w.get(0);
-    w.get(1);
-    if (isLong) w.op(OP.i64ExtendI32U);
-    w.op(isLong ? OP.i64Add : OP.i32Add);
-    if (isLong) w.i64(1);
-    else w.i32(1);
-    w.op(isLong ? OP.i64Sub : OP.i32Sub);
-  };
-  emitTlbCheck(w, { state: layout.state, low, last, right, entry, isLong });
-  w.block(OP.if, I32, true);
-  w.get(entry);
-  w.memory(OP.i32Load, TLB.addend);
-  w.op(OP.else);
-  if (fill === null) w.i32(1);
-  else {
-    w.get(0);
-    w.get(1);
-    w.call(fill);
-  }
-  w.end();
-}
-
 /** A module with `end`, for a region that resumes or leaves: (kind, record, kind of the flags) -> record where the interpreter goes
  *  on, 0: leave; `find`, for a target that the jump cache has not: (linear, kind of the flags) -> its record or 0, flags canonical;
- *  `interpreted`: (record) -> record, which is not compiled; `flagAux`; and the functions that look for pages (region-flags.ts). All else is in memory, flags as the region had them. */
+ *  `interpreted`: (record) -> record, which is not compiled; and `flagAux`. All else is in memory, flags as the region had them. */
 export function regionEndModule(layout: RegionEndLayout, isLong: boolean): Uint8Array<ArrayBuffer> {
   const module = new ModuleWriter();
   const address = isLong ? I64 : I32;
   const imported = (name: string, ...params: number[]) =>
     module.importFunction('e', isLong ? `${name}Long` : name, params, [I32]);
   const seek = imported('seek', address);
-  const fillRead = imported('fillRead', address, I32);
-  const fillWrite = imported('fillWrite', address, I32);
   module.importMemory('e', 'memory', 1, PAGES, true);
   const define = (name: string, params: readonly number[], write: (w: FunctionWriter) => void): number => {
     const w = module.function(params, [I32]);
@@ -78,9 +38,6 @@ export function regionEndModule(layout: RegionEndLayout, isLong: boolean): Uint8
     write(w);
     return module.indexOf(w);
   };
-  define('findRead', [address, I32], (w) => emitFind(w, layout, TLB.read, fillRead, isLong));
-  define('knowsWrite', [address, I32], (w) => emitFind(w, layout, TLB.write, null, isLong));
-  define('findWrite', [address, I32], (w) => emitFind(w, layout, TLB.write, fillWrite, isLong));
   const flagAux = define('flagAux', [I32, address, address], (w) => emitFlagAux(w, isLong));
   const load = (w: FunctionWriter, field: { readonly offset: number }, op: number = OP.i32Load) => {
     w.i32(0);
