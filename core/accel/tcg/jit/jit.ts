@@ -14,7 +14,7 @@ import {
 } from './batch.ts';
 import type { CompileLayout } from './compile.ts';
 import type { CodeBlock, CodeSource } from './plan.ts';
-import { LAST_RESUMED, regionEndModule } from './region-end.ts';
+import { LAST_APART, regionEndModule } from './region-end.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
  *  (lockstep.ts). */
@@ -94,9 +94,9 @@ const PATIENCE = 16;
 const URGENT = 20;
 /** Blocks that a region may reach are looked for so far. */
 const REACH = 64;
-/** A block that leaves compiled code in front of an access so many times of those that are looked at gets its accesses looked up
- *  one by one: what they reach over together may lie across two pages. */
-const RESUMES = 32;
+/** A block that was found so often to leave compiled code because of accesses that are looked up together gets them looked up one by
+ *  one: what they reach over may lie across two pages. */
+const FOUND_APART = 32;
 /** A guest that waits for most of its time gains nothing from compiled code: below this part of the time, looked at so often. */
 const IDLE_LOAD = 0.15;
 const LOAD_MILLISECONDS = 50;
@@ -190,14 +190,14 @@ export class Jit {
   /** What the counters of ways out came to; those in memory have 32 bits. */
   private readonly leftTotals = [0, 0, 0, 0];
   private readonly leftCounters: Uint32Array;
-  private readonly resumes = new WeakMap<Block, number>();
+  private readonly foundApart = new WeakMap<Block, number>();
   private readonly apart = new WeakSet<Block>();
 
   constructor(host: JitHost, options: JitOptions, now: () => number) {
     this.host = host;
     this.options = options;
     this.now = now;
-    this.leftCounters = new Uint32Array(host.arena.memory.buffer, host.layout.counters, LAST_RESUMED + 1);
+    this.leftCounters = new Uint32Array(host.arena.memory.buffer, host.layout.counters, LAST_APART + 1);
     this.isLockStep = options.mode === 'lockstep';
     this.threshold = { off: 0, on: THRESHOLD, always: 1, lockstep: LOCKSTEP_THRESHOLD }[options.mode];
     host.blocks.threshold = this.threshold;
@@ -228,7 +228,7 @@ export class Jit {
   /** Between two stays in generated code. */
   poll(): void {
     this.collectCounters();
-    this.watchResumed();
+    this.watchApart();
     if (this.pending) this.take(this.pending);
     if (this.queue.length === 0 || this.pending) return;
     if (this.load < IDLE_LOAD && this.options.mode !== 'always') {
@@ -261,17 +261,17 @@ export class Jit {
     this.queue = [];
   }
 
-  /** Looks at the instruction that compiled code left to the interpreter last. */
-  private watchResumed(): void {
+  /** Looks at the accesses that compiled code left to the interpreter last. */
+  private watchApart(): void {
     const { leftCounters, host, apart } = this;
-    const record = leftCounters[LAST_RESUMED]!;
+    const record = leftCounters[LAST_APART]!;
     if (record === 0) return;
-    leftCounters[LAST_RESUMED] = 0;
+    leftCounters[LAST_APART] = 0;
     const block = host.blocks.blockOf(record);
     if (!block?.isValid || apart.has(block)) return;
-    const times = (this.resumes.get(block) ?? 0) + 1;
-    this.resumes.set(block, times);
-    if (times < RESUMES) return;
+    const times = (this.foundApart.get(block) ?? 0) + 1;
+    this.foundApart.set(block, times);
+    if (times < FOUND_APART) return;
     apart.add(block);
     for (const region of [...(block.regions ?? [])]) {
       this.release(region as Region);

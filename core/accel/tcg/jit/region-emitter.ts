@@ -11,7 +11,7 @@ import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { TLB } from '../interpreter/layout.ts';
 import { FLAG_KIND } from './flags.ts';
 import { crossesPage, type PlannedBlock, type PlannedEdge, type PlannedInsn } from './plan.ts';
-import { EXIT } from './region-end.ts';
+import { EXIT, LAST_APART } from './region-end.ts';
 import { ALIAS_FLAGS, type Flags, type RegionFunctions } from './region-flags.ts';
 import { type PageCaches, RegionMemory, type Sum } from './region-memory.ts';
 import { FAULTS, registerPlace } from './region-ops.ts';
@@ -20,6 +20,8 @@ import type { BranchTo } from './structure.ts';
 export interface RegionLayout extends EngineLayout {
   /** A page of linear memory that nobody uses. */
   readonly nowhere: number;
+  /** As in RegionEndLayout. */
+  readonly counters: number;
 }
 export interface RegionRegisters {
   readonly gprs: number;
@@ -51,6 +53,7 @@ export class RegionEmitter extends RegionMemory {
   private readonly headRecord: number;
   private readonly handler: number;
   private readonly noPage: number;
+  private readonly counters: number;
   private nextRecord = 0;
   private called = false;
   private exitDepth = 0;
@@ -75,6 +78,7 @@ export class RegionEmitter extends RegionMemory {
     isLong: boolean,
   ) {
     super(writer, imports, layout, functions, caches, isLong);
+    this.counters = layout.counters;
     this.noPage = isLong ? NO_LONG_PAGE + layout.nowhere : NO_PAGE;
     this.registers = registers;
     this.headRecord = head.record;
@@ -189,6 +193,13 @@ export class RegionEmitter extends RegionMemory {
   }
   protected emitResume(insn: PlannedInsn, block: PlannedBlock): void {
     this.emitExit(EXIT.resume, insn.record, block.delta);
+  }
+  protected emitApart(insn: PlannedInsn, block: PlannedBlock): void {
+    const { w } = this;
+    w.i32(0);
+    w.i32(insn.record);
+    w.memory(OP.i32Store, this.counters + 4 * LAST_APART);
+    this.emitResume(insn, block);
   }
   // -- edges ---------------------------------------------------------------------------------------------------------
 

@@ -12,13 +12,14 @@ import { emitFlagAux, FLAG_KIND } from './flags.ts';
  *  what RIP says; leaves. */
 export const EXIT = { resume: 0, chain: 1, find: 2, leave: 3 } as const;
 
-/** Number of the word behind the counters that holds the record with which the interpreter went on last. */
-export const LAST_RESUMED = 4;
+/** Number of the word behind the counters that holds the record in front of which a region was left last because accesses that are looked
+ *  up together could not be. */
+export const LAST_APART = 4;
 
 export interface RegionEndLayout extends EngineLayout {
   /** Handlers below live in the interpreter; the others are in the table, from its start. */
   readonly hotCount: number;
-  /** Four 32-bit counters of exits by cause, and LAST_RESUMED. */
+  /** Four 32-bit counters of exits by cause, and LAST_APART. */
   readonly counters: number;
 }
 
@@ -74,9 +75,6 @@ export function regionEndModule(layout: RegionEndLayout, isLong: boolean): Uint8
     w.op(OP.i32Eqz);
     w.block(OP.if, VOID);
     count(w, 0);
-    w.i32(0);
-    w.get(record);
-    w.memory(OP.i32Store, layout.counters + 4 * LAST_RESUMED);
     w.get(record);
     w.op(OP.return);
     w.end();

@@ -72,6 +72,8 @@ export abstract class RegionMemory extends RegionFlags {
   }
   /** Leaves the region: the interpreter does the instruction. */
   protected abstract emitResume(insn: PlannedInsn, block: PlannedBlock): void;
+  /** The same, in front of accesses that are looked up together. */
+  protected abstract emitApart(insn: PlannedInsn, block: PlannedBlock): void;
 
   protected groupedOperand(width: Width, address: () => Node, group: number): Operand<Node> {
     let ea: Node | null = null;
@@ -191,9 +193,10 @@ export abstract class RegionMemory extends RegionFlags {
       const lowest = distance === 0 ? -1 : this.scratch.take(ea.type);
       if (lowest >= 0) this.emitLowest(ea, distance, lowest);
       const at = () => (lowest < 0 ? this.valueAgain(ea) : this.w.get(lowest));
-      const bytes = joined.high - joined.low;
-      if (this.cached.has(site)) this.lookAtPage(at, bytes, access, site, insn, block);
-      else this.lookUp(at, bytes, site, insn, block);
+      const span = joined.high - joined.low;
+      const leave = () => (span > bytes ? this.emitApart(insn, block) : this.emitResume(insn, block));
+      if (this.cached.has(site)) this.lookAtPage(at, span, access, site, leave);
+      else this.lookUp(at, span, site, leave);
       if (lowest >= 0) this.scratch.give(ea.type, lowest);
       this.bindResult(joined.pointer);
       this.consume(ea);
@@ -211,20 +214,13 @@ export abstract class RegionMemory extends RegionFlags {
     w.set(local);
   }
   /** Leaves the place of an access whose group remembers its last page. */
-  private lookAtPage(
-    ea: () => void,
-    bytes: number,
-    access: number,
-    site: number,
-    insn: PlannedInsn,
-    block: PlannedBlock,
-  ): void {
+  private lookAtPage(ea: () => void, bytes: number, access: number, site: number, leave: () => void): void {
     const { w } = this;
     const { findRead, findWrite, knowsWrite } = this.functions;
     const find = !(site & 1) ? findRead : access & 1 ? findWrite : knowsWrite;
     const resume = () => {
       this.depth += 2;
-      this.emitResume(insn, block);
+      leave();
       this.depth -= 2;
     };
     const tag = this.pageTag[site]!;
@@ -283,7 +279,7 @@ export abstract class RegionMemory extends RegionFlags {
   }
   /** Leaves the place of an access that is alone with its page: what the TLB knows takes no call, around which every register would
    *  have to be saved. */
-  private lookUp(ea: () => void, bytes: number, site: number, insn: PlannedInsn, block: PlannedBlock): void {
+  private lookUp(ea: () => void, bytes: number, site: number, leave: () => void): void {
     const { w, layout, functions, isLong } = this;
     const found = this.scratch.take(I32);
     const low = () => {
@@ -308,7 +304,7 @@ export abstract class RegionMemory extends RegionFlags {
     w.op(OP.i32Eq);
     w.block(OP.if, VOID, false);
     this.depth += 2;
-    this.emitResume(insn, block);
+    leave();
     this.depth -= 2;
     w.end();
     w.get(found);
