@@ -30,14 +30,14 @@ import {
 import { createSystemOps, pagingFeatures } from '../../target/x86/system.ts';
 import type { CpuActivity, CpuBus, CpuContext, SystemOps } from '../../target/x86/system-ops.ts';
 import { cpuText, execText } from '../../target/x86/trace-text.ts';
-import { type Block, BlockCache, type HandlerSource, MODE } from './blocks.ts';
+import { type Block, BlockCache, MODE } from './blocks.ts';
 import { type EngineLayout, InstructionEmitter } from './emit/instruction-emitter.ts';
 import { JOURNAL } from './emit/journal.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
-import { hotForms, longHotForms, parseForm, WARM_FORMS } from './interpreter/forms.ts';
-import { generateCold, generateInterpreter, SPECIAL, specialNames } from './interpreter/generate.ts';
+import { SPECIAL } from './interpreter/generate.ts';
 import { RECORD, TLB } from './interpreter/layout.ts';
+import { createInterpreters, type FunctionTable, type Interpreter } from './interpreter/machine.ts';
 import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
 import { LockStep } from './jit/lockstep.ts';
 import { stopModule } from './jit/stop.ts';
@@ -56,13 +56,6 @@ export interface X86CpuOptions {
   readonly now?: () => number;
 }
 export type RunResult = 'budget' | 'halted' | 'exit' | 'breakpoint';
-
-interface Interpreter {
-  readonly run: (record: number) => void;
-  readonly handlers: HandlerSource;
-  /** Handlers below live in its loop. */
-  readonly hotCount: number;
-}
 
 const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
 /** No mode, no place: a jump cache entry that is not in use. */
@@ -731,7 +724,7 @@ export class X86Cpu {
     makeLong: () => Interpreter;
     /** Names by number. */
     helpers: readonly string[];
-    table: Pick<JitHost, 'takeSlot' | 'giveSlot' | 'setSlot' | 'instantiate' | 'provide'>;
+    table: FunctionTable;
   } {
     const { memory } = this;
     const context: HelperContext = {
@@ -839,66 +832,9 @@ export class X86Cpu {
       },
       n: natives,
     };
-    let tableNext = 0;
-    const freeSlots: number[] = [];
-    const takeSlot = () => {
-      const free = freeSlots.pop();
-      if (free !== undefined) return free;
-      if (tableNext === table.length) table.grow(table.length);
-      return tableNext++;
-    };
-    /** The big loop and what it lacks, for one kind of code. */
-    const make = (hotKeys: readonly string[], warm: readonly string[], isLong: boolean) => {
-      const hot = hotKeys.map((key) => parseForm(key, isLong));
-      const special = specialNames(isLong).length;
-      const loop = new WebAssembly.Module(generateInterpreter(hot, this.layout, isLong));
-      const main = new WebAssembly.Instance(loop, imports);
-      const numbers = new Map<string, number>(hot.map((form, i) => [form.key, special + i]));
-      const hotCount = special + hot.length;
-      const forms: (ReturnType<typeof parseForm> | undefined)[] = hot.slice();
-      const makeCold = (keys: readonly string[]) => {
-        const made = keys.map((key) => parseForm(key, isLong));
-        const module = new WebAssembly.Module(generateCold(made, this.layout, isLong));
-        const { exports } = new WebAssembly.Instance(module, imports);
-        made.forEach((form, i) => {
-          const slot = takeSlot();
-          table.set(slot, exports[String(i)]);
-          numbers.set(form.key, hotCount + slot);
-          forms[hot.length + slot] = form;
-        });
-      };
-      if (warm.length > 0) makeCold(warm);
-      const handlers: HandlerSource = {
-        hot: (key) => {
-          const known = numbers.get(key);
-          return known !== undefined && known < hotCount ? known : -1;
-        },
-        handler: (key) => {
-          if (!numbers.has(key)) makeCold([key]);
-          return numbers.get(key)!;
-        },
-      };
-      const formOf = (handler: number) => forms[handler - special];
-      return { run: main.exports.run as (record: number) => void, handlers, hotCount, formOf };
-    };
-    const legacy = make(hotForms(), WARM_FORMS, false);
-    this.formOf = legacy.formOf;
-    return {
-      ...legacy,
-      makeLong: () => make(longHotForms(), [], true),
-      helpers: names,
-      table: {
-        takeSlot,
-        giveSlot: (slot) => freeSlots.push(slot),
-        setSlot: (slot, f) => table.set(slot, f),
-        instantiate: (code) =>
-          new WebAssembly.Instance(code instanceof WebAssembly.Module ? code : new WebAssembly.Module(code), imports)
-            .exports,
-        provide: (functions) => Object.assign(imports.e, functions),
-      },
-    };
+    const { legacy, makeLong, table: places } = createInterpreters(table, imports, this.layout);
+    return { ...legacy, makeLong, helpers: names, table: places };
   }
-  private formOf: (handler: number) => ReturnType<typeof parseForm> | undefined = () => undefined;
 
   /** A memory operand of 64-bit code has no canonical address: #GP, of a stack access #SS. Which it is the instruction tells. */
   private refuseAddress(): never {
@@ -922,10 +858,10 @@ export class X86Cpu {
     const end = blocks.half(record, RECORD.imm2 + 2);
     const index = Math.floor((pointer - FIELDS.segments.offset) / FIELDS.segments.stride);
     let operation = record + RECORD.bytes;
-    let form = this.formOf(blocks.half(operation, RECORD.handler));
+    let form = this.interpreter.formOf(blocks.half(operation, RECORD.handler));
     if (!form) {
       operation += RECORD.bytes;
-      form = this.formOf(blocks.half(operation, RECORD.handler));
+      form = this.interpreter.formOf(blocks.half(operation, RECORD.handler));
     }
     const operand = form?.operands.find((o) => o.kind === 'm');
     segmentAddress(context, index, offset, operand ? operand.width / 8 : 1, end - pointer === 24);

@@ -1,0 +1,101 @@
+/** The generated interpreters of one CPU and the table of functions that they and compiled regions call: a big loop for each kind of
+ *  code, handlers for what it lacks made when they are first asked for. */
+import type { HandlerSource } from '../blocks.ts';
+import type { EngineLayout } from '../emit/instruction-emitter.ts';
+import { type HandlerForm, hotForms, longHotForms, parseForm, WARM_FORMS } from './forms.ts';
+import { generateCold, generateInterpreter, specialNames } from './generate.ts';
+
+export interface Interpreter {
+  readonly run: (record: number) => void;
+  readonly handlers: HandlerSource;
+  /** Handlers below live in its loop. */
+  readonly hotCount: number;
+  /** The form that a handler does, if it is one's. */
+  readonly formOf: (handler: number) => HandlerForm | undefined;
+}
+/** Places in the table, handler numbers less `hotCount`, and how functions get there. */
+export interface FunctionTable {
+  takeSlot(): number;
+  giveSlot(slot: number): void;
+  setSlot(slot: number, f: unknown): void;
+  instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Record<string, unknown>;
+  /** What modules may import from now on. */
+  provide(functions: Readonly<Record<string, unknown>>): void;
+}
+/** What generated modules import; the table stands in `e` too. */
+export interface EngineFunctions {
+  readonly e: Record<string, unknown>;
+  readonly n: Record<string, unknown>;
+}
+
+function createTable(table: WebAssembly.Table, imports: Record<string, Record<string, unknown>> & EngineFunctions): FunctionTable {
+  let next = 0;
+  const free: number[] = [];
+  return {
+    takeSlot() {
+      const given = free.pop();
+      if (given !== undefined) return given;
+      if (next === table.length) table.grow(table.length);
+      return next++;
+    },
+    giveSlot: (slot) => free.push(slot),
+    setSlot: (slot, f) => table.set(slot, f),
+    instantiate(code) {
+      const module = code instanceof WebAssembly.Module ? code : new WebAssembly.Module(code);
+      return new WebAssembly.Instance(module, imports).exports;
+    },
+    provide: (functions) => Object.assign(imports.e, functions),
+  };
+}
+
+function createInterpreter(
+  hotKeys: readonly string[],
+  warm: readonly string[],
+  layout: EngineLayout,
+  table: FunctionTable,
+  isLong: boolean,
+): Interpreter {
+  const hot = hotKeys.map((key) => parseForm(key, isLong));
+  const special = specialNames(isLong).length;
+  const { run } = table.instantiate(generateInterpreter(hot, layout, isLong));
+  const numbers = new Map<string, number>(hot.map((form, i) => [form.key, special + i]));
+  const hotCount = special + hot.length;
+  const forms: (HandlerForm | undefined)[] = hot.slice();
+  const makeCold = (keys: readonly string[]) => {
+    const made = keys.map((key) => parseForm(key, isLong));
+    const exports = table.instantiate(generateCold(made, layout, isLong));
+    made.forEach((form, i) => {
+      const slot = table.takeSlot();
+      table.setSlot(slot, exports[String(i)]);
+      numbers.set(form.key, hotCount + slot);
+      forms[hot.length + slot] = form;
+    });
+  };
+  if (warm.length > 0) makeCold(warm);
+  const handlers: HandlerSource = {
+    hot(key) {
+      const known = numbers.get(key);
+      return known !== undefined && known < hotCount ? known : -1;
+    },
+    handler(key) {
+      if (!numbers.has(key)) makeCold([key]);
+      return numbers.get(key)!;
+    },
+  };
+  return { run: run as Interpreter['run'], handlers, hotCount, formOf: (handler) => forms[handler - special] };
+}
+
+/** `legacy`: of 16- and 32-bit code; `makeLong`: of 64-bit code, for when the guest first runs some. */
+export function createInterpreters(
+  table: WebAssembly.Table,
+  functions: EngineFunctions,
+  layout: EngineLayout,
+): { readonly legacy: Interpreter; readonly makeLong: () => Interpreter; readonly table: FunctionTable } {
+  const imports = { ...functions };
+  const places = createTable(table, imports);
+  return {
+    legacy: createInterpreter(hotForms(), WARM_FORMS, layout, places, false),
+    makeLong: () => createInterpreter(longHotForms(), [], layout, places, true),
+    table: places,
+  };
+}
