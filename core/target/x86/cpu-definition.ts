@@ -8,7 +8,7 @@ import { type CpuModel, cpuTypeName, findCpuModel } from './models.ts';
 export const IMPLEMENTED_FEATURES: readonly string[] = (
   'fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush acpi mmx fxsr sse sse2 pni ssse3 sse4.1 sse4.2 ' +
   'aes pclmulqdq popcnt x2apic tsc-deadline ss monitor movbe rdrand hypervisor nx smep adx rdseed clflushopt clwb sha-ni syscall mmxext ' +
-  'rdtscp lahf-lm abm arat lm cx16 pdpe1gb fsgsbase umip smap xsave xsaveopt xgetbv1 avx avx2 fma f16c bmi1 bmi2 3dnow 3dnowext pcid invpcid'
+  'rdtscp lahf-lm abm arat lm cx16 pdpe1gb fsgsbase umip smap xsave xsaveopt xgetbv1 avx avx2 fma f16c bmi1 bmi2 3dnow 3dnowext pcid invpcid erms'
 ).split(' ');
 
 /** Everything CPUID, paging and the MSRs need to know about one CPU. */
