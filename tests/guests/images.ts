@@ -164,6 +164,31 @@ exec setsid cttyhack sh
   return { kernel: kernelImage(kernel), initrd: writeInitramfs('tools-amd64-initrd.gz', init, unique, 'amd64') };
 }
 
+export interface ModelsGuest extends KernelGuest {
+  /** The program `features` of the guest, to be run on the host. */
+  readonly program: string;
+}
+
+/** The 64-bit guest with glibc's loader, and a program that uses what CPU models offer. */
+export function cpuModelsGuest(): ModelsGuest {
+  const program = join(guestCache, 'cpu-features');
+  const source = fileURLToPath(new URL('cpu-features.c', import.meta.url));
+  mkdirSync(guestCache, { recursive: true });
+  if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
+    const flags = ['-m64', '-march=x86-64', '-O2', '-ffp-contract=off', '-static', '-no-pie', '-s'];
+    runTool('gcc', [...flags, '-o', `${program}.${process.pid}`, source]);
+    renameSync(`${program}.${process.pid}`, program);
+  }
+  const loader = join(debianPackage('libc6', 'amd64'), 'lib/x86_64-linux-gnu/ld-linux-x86-64.so.2');
+  const entries = [
+    directory('lib64'),
+    executable('lib64/ld-linux-x86-64.so.2', readFileSync(loader)),
+    executable('bin/features', readFileSync(program)),
+  ];
+  const kernel = kernelImage(kernelAmd64('cloud-amd64'));
+  return { kernel, initrd: writeInitramfs('models-amd64-initrd.gz', SHELL, entries, 'amd64'), program };
+}
+
 /** Debian's installer for amd64 in its text form, as its netboot images hold it: some 130 MB to fetch, once. */
 export function installerGuest(): KernelGuest {
   const images = join(debianPackage('debian-installer-12-netboot-amd64', 'amd64'), 'usr/lib/debian-installer/images');

@@ -15,7 +15,7 @@ if (!guest) console.log(`skipped: no 64-bit Linux guest can be made here: ${reas
 
 const LIMIT_MS = 180_000;
 const LOADER = '/lib64/ld-linux-x86-64.so.2';
-/** The levels of the x86-64 psABI that glibc finds the CPU to have. */
+/** The levels of the x86-64 psABI that glibc finds the CPU to have; other models: cpu-models.test.ts. */
 const levels = async (machine: GuestConsole) => {
   const { output } = await machine.run(`${LOADER} --help | grep 'x86-64-v.*supported, searched'`);
   return [...output.matchAll(/x86-64-v\d/g)].map(([level]) => level);
@@ -24,18 +24,6 @@ function start(...options: string[]): GuestConsole {
   const { kernel, initrd } = guest!;
   return GuestConsole.start([...options, '-kernel', kernel, '-initrd', initrd, '-append', QUIET]);
 }
-
-describe.skipIf(!guest)("Debian's C library", () => {
-  it('searches libraries for x86-64-v2 on Nehalem', { timeout: 180_000 }, async () => {
-    const machine = start('-m', '256', '-cpu', 'Nehalem');
-    try {
-      await machine.waitForShell();
-      expect(await levels(machine)).toEqual(['x86-64-v2']);
-    } finally {
-      await machine.stop();
-    }
-  });
-});
 
 describe.skipIf(!guest)('64-bit Debian on -cpu max with 3.5 GiB', { timeout: LIMIT_MS }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'terrarium-guest-'));
