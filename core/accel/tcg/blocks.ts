@@ -36,6 +36,8 @@ const POOL_BYTES = 16 << 20;
 /** Room that one block may take: records, stubs. */
 const BLOCK_RECORDS = 260;
 const MAX_INSTRUCTIONS = 64;
+/** Part of the threshold for blocks with a branch backwards or vector instructions. */
+const EAGER = 0.4;
 /** Instruction offsets are bytes. */
 const MAX_OFFSET = 255 - MAX_LENGTH;
 
@@ -294,6 +296,7 @@ export class BlockCache {
     let length = 0;
     let ends: BlockEnd = BLOCK_END.on;
     let target = 0;
+    let isVector = false;
     for (;;) {
       let d = decodeOne(bytes, p, pageEnd);
       if (!d) {
@@ -312,6 +315,7 @@ export class BlockCache {
       const offset = p - start;
       p += d.length;
       length = p - start;
+      isVector ||= d.operands.some(({ width }) => width >= 128);
       if (isLong) this.longInstruction(d, offset, length, count);
       else this.instruction(d, offset, count, mode);
       count++;
@@ -328,6 +332,9 @@ export class BlockCache {
       }
     }
     if (mode & MODE.limited) this.setWord(limit + RECORD.imm, length - 1);
+    // What repeats, and what the interpreter is slow at, is compiled sooner.
+    if (counts && (isVector || (ends === BLOCK_END.branch && target < length)))
+      this.setWord(record + RECORD.imm, Math.ceil(this.threshold * EAGER));
     const block: Block = {
       record,
       end: this.next,

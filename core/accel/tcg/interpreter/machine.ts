@@ -28,7 +28,10 @@ export interface EngineFunctions {
   readonly n: Record<string, unknown>;
 }
 
-function createTable(table: WebAssembly.Table, imports: Record<string, Record<string, unknown>> & EngineFunctions): FunctionTable {
+function createTable(
+  table: WebAssembly.Table,
+  imports: Record<string, Record<string, unknown>> & EngineFunctions,
+): FunctionTable {
   let next = 0;
   const free: number[] = [];
   return {

@@ -78,20 +78,20 @@ export interface JitExits {
 }
 
 /** Runs until a block is compiled. */
-const THRESHOLD = 1000;
+const THRESHOLD = 2500;
 /** The same in lock-step, which is slow anyway. */
 const LOCKSTEP_THRESHOLD = 50;
 /** A block that has run this part of the threshold comes along into a region. */
-const WARM_PART = 16;
+const WARM_PART = 40;
 /** One that became part of other regions gets its own after this part of the threshold. */
-const EXCUSED_PART = 8;
+const EXCUSED_PART = 20;
 /** Machine code takes about so many times the room of WebAssembly, both tiers of V8 together. */
 const EXPANSION = 6;
 /** Regions that wait are compiled together (calls between modules are several times dearer), at the latest after so many
  *  slices, or when one of them has run so many times the threshold. */
 const BATCH = 24;
 const PATIENCE = 16;
-const URGENT = 20;
+const URGENT = 8;
 /** Blocks that a region may reach are looked for so far. */
 const REACH = 64;
 /** A block that was found so often to leave compiled code because of accesses that are looked up together gets them looked up one by
