@@ -28,10 +28,7 @@ export interface EngineFunctions {
   readonly n: Record<string, unknown>;
 }
 
-function createTable(
-  table: WebAssembly.Table,
-  imports: Record<string, Record<string, unknown>> & EngineFunctions,
-): FunctionTable {
+function createTable(table: WebAssembly.Table, imports: EngineFunctions): FunctionTable {
   let next = 0;
   const free: number[] = [];
   return {
@@ -45,7 +42,8 @@ function createTable(
     setSlot: (slot, f) => table.set(slot, f),
     instantiate(code) {
       const module = code instanceof WebAssembly.Module ? code : new WebAssembly.Module(code);
-      return new WebAssembly.Instance(module, imports).exports;
+      // Libraries differ in how they type imports; functions, memory and table they all are.
+      return new WebAssembly.Instance(module, imports as never).exports;
     },
     provide: (functions) => Object.assign(imports.e, functions),
   };
@@ -94,8 +92,7 @@ export function createInterpreters(
   functions: EngineFunctions,
   layout: EngineLayout,
 ): { readonly legacy: Interpreter; readonly makeLong: () => Interpreter; readonly table: FunctionTable } {
-  const imports = { ...functions };
-  const places = createTable(table, imports);
+  const places = createTable(table, functions);
   return {
     legacy: createInterpreter(hotForms(), WARM_FORMS, layout, places, false),
     makeLong: () => createInterpreter(longHotForms(), [], layout, places, true),
