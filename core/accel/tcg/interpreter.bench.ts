@@ -1,13 +1,5 @@
 /** `node core/accel/tcg/interpreter.bench.ts`: what making a CPU costs and how many million guest instructions a second it runs. */
-import { bareMachine, enterFlat32 } from './testing.ts';
-
-const bytes = (hex: string) =>
-  Uint8Array.from(
-    hex
-      .replaceAll(' ', '')
-      .match(/../g)!
-      .map((b) => Number.parseInt(b, 16)),
-  );
+import { bareMachine, enterFlat32, hexBytes } from './testing.ts';
 
 const LOOPS: Record<string, string> = {
   // 1: add eax,ecx; xor eax,0x55; lea edx,[eax+ecx*2+3]; sub ebx,edx; dec ecx; jnz 1b; jmp start
@@ -29,14 +21,14 @@ let failed = false;
 const started = performance.now();
 const first = bareMachine(4 << 20);
 enterFlat32(first, 0x1000);
-first.ram.set(bytes('90f4'), 0x1000);
+first.ram.set(hexBytes('90f4'), 0x1000);
 first.cpu.run(10);
 console.log(`CPU made and first block run: ${(performance.now() - started).toFixed(1)} ms`);
 
 for (const [name, hex] of Object.entries(LOOPS)) {
   const m = bareMachine(4 << 20);
   enterFlat32(m, 0x1000);
-  m.ram.set(bytes(hex), 0x1000);
+  m.ram.set(hexBytes(hex), 0x1000);
   const rates: number[] = [];
   for (let i = 0; i < 12; i++) {
     const before = performance.now();

@@ -1,15 +1,7 @@
 /** `node core/accel/tcg/real-mode.bench.ts`: how many million instructions a second of real-mode code both tiers run. */
 import { CS, EBP, EDI, ES, ESI, ESP, SS } from '../../target/x86/state.ts';
 import { JIT_MODES } from './jit/jit.ts';
-import { bareMachine } from './testing.ts';
-
-const bytes = (hex: string) =>
-  Uint8Array.from(
-    hex
-      .replaceAll(' ', '')
-      .match(/../g)!
-      .map((b) => Number.parseInt(b, 16)),
-  );
+import { bareMachine, hexBytes } from './testing.ts';
 
 const LOOPS: Record<string, string> = {
   // 0: mov cx,0xffff; 1: add ax,cx; xor ax,0x55; lea dx,[bx+si+3]; sub bx,dx; dec cx; jnz 1b; jmp 0b
@@ -45,7 +37,7 @@ for (const [name, hex] of Object.entries(LOOPS)) {
       [EDI, 0x20],
     ] as const)
       state.setReg32(register, value);
-    m.ram.set(bytes(hex), 0x1000);
+    m.ram.set(hexBytes(hex), 0x1000);
     m.ram[0x1f00] = 0xcf; // iret
     m.view.setUint32(4 * 0x40, 0x0100_0f00, true);
     let rate = 0;

@@ -131,6 +131,15 @@ export function bareMachine(
   });
 }
 
+/** Code as benchmarks write it: digits in pairs, spaces anywhere between. */
+export const hexBytes = (hex: string) =>
+  Uint8Array.from(
+    hex
+      .replaceAll(' ', '')
+      .match(/../g)!
+      .map((b) => Number.parseInt(b, 16)),
+  );
+
 /** Natives of a test that has no page tables: what the TLB does not know, nobody knows. */
 export const NO_FILLS = {
   fill: () => 0,

@@ -236,9 +236,7 @@ function emitEnd(
   if (!isLong) {
     linear = w.local(I32);
     w.get(emitter.exitEip);
-    w.i32(0);
-    w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.base);
-    w.op(OP.i32Add);
+    emitter.emitLinear();
     w.set(linear);
   }
   const miss = () => {

@@ -1,6 +1,6 @@
 /** Chooses what a region consists of: blocks of one page that lead to each other and have run, from a hot one on. */
 import { decode, decodeLong, type Executable, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
-import { MODE, MODE_SHIFT } from '../blocks.ts';
+import { type Block, MODE, MODE_SHIFT } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { quickOf } from './region-ops.ts';
 import { type Structure, structure } from './structure.ts';
@@ -16,14 +16,7 @@ const MAX_RETURNS = 4;
 const RELATIVE = /^(j(mp|cxz|n?[obzsplc]|n?be|n?le)|call|loop(n?e)?)$/;
 
 /** What of a decoded block (blocks.ts) it takes to plan. */
-export interface CodeBlock {
-  readonly record: number;
-  readonly end: number;
-  readonly key: number;
-  readonly start: number;
-  readonly length: number;
-  readonly second: number;
-}
+export type CodeBlock = Pick<Block, 'record' | 'end' | 'key' | 'start' | 'length' | 'second'>;
 /** Where blocks and what they were decoded from are found. */
 export interface CodeSource {
   readonly bytes: Uint8Array;

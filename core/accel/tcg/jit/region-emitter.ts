@@ -282,17 +282,21 @@ export class RegionEmitter extends RegionMemory {
     const label = this.branchTo(target);
     if (label >= 0) w.br(OP.br, label + opened + this.depth);
   }
+  /** Makes of EIP or RIP on the stack a linear address. */
+  emitLinear(): void {
+    if (this.isLong) return;
+    const { w, layout } = this;
+    w.i32(0);
+    w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.base);
+    w.op(OP.i32Add);
+  }
   /** Leaves whether the TLB has not the page of a block where its code was. */
   private emitIsElsewhere({ delta, block }: PlannedBlock): void {
     const { w, layout, isLong } = this;
     const linear = this.scratch.take(this.word);
     const entry = this.scratch.take(I32);
     this.emitEip(delta);
-    if (!isLong) {
-      w.i32(0);
-      w.memory(OP.i32Load, layout.state + FIELDS.segments.offset + CS * FIELDS.segments.stride + SEGMENT.base);
-      w.op(OP.i32Add);
-    }
+    this.emitLinear();
     w.set(linear);
     const low = () => {
       w.get(linear);
