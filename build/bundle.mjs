@@ -58,7 +58,13 @@ async function bundleForNode(entries, outDir) {
       sourcemap: true,
       rolldownOptions: {
         input: Object.fromEntries(Object.entries(entries).map(([key, file]) => [key, join(root, file)])),
-        output: { format: 'es', entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name].mjs' },
+        // Names stay for traces; without comments and white space V8 starts sooner.
+        output: {
+          format: 'es',
+          entryFileNames: '[name].mjs',
+          chunkFileNames: 'chunks/[name].mjs',
+          minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
+        },
       },
     },
     define: { __TERRARIUM_VERSION__: JSON.stringify(packages.version) },

@@ -46,7 +46,8 @@ export const nodeHost: SystemHost = {
   stdout: (text) => say(1, text),
   readFile(path) {
     try {
-      return new Uint8Array(readFileSync(path));
+      const { buffer, byteOffset, length } = readFileSync(path);
+      return new Uint8Array(buffer, byteOffset, length);
     } catch (error) {
       throw new UserError(errorText(error));
     }

@@ -1,5 +1,6 @@
 /** Where the VM process's program is: our own engine, or whatever TERRARIUM_EMULATOR names (a QEMU will do). */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 
 export interface Engine {
@@ -17,8 +18,14 @@ export interface Engine {
 
 export const EMULATOR_VARIABLE = 'TERRARIUM_EMULATOR';
 
-/** Flags of V8 that the generated code gains from; kept in step with bin/terrarium-x86_64. */
-const NODE_FLAGS = ['--experimental-wasm-branch-hinting', '--max-semi-space-size=4'];
+/** Flags of Node and V8 that the emulator gains from; kept in step with build/bin/terrarium-x86_64. One processor is the machine's,
+ *  one its compiling thread's; what is left optimises: more threads would take the machine's turn. */
+const NODE_FLAGS = [
+  '--experimental-wasm-branch-hinting',
+  '--max-semi-space-size=4',
+  '--initial-heap-size=64',
+  `--v8-pool-size=${Math.min(4, Math.max(1, availableParallelism() - 2))}`,
+];
 
 /** Looks anew at each call: the file may have been built or removed meanwhile. `root` is the package's folder. */
 export function findEngine(root: string, environment: NodeJS.ProcessEnv = process.env): Engine {

@@ -470,8 +470,9 @@ export class Emitter extends InstructionEmitter {
     this.pay();
     this.findBlock();
   }
-  /** Continues at the block of RIP: through the jump cache, else through the engine. */
-  findBlock(): void {
+  /** Continues at the block of RIP: through the jump cache, else through the engine. `resync`: number of the handler of dropped blocks,
+   *  where the jump cache may still lead. */
+  findBlock(resync = -1): void {
     this.isEnded = true;
     const { w, layout } = this;
     const linear = this.linearRip();
@@ -485,6 +486,17 @@ export class Emitter extends InstructionEmitter {
         w.call(this.imports.seek);
       };
       emitJumpLookup(w, layout, this.offsetLocal(linear), entry, translation, miss, this.isLong);
+      if (resync >= 0) {
+        w.tee(entry);
+        w.memory(OP.i32Load16U, RECORD.handler);
+        w.i32(resync);
+        w.op(OP.i32Eq);
+        w.block(OP.if, VOID);
+        w.call(this.imports.lookup);
+        w.set(entry);
+        w.end();
+        w.get(entry);
+      }
       if (this.frame.loopDepth < 0) w.op(OP.return);
       else {
         w.tee(this.frame.ip);
@@ -523,10 +535,6 @@ export class Emitter extends InstructionEmitter {
     this.isEnded = true;
     this.goOnWith(this.call('link'));
   }
-  private askEngine(): void {
-    this.isEnded = true;
-    this.goOnWith(this.callImport(this.imports.lookup, [], true));
-  }
   /** Continues at a record, or leaves when it is 0. */
   private goOnWith(next: Node): void {
     this.use(next);
@@ -541,13 +549,13 @@ export class Emitter extends InstructionEmitter {
       }
     });
   }
-  /** The instruction's block was dropped: RIP moves to this instruction and the engine finds its block afresh (the jump
-   *  cache may still lead here). */
-  resync(): void {
+  /** The instruction's block was dropped: RIP moves to this instruction, and its block is looked for afresh. Branches keep leading to
+   *  where a block was. */
+  resync(handler: number): void {
     this.setRip(this.add(this.rip, this.recordField(OP.i32Load8U, RECORD.pc)));
     const count = this.recordField(OP.i32Load8U, RECORD.index);
     this.setField('budget', this.sub(this.field('budget'), count));
-    this.askEngine();
+    this.findBlock(handler);
   }
   /** First record of a block: counts down until the block is worth compiling. */
   enter(): void {

@@ -150,7 +150,7 @@ function emitSpecial(o: Emitter, name: string, isLong: boolean): void {
       o.endSystem();
       break;
     case 'resync':
-      o.resync();
+      o.resync(SPECIAL.indexOf('resync'));
       break;
     case 'enter':
       o.enter();

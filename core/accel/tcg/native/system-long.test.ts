@@ -124,6 +124,28 @@ describe('system instructions of 64-bit code in WebAssembly', () => {
       expect(exact).toBeLessThan(rounds / 4);
     });
 
+  it('iret on a null stack segment stays on it', () => {
+    const m = fresh();
+    let exact = 0;
+    for (const ring of [0, 3]) {
+      // The seed decides which ring the frame leads to.
+      let seed = 1;
+      do prepare(m, 'iret', seed++);
+      while (m.view.getUint32(m.cpu.state.reg32(ESP) + 8, true) !== (ring === 3 ? USER_CODE : KERNEL_CODE));
+      const { state } = m.cpu;
+      state.segments[SS]!.set(0, 0, 0, 0);
+      if (ring === 0) m.view.setUint32(state.reg32(ESP) + 32, 0, true);
+      const target = m.view.getUint32(state.reg32(ESP), true);
+      m.cpu.ops.iret = () => {
+        exact++;
+      };
+      m.cpu.run(1);
+      expect([state.rip, state.cpl, state.segments[SS]!.selector]).toEqual([target, ring, ring === 3 ? USER_DATA : 0]);
+      expect(state.reg32(ESP)).toBe(STACK);
+    }
+    expect(exact).toBe(0);
+  });
+
   it('leave what is not everyday to the exact definition', () => {
     const m = fresh();
     prepare(m, 'syscall', 1);

@@ -212,8 +212,17 @@ export function defineSystemLong(module: ModuleWriter, state: number, tlb: numbe
     const code = descriptor(b, selector);
     giveUpIf(b, code.and(CODE_MASK).ne(CODE).or(dplOf(code).ne(rpl)));
     giveUpIf(b, ss.and(3).ne(rpl));
-    const data = descriptor(b, ss);
-    giveUpIf(b, data.and(DATA_MASK).ne(DATA).or(dplOf(data).ne(rpl)));
+    const data = b.let(none);
+    const hasStack = ss.and(0xfffc);
+    b.if(
+      hasStack,
+      () => {
+        data.set(descriptor(b, ss));
+        giveUpIf(b, data.and(DATA_MASK).ne(DATA).or(dplOf(data).ne(rpl)));
+      },
+      // Ring 0 may run on a null SS, as Linux does while it boots: it stays.
+      () => giveUpIf(b, rpl.or(segment(b, SS, SEGMENT.selector))),
+    );
     // Going outwards drops what the outer level may not have: only null selectors stay as they are here.
     b.if(rpl, () => {
       for (const index of [ES, DS, FS, GS]) {
@@ -222,7 +231,7 @@ export function defineSystemLong(module: ModuleWriter, state: number, tlb: numbe
       }
     });
     setWide(b, FIELDS.gpr, b.load(OP.i64Load, frame, 24), ESP * 8);
-    setSegment(b, SS, ss, data, false);
+    b.if(hasStack, () => setSegment(b, SS, ss, data, false));
     setSegment(b, CS, selector, code, true);
     setWide(b, FIELDS.rip, target);
     setSystem(b, b.let(image.and(SYSTEM_FLAGS)));
