@@ -5,7 +5,7 @@ import { EXECUTABLE, INSTRUCTIONS } from '../../../target/x86/semantics/index.ts
 import { LONG_WIDE } from '../../../target/x86/semantics/long.ts';
 import { vexBytes } from '../../../target/x86/testing/vex-bytes.ts';
 import { bareMachine } from '../testing.ts';
-import { formCode, formKey, hotForms, longHotForms, parseForm, WARM_FORMS } from './forms.ts';
+import { COLD_GROUPS, formCode, formKey, hotForms, LONG_COLD_GROUPS, longHotForms, parseForm } from './forms.ts';
 import { generateCold, generateInterpreter } from './generate.ts';
 
 /** What 64-bit code has not. */
@@ -98,7 +98,7 @@ describe('handler forms', () => {
     expect(forms.length).toBeGreaterThan(1200);
     const bad = forms.filter((form) => !WebAssembly.validate(generateCold([form], layout, true)));
     expect(bad.map((form) => form.key)).toEqual([]);
-    const fused = longHotForms().map((key) => key.replaceAll(/\b[fg](\d+)/g, 'm$1'));
+    const fused = [...longHotForms(), ...LONG_COLD_GROUPS.flat()].map((key) => key.replaceAll(/\b[fg](\d+)/g, 'm$1'));
     expect(fused.filter((key) => !keys.has(key))).toEqual([]);
     const hot = longHotForms().map((key) => parseForm(key, true));
     expect(WebAssembly.validate(generateInterpreter(hot, layout, true))).toBe(true);
@@ -140,6 +140,6 @@ describe('handler forms', () => {
     expect(unreachable).toEqual([]);
     // The hand-written lists name forms that exist.
     const fused = (key: string) => key.replaceAll(/\b[fg](\d+)/g, 'm$1');
-    expect([...hotForms(), ...WARM_FORMS].filter((key) => !keys.has(fused(key)))).toEqual([]);
+    expect([...hotForms(), ...COLD_GROUPS.flat()].filter((key) => !keys.has(fused(key)))).toEqual([]);
   });
 });

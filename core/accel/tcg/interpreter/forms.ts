@@ -185,8 +185,9 @@ export function hotForms(): string[] {
   return [...new Set(keys)];
 }
 
-/** Cold forms that firmware and boot loaders use: made together at the start, compiled when first executed. */
-export const WARM_FORMS: readonly string[] = (
+/** Cold forms that come together: the first that is met brings its whole group, in one module, where each is compiled when first
+ *  executed. A module of its own costs as much as a hundred functions in one. */
+const FIRMWARE_FORMS = (
   'jmpFar:i16,i16;o16 movToSeg:i16,r16 cli cld outI:i8,r8 inI:r8,i8 lidt:m16;o16 lgdt:m16;o16 movFromCr:r32,i32 movToCr:i32,r32 ' +
   'jmpFar:i32,i16 outDx:r16,r8 pushf popf bt:r32,i8 cpuid outDx:r16,r32 inDx:r16,r16 inDx:r32,r16 inDx:r8,r16 movs:i8;rf3 ' +
   'outDx:r16,r16 ins:i8;rf3 bswap:r32 rol:r16,i8 div:r32 adc:r32,m32 sbb:r32,m32 imul3:r32,m32,i32 movs:i32;rf3 xchg:r8,r8 or:m16,i16 ' +
@@ -198,6 +199,77 @@ export const WARM_FORMS: readonly string[] = (
   'shl:m32,i8 stos:i8 shl:m8,i8 xchg:m32,r32 pop:m32 shr:m32,i8 stos:i8;rf3 rdtsc bt:r32,r32 div:m32 movs:i8 mul:m32 ' +
   'shld:r32,r32,r8 sbb:m32,r32 adc:m32,i32 bt:m32,i8 setz:m8 seto:r8 add:r16,m16 popf;s'
 ).split(' ');
+const all = (names: string, ...operands: string[]) =>
+  names.split(' ').flatMap((name) => operands.map((list) => `${name}:${list}`));
+/** Of code of any size. */
+const COMMON_FORMS = [
+  ...all('add or and sub xor cmp', 'm16,i16', 'm16,r16', 'r16,i16', 'r16,m16', 'r16,r16', 'm8,i8'),
+  ...all('adc sbb', 'r16,i16', 'r16,r16', 'm32,i32', 'm8,i8'),
+  ...all('bt btr bts btc', 'm32,r32', 'm32,i8', 'r32,r32', 'r32,i8'),
+  ...all('shl shr sar', 'm32,i8', 'm32,r8', 'm16,i8', 'm8,i8', 'r16,i8', 'r8,i8'),
+  ...CONDITIONS.flatMap((c) => [`set${c}:m8`, `cmov${c}:r32,m32`]),
+  ...all('xadd cmpxchg', 'm32,r32', 'm8,r8'),
+  ...all('bsf bsr', 'r32,m32', 'r32,r32'),
+  ...all('xchg', 'm32,r32', 'r8,r8'),
+  ...all('div idiv imul1 mul', 'm32', 'r32'),
+  ...all('inc dec neg', 'm16', 'm8', 'r8'),
+  ...'cli sti cld std cpuid rdtsc rdmsr wrmsr pause wbinvd int3 invlpg:m8 lldt:r16 ltr:r16 lgdt:m32 lidt:m32 sgdt:m32'.split(
+    ' ',
+  ),
+  ...'lfence:r32 mfence:r32 sfence:r32 movFromSeg:r16,i16 movFromSeg:r32,i16 movToSeg:i16,r16 nopE:r32 movsx:r16,m8'.split(
+    ' ',
+  ),
+  ...'inDx:r16,r16 inDx:r32,r16 inDx:r8,r16 inI:r8,i8 outDx:r16,r16 outDx:r16,r32 outDx:r16,r8 outI:i8,r8'.split(' '),
+  ...'wait emms fninit fnclex fnstsw:m16,i8 fxsave:m8,i8 fxrstor:m8,i8 test:m16,i16 test:r16,r16 imul3:r32,m32,i32 rol:r16,i8 cmps:i8;rf3 scas:i8;rf2'.split(
+    ' ',
+  ),
+  ...['movs', 'stos'].flatMap((name) => ['i8', 'i16', 'i32'].map((width) => `${name}:${width};rf3`)),
+];
+const X87_FORMS = (
+  'fld:i8 fldz fabs fxam fnstcw:m16,i8 fnstswAx fxch.d9.:i8 fild32:m32,i8 fistp32:m32,i8 ' +
+  'fld64:m64,i8 fst64:m64,i8 fstp64:m64,i8 fmul64:m64,i8 fdiv64:m64,i8 faddp:i8 fsubp:i8 fsubrp:i8 fucomi:i8 fucomip:i8 fstp.dd.:i8 ' +
+  'fldcw:m16,i8'
+).split(' ');
+const VECTOR_FORMS = [
+  ...all('mova movu', 'm128,r128', 'r128,m128'),
+  ...all('mova pand pandn psubb psubd paddb pcmpeqd pcmpgtb punpckhdq punpckldq punpcklqdq punpcklwd', 'r128,r128'),
+  ...all('por pxor pcmpeqb pminub punpcklbw', 'r128,m128', 'r128,r128'),
+  ...all('pslldq psrldq', 'r128,i8'),
+  ...all('movZero', 'r128,m32', 'r128,m64', 'r128,r32'),
+  ...'andp:r128,m128 pshufd:r128,r128,i8 pmovmskb:r32,r128 movhps:r128,m64'.split(' '),
+  ...all('movScalar', 'm64,r64', 'r64,m64', 'r64,r64'),
+  ...all('addsd mulsd subsd ucomisd', 'r128,m64', 'r128,r64'),
+];
+/** A protected kernel of 32 bits. */
+const KERNEL_FORMS = [
+  ...COMMON_FORMS,
+  ...'callE:m32;s;l callE:r32;s iret retf sysenter sysexit popa;s pusha;s idiv:m32 movFromCr:r32,i32 movToCr:i32,r32'.split(
+    ' ',
+  ),
+  ...'movToDr:i32,r32 cmpxchg8b:m64 movs:i16 cbw shld:r32,r32,i8 shld:r32,r32,r8 shrd:r32,r32,i8 shrd:r32,r32,r8'.split(
+    ' ',
+  ),
+  ...[0, 3, 4, 5].flatMap((segment) => [`pushSeg${segment}`, `popSeg${segment}`]),
+];
+const LONG_KERNEL_FORMS = [
+  ...COMMON_FORMS,
+  ...all('bt btr bts', 'm64,r64', 'm64,i8', 'r64,r64', 'r64,i8'),
+  ...CONDITIONS.map((c) => `cmov${c}:r64,m64`),
+  ...all('shl shr sar', 'm64,i8', 'm64,r8'),
+  ...all('xadd cmpxchg xchg', 'm64,r64'),
+  ...all('bsf bsr', 'r64,m64'),
+  ...all('div idiv imul1 mul', 'm64', 'r64'),
+  ...all('movsx movzx', 'r64,m8', 'r64,m16'),
+  ...all('shld shrd', 'r64,r64,i8', 'r64,r64,r8'),
+  ...'movs:i64;rf3 stos:i64;rf3 imul3:r64,m64,i64 movFromCr:r64,i32 movToCr:i32,r64 movToDr:i32,r64 cmpxchg16b:m128'.split(
+    ' ',
+  ),
+  ...'iret;o64 retf;o64 swapgs syscall sysret;o64 popf;o64 pushf;o64 fxrstor:m8,i8;o64 fxsave:m8,i8;o64'.split(' '),
+];
+const LONG_VECTOR_FORMS = [...VECTOR_FORMS, 'movZero:r128,r64', 'cvtsi2sd:r128,r64', 'movScalar:r32,v32'];
+
+export const COLD_GROUPS = [FIRMWARE_FORMS, KERNEL_FORMS, [...VECTOR_FORMS, 'movScalar:r32,r32'], X87_FORMS] as const;
+export const LONG_COLD_GROUPS = [LONG_KERNEL_FORMS, LONG_VECTOR_FORMS, X87_FORMS] as const;
 
 /** The same for 64-bit code. A scaled index and an immediate do not fit into one record. */
 export function longHotForms(): string[] {

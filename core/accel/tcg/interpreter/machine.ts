@@ -2,7 +2,7 @@
  *  code, handlers for what it lacks made when they are first asked for. */
 import type { HandlerSource } from '../blocks.ts';
 import type { EngineLayout } from '../emit/instruction-emitter.ts';
-import { type HandlerForm, hotForms, longHotForms, parseForm, WARM_FORMS } from './forms.ts';
+import { COLD_GROUPS, type HandlerForm, hotForms, LONG_COLD_GROUPS, longHotForms, parseForm } from './forms.ts';
 import { generateCold, generateInterpreter, specialNames } from './generate.ts';
 
 export interface Interpreter {
@@ -51,7 +51,7 @@ function createTable(table: WebAssembly.Table, imports: EngineFunctions): Functi
 
 function createInterpreter(
   hotKeys: readonly string[],
-  warm: readonly string[],
+  groups: readonly (readonly string[])[],
   layout: EngineLayout,
   table: FunctionTable,
   isLong: boolean,
@@ -72,14 +72,14 @@ function createInterpreter(
       forms[hot.length + slot] = form;
     });
   };
-  if (warm.length > 0) makeCold(warm);
+  const groupOf = new Map(groups.flatMap((group) => group.map((key) => [key, group] as const)));
   const handlers: HandlerSource = {
     hot(key) {
       const known = numbers.get(key);
       return known !== undefined && known < hotCount ? known : -1;
     },
     handler(key) {
-      if (!numbers.has(key)) makeCold([key]);
+      if (!numbers.has(key)) makeCold([...new Set([key, ...(groupOf.get(key) ?? [])])].filter((k) => !numbers.has(k)));
       return numbers.get(key)!;
     },
   };
@@ -94,8 +94,8 @@ export function createInterpreters(
 ): { readonly legacy: Interpreter; readonly makeLong: () => Interpreter; readonly table: FunctionTable } {
   const places = createTable(table, functions);
   return {
-    legacy: createInterpreter(hotForms(), WARM_FORMS, layout, places, false),
-    makeLong: () => createInterpreter(longHotForms(), [], layout, places, true),
+    legacy: createInterpreter(hotForms(), COLD_GROUPS, layout, places, false),
+    makeLong: () => createInterpreter(longHotForms(), LONG_COLD_GROUPS, layout, places, true),
     table: places,
   };
 }
