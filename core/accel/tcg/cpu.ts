@@ -57,7 +57,7 @@ export interface X86CpuOptions {
 }
 export type RunResult = 'budget' | 'halted' | 'exit' | 'breakpoint';
 
-const JUMP_CACHE_BYTES = TLB.jumpEntries * 16;
+const JUMP_CACHE_BYTES = (TLB.jumpEntries + (1 << TLB.secondBits)) * 16;
 /** No mode, no place: a jump cache entry that is not in use. */
 const EMPTY = 0xffff_ffff;
 const RESYNC = SPECIAL.indexOf('resync');
@@ -586,12 +586,15 @@ export class X86Cpu {
       if (blocks.generation !== generation) this.jumpCache.fill(EMPTY);
     }
     if (extraMode === 0) {
-      const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
       const { jumpCache } = this;
-      jumpCache[at] = linear;
-      jumpCache[at + 1] = mode;
-      jumpCache[at + 2] = block.record;
-      jumpCache[at + 3] = start;
+      const second = TLB.jumpEntries + (Math.imul(linear, TLB.secondFactor) >>> (32 - TLB.secondBits));
+      for (const slot of [(linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask, second]) {
+        const at = slot * 4;
+        jumpCache[at] = linear;
+        jumpCache[at + 1] = mode;
+        jumpCache[at + 2] = block.record;
+        jumpCache[at + 3] = start;
+      }
     }
     this.isUncached = false;
     return block.record;

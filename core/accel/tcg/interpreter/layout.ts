@@ -20,10 +20,12 @@ export const TLB = {
   indexMask: 4095 << 5,
   /** No tag: page tags have their low bits clear. */
   invalid: 1,
-  /** Jump cache: 16-byte entries { linear, mode, record }. */
+  /** Jump cache: 16-byte entries { linear, mode, record, place }. Behind it a second level, for what others have driven out. */
   jumpEntries: 16384,
   jumpMask: 16383,
   jumpHashShift: 9,
+  secondBits: 16,
+  secondFactor: 0x9e37_79b1,
 } as const;
 /** What a TLB entry holds; `used` also while its tags are invalid but it stands in the list of entries in use. `guarded`: the page
  *  may be written, but holds decoded code. */

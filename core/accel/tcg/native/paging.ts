@@ -497,20 +497,27 @@ export function definePaging(
       (b, given) => {
         const linear = b.let(type === I64 ? given! : given!.wideU());
         const low = b.let(linear.narrow());
-        const slot = b.let(low.xor(low.shrU(TLB.jumpHashShift)).and(TLB.jumpMask).shl(4));
-        const isIt = b
-          .load(OP.i32Load, slot, jumpCache)
-          .eq(low)
-          .and(b.load(OP.i32Load, slot, jumpCache + 4).eq(field(b, FIELDS.mode)));
+        const first = b.let(low.xor(low.shrU(TLB.jumpHashShift)).and(TLB.jumpMask).shl(4).add(jumpCache));
+        const word = (entry: Local, index: number) => b.load(OP.i32Load, entry, index * 4);
+        const isIn = (entry: Local) =>
+          word(entry, 0)
+            .eq(low)
+            .and(word(entry, 1).eq(field(b, FIELDS.mode)));
+        const slot = b.let(first);
+        b.if(isIn(slot).eqz(), () => {
+          const index = low.mul(TLB.secondFactor | 0).shrU(32 - TLB.secondBits);
+          slot.set(index.add(TLB.jumpEntries).shl(4).add(jumpCache));
+        });
         // What lies beyond the limit of CS is not looked at: a walk would set accessed bits.
         const within = type === I64 ? i32(1) : low.sub(cs(b, SEGMENT.base)).leU(cs(b, SEGMENT.limit));
-        b.if(isIt.and(within), () => {
+        b.if(isIn(slot).and(within), () => {
           const entry = b.call(fill, linear, ACCESS.execute, isUser(b));
           b.if(entry, () => {
             const place = b.load(OP.i32Load, entry, TLB.addend).add(low);
-            b.if(b.load(OP.i32Load, slot, jumpCache + 12).eq(place), () =>
-              b.return(b.load(OP.i32Load, slot, jumpCache + 8)),
-            );
+            b.if(word(slot, 3).eq(place), () => {
+              for (const half of [0, 8]) b.store(OP.i64Store, first, half, b.load(OP.i64Load, slot, half));
+              b.return(word(slot, 2));
+            });
           });
         });
         b.result(b.call(slow.lookup));
