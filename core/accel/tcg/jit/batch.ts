@@ -132,19 +132,20 @@ class PackedSource implements CodeSource {
     this.maps = maps;
     this.longMaps = longMaps;
     for (let at = 0; at < words.length; at += BLOCK_WORDS) {
-      const [record, end, start, length, mode, flags] = words.subarray(at, at + BLOCK_WORDS) as unknown as number[];
+      const start = words[at + 2]!;
       const block = {
-        record: record!,
-        end: end!,
-        start: start!,
-        length: length!,
+        record: words[at]!,
+        end: words[at + 1]!,
+        start,
+        length: words[at + 3]!,
         second: -1,
-        key: start! * MODE_SHIFT + mode!,
+        key: start * MODE_SHIFT + words[at + 4]!,
       };
+      const flags = words[at + 5]!;
       this.blocks.push(block);
       this.byKey.set(block.key, block);
-      if (flags! & 1) this.heads.add(block);
-      if (flags! & 2) this.apart.add(block);
+      if (flags & 1) this.heads.add(block);
+      if (flags & 2) this.apart.add(block);
     }
     for (let at = 0; at < pages.length; at += PAGE_WORDS) {
       const [head, distance, page] = pages.subarray(at, at + PAGE_WORDS) as unknown as [number, number, number];
