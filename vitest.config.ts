@@ -14,6 +14,8 @@ export default defineConfig({
           name: 'unit',
           include: ['{core,electron,renderer,build}/**/*.test.{ts,tsx}'],
           environment: 'node',
+          // A thread starts sooner than a process, and there are many short files.
+          pool: 'threads',
           testTimeout: 20_000,
         },
       },
@@ -24,7 +26,6 @@ export default defineConfig({
           exclude: ['tests/e2e/**', '**/node_modules/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
         },
       },
       {

@@ -109,12 +109,13 @@ export interface RunControl {
   stop(): void;
   /** @throws UserError when the machine must be reset first */
   cont(): void;
-  /** These three raise their event (RESET, POWERDOWN, SHUTDOWN) before they return, so that it precedes the reply; what
-   *  they ask for may happen at the next turn of the main loop. `quit` lets what is queued for clients go out first. */
+  /** These three have happened, and raised their event (RESET, POWERDOWN, SHUTDOWN), when they return: it precedes the reply,
+   *  and a command that waits finds the machine reset. After `quit`, or a reset under -no-reboot, what is queued for clients still
+   *  goes out. */
   reset(): void;
   powerdown(): void;
   quit(): void;
-  /** @throws UserError unless the guest is suspended */
+  /** Raises WAKEUP as those do theirs. @throws UserError unless the guest is suspended */
   wakeup(): void;
   readonly canWakeUp: boolean;
   injectNmi(): void;

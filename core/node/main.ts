@@ -173,12 +173,14 @@ async function run(argv: readonly string[]): Promise<void> {
   attachMonitors(hub, command.monitors, chardevs);
   chardevs.setMuxActions({ quit: () => running.parts.requests.requestShutdown('host-qmp-quit') });
   await vnc.start(command.vnc);
-  running.onExit((code) => {
+  const end = (code: number) => {
     vnc.close();
     chardevs.close();
     // Replies and events that are still on their way go out before the end; disks are brought to rest.
     void system.block.close().finally(() => setTimeout(() => process.exit(code), 20));
-  });
+  };
+  // The command that ends the machine is still to be answered.
+  running.onExit((code) => setImmediate(() => end(code)));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => {
       nodeHost.stderr(`${PROGRAM}: terminating on signal ${{ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 }[signal]}\n`);

@@ -120,6 +120,10 @@ export class MainLoop {
     this.idlePoll.wake();
     this.schedule();
   }
+  /** Grants what was asked for at once; within a turn the loop is about to do that itself. */
+  grant(): void {
+    if (!this.isInside && !this.hasEnded && !this.handleRequests()) this.hasEnded = true;
+  }
   private schedule(): void {
     if (this.isScheduled || this.isInside || this.hasEnded) return;
     this.cancelSleep?.();

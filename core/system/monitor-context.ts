@@ -27,6 +27,7 @@ import { setLogSink } from '../util/log.ts';
 import { setTraceSink } from '../util/trace.ts';
 import { hex } from '../util/units.ts';
 import type { System } from './qemu-init.ts';
+import type { Requests } from './requests.ts';
 
 /** The monitor speaks like this version of QEMU; the package string says who really answers. */
 const QEMU_VERSION = { major: 7, minor: 2, micro: 0 } as const;
@@ -107,6 +108,10 @@ export function createMonitorContext(system: System, block: BlockControl, vnc: V
   };
 
   function runControl({ cpu }: System): RunControl {
+    const granted = (ask: (requests: Requests) => void) => {
+      ask(running.parts.requests);
+      running.mainLoop.grant();
+    };
     return {
       get state() {
         return running.runState.state;
@@ -116,14 +121,14 @@ export function createMonitorContext(system: System, block: BlockControl, vnc: V
       },
       stop: () => running.stop(),
       cont: () => running.resume(),
-      reset: () => running.parts.requests.requestReset('host-qmp-system-reset'),
-      powerdown: () => running.parts.requests.requestPowerdown(),
-      quit: () => running.parts.requests.requestShutdown('host-qmp-quit'),
+      reset: () => granted((requests) => requests.requestReset('host-qmp-system-reset')),
+      powerdown: () => granted((requests) => requests.requestPowerdown()),
+      quit: () => granted((requests) => requests.requestShutdown('host-qmp-quit')),
       wakeup() {
         if (!env.sleep.isSupported) throw new UserError('wake-up from suspend is not supported by this guest');
         if (running.runState.state !== 'suspended')
           throw new UserError('Unable to wake up: guest is not in suspended state');
-        running.parts.requests.requestWakeup('other');
+        granted((requests) => requests.requestWakeup('other'));
       },
       get canWakeUp() {
         return env.sleep.isSupported;

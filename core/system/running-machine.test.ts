@@ -191,6 +191,7 @@ describe('a running machine', () => {
     expect(m.outcome).toEqual({ events: [], state: 'shutdown', exits: [] });
     expect(() => m.running.resume()).toThrow('Resetting the Virtual Machine is required');
     m.requests.requestReset('host-qmp-system-reset');
+    m.running.mainLoop.grant();
     m.running.resume(); // at once
     expect(m.outcome).toMatchObject({
       events: ['RESET {"guest":false,"reason":"host-qmp-system-reset"}', 'RESUME'],

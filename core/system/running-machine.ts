@@ -81,12 +81,6 @@ export class RunningMachine {
   /** `cont`. @throws UserError when only a reset helps */
   resume(): void {
     if (this.runState.isRunning || this.runState.state === 'suspended') return;
-    const { reset } = this.parts.requests;
-    if (this.runState.needsReset && reset && this.actions.reboot === 'reset') {
-      // `system_reset` and `cont` in one breath: the reset is granted first.
-      this.parts.requests.reset = null;
-      this.systemReset(reset);
-    }
     if (this.runState.needsReset) throw new UserError('Resetting the Virtual Machine is required');
     this.hasStarted = true;
     this.runState.set('running');

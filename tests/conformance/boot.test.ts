@@ -1,10 +1,11 @@
 /** Whole machines, from reset to whatever they were made for. Where QEMU is asked the same, its answer is what is expected. */
 import { execFile, spawn } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { scratchFolder } from '../manager/sample-machine.ts';
 import {
   exitWith,
@@ -257,21 +258,29 @@ describe('the host side', () => {
 });
 
 describe('VNC', () => {
-  it('a stock client takes a picture of the screen', async () => {
-    const folder = scratchFolder();
-    const port = await freePort();
-    const machine = await start('-cdrom', rescueCd, '-vnc', `127.0.0.1:${port - 5900}`);
+  let machine: RunningMachine;
+  let port: number;
+  let socketPath: string;
+  beforeAll(async () => {
+    port = await freePort();
+    socketPath = join(mkdtempSync(join(tmpdir(), 'terrarium-test-')), 'vnc');
+    const servers = ['-vnc', `127.0.0.1:${port - 5900}`, '-vnc', `unix:${socketPath}`];
+    machine = await RunningMachine.start({ args: ['-cdrom', rescueCd, ...servers] });
     await machine.waitForText('executed automatically');
-    const picture = join(folder, 'screen.jpg');
+  });
+  afterAll(async () => {
+    await machine?.stop();
+    rmSync(dirname(socketPath), { recursive: true, force: true });
+  });
+
+  it('a stock client takes a picture of the screen', async () => {
+    const picture = join(scratchFolder(), 'screen.jpg');
     await run('/usr/bin/vncsnapshot', ['-quiet', `127.0.0.1:${port - 5900}`, picture], { timeout: 20_000 });
     const size = jpegSize(readFileSync(picture));
     expect(size).toEqual({ width: 720, height: 400 });
   });
 
   it('speaks RFB 3.8: version, security, initialisation, one raw rectangle with the text in it', async () => {
-    const socketPath = join(scratchFolder(), 'vnc');
-    const machine = await start('-cdrom', rescueCd, '-vnc', `unix:${socketPath}`);
-    await machine.waitForText('executed automatically');
     const socket = connect(socketPath);
     onTestFinished(() => void socket.destroy());
     const read = reader(socket);

@@ -1,4 +1,4 @@
-/** The short form of cpu-models.soak.ts: a model of Intel's and one of AMD's. */
+/** The short form of cpu-models.soak.ts: one model, with instructions of three kinds of vectors and differences from QEMU on both sides. */
 import { describe, expect, it } from 'vitest';
 import { hasQemu, qemu } from '../support/machine.ts';
 import { modelFaults } from './cpu-models.ts';
@@ -9,7 +9,7 @@ if (!guest) console.log(`skipped: no 64-bit Linux guest can be made here: ${reas
 else if (!hasQemu) console.log(`compared with the host CPU only: ${qemu} is not installed`);
 
 describe.skipIf(!guest)('64-bit Debian finds of a CPU model what it finds on QEMU', { timeout: 600_000 }, () => {
-  it.each(['Nehalem', 'EPYC'])('%s', async (model) => {
-    expect(await modelFaults(guest!, model)).toEqual([]);
+  it('EPYC', async () => {
+    expect(await modelFaults(guest!, 'EPYC')).toEqual([]);
   });
 });

@@ -1,7 +1,17 @@
 /** Debian packages for i386 and amd64 guests, without touching the host's package database: apt with its own lists and its own
  *  status, under the checkout's cache folder. Needs neither root nor a foreign architecture in dpkg. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { projectRoot } from '../support/machine.ts';
 
@@ -33,6 +43,43 @@ function optionsFor(architecture: Architecture): string[] {
   ];
 }
 
+const LOCK = join(guestCache, 'lock');
+function holder(): number | undefined {
+  try {
+    return Number(readlinkSync(LOCK));
+  } catch {
+    return undefined;
+  }
+}
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+/** One process at a time: two that update apt's lists at once leave neither with all of them. */
+function alone<T>(work: () => T): T {
+  mkdirSync(guestCache, { recursive: true });
+  for (;;) {
+    try {
+      symlinkSync(`${process.pid}`, LOCK);
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const pid = holder();
+      if (pid !== undefined && !isAlive(pid)) rmSync(LOCK, { force: true });
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    }
+  }
+  try {
+    return work();
+  } finally {
+    unlinkSync(LOCK);
+  }
+}
+
 const fresh = new Set<Architecture>();
 function updateLists(architecture: Architecture): void {
   if (fresh.has(architecture)) return;
@@ -47,7 +94,11 @@ function updateLists(architecture: Architecture): void {
 /** Unpacks a package, fetched when it is not there yet, and gives the folder. */
 export function debianPackage(name: string, architecture: Architecture = 'i386'): string {
   const target = join(guestCache, architecture === 'i386' ? 'packages' : `packages-${architecture}`, name);
-  if (existsSync(target)) return target;
+  if (!existsSync(target)) alone(() => fetchPackage(name, architecture, target));
+  return target;
+}
+function fetchPackage(name: string, architecture: Architecture, target: string): void {
+  if (existsSync(target)) return; // another process had it fetched
   mkdirSync(dirname(target), { recursive: true });
   updateLists(architecture);
   const folder = `${target}.${process.pid}`;
@@ -58,17 +109,18 @@ export function debianPackage(name: string, architecture: Architecture = 'i386')
     const archive = readdirSync(folder).find((file) => file.endsWith('.deb'));
     if (!archive) throw new GuestUnavailable(`apt-get download ${name} left no package`);
     runTool('dpkg-deb', ['-x', join(folder, archive), join(folder, 'out')]);
-    if (!existsSync(target)) renameSync(join(folder, 'out'), target);
+    renameSync(join(folder, 'out'), target);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  return target;
 }
 
 /** The package that a metapackage depends on, by the beginning of its name. */
 export function dependency(name: string, prefix: string, architecture: Architecture = 'i386'): string {
-  updateLists(architecture);
-  const listing = runTool('apt-cache', [...optionsFor(architecture), 'depends', name]);
+  const listing = alone(() => {
+    updateLists(architecture);
+    return runTool('apt-cache', [...optionsFor(architecture), 'depends', name]);
+  });
   const found = [...listing.matchAll(/Depends: (\S+)/g)].map((match) => match[1]!).find((it) => it.startsWith(prefix));
   if (!found) throw new GuestUnavailable(`${name} depends on no ${prefix}*`);
   return found;

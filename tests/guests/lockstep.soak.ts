@@ -1,10 +1,14 @@
 /**
- * GRUB's rescue disc shows its menu, and Debian's 686 and cloud-amd64 kernels boot to a shell and run programs, with both tiers in
- * lock-step: compiled code and interpreter come to the same everywhere.
+ * GRUB's rescue disc shows its menu, and Debian's 686 and cloud-amd64 kernels boot to a shell, run programs, sleep with everything in
+ * RAM and wake, with both tiers in lock-step: compiled code and interpreter come to the same everywhere.
  *
  *    node tests/guests/lockstep.soak.ts [MINUTES] [16|32|64]
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { RunningMachine, rescueCd } from '../support/machine.ts';
+import { QmpConnection } from '../support/qmp-connection.ts';
 import { GuestConsole } from './guest-console.ts';
 import { guestOrReason, type KernelGuest, longShellGuest, shellGuest } from './images.ts';
 
@@ -22,10 +26,14 @@ const GUESTS = [
 async function boot({ kernel, initrd }: KernelGuest, { architecture, megabytes }: (typeof GUESTS)[number]) {
   const started = performance.now();
   const elapsed = () => `${((performance.now() - started) / 1000).toFixed(0)} s`;
-  const machine = GuestConsole.start(
-    ['-accel', 'tcg,x-jit=lockstep', '-m', megabytes, '-kernel', kernel, '-initrd', initrd, '-append', APPEND],
-  ); // biome-ignore format: options in a row
+  const folder = mkdtempSync(join(tmpdir(), 'terrarium-lockstep-'));
+  const machine = GuestConsole.start([
+    ...['-accel', 'tcg,x-jit=lockstep', '-m', megabytes, '-kernel', kernel, '-initrd', initrd, '-append', APPEND],
+    ...['-qmp', `unix:${join(folder, 'qmp')},server=on,wait=off`],
+  ]);
+  let qmp: QmpConnection | undefined;
   try {
+    qmp = await QmpConnection.open(join(folder, 'qmp'));
     await machine.waitForShell(LIMIT_MS);
     console.log(`${architecture}, ${elapsed()}: a shell`);
     const { output, status } = await machine.run(
@@ -35,9 +43,16 @@ async function boot({ kernel, initrd }: KernelGuest, { architecture, megabytes }
     const [said, sum, traces] = output.trim().split('\n');
     if (said !== architecture || !/^[0-9a-f]{32} /.test(sum ?? '') || traces !== '0' || status !== 1)
       throw new Error(`the guest says, with status ${status}:\n${output}`);
-    console.log(`${architecture}: both tiers agree, ${elapsed()}`);
+    const awake = machine.run('echo mem >/sys/power/state; seq 1 2000 | sort -r | md5sum', LIMIT_MS);
+    await Promise.race([qmp.event('SUSPEND', LIMIT_MS), awake]);
+    await qmp.execute('system_wakeup');
+    const { output: again } = await awake;
+    if (again.trim() !== sum) throw new Error(`after its sleep the guest says:\n${again}`);
+    console.log(`${architecture}: both tiers agree, also about a sleep, ${elapsed()}`);
   } finally {
+    qmp?.close();
     await machine.stop();
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -1,71 +1,46 @@
-/** Debian's amd64 kernels from -kernel and -initrd to a shell: in that for virtual machines, programs whose results are known beforehand;
- *  in that of every PC, what it has found of the board. */
-import { createHash } from 'node:crypto';
+/** Debian's amd64 kernels from -kernel and -initrd to a shell: in that for virtual machines, programs whose results are known beforehand,
+ *  and sleep; in that of every PC, what it has found of the board. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { QmpConnection } from '../support/qmp-connection.ts';
 import { GuestConsole, QUIET } from './guest-console.ts';
 import { guestOrReason, longShellGuest } from './images.ts';
+import { NUMBERS_MD5, testPowerOff, testShellPrograms } from './shell-programs.ts';
+import { testSleep } from './suspend.ts';
 
 const { guest, reason } = guestOrReason(longShellGuest);
 if (!guest) console.log(`skipped: no 64-bit Linux guest can be made here: ${reason}`);
 
-const md5 = (text: string) => createHash('md5').update(text).digest('hex');
-const count = (to: number) => Array.from({ length: to }, (_, i) => `${i + 1}`);
-const lines = (all: readonly string[]) => all.map((line) => `${line}\n`).join('');
-
 describe.skipIf(!guest)("Debian's cloud-amd64 kernel", () => {
+  let folder: string;
   let machine: GuestConsole;
+  let qmp: QmpConnection;
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'terrarium-test-'));
     const { kernel, initrd } = guest!;
-    machine = GuestConsole.start(['-m', '256', '-kernel', kernel, '-initrd', initrd, '-append', QUIET]);
+    const socket = join(folder, 'qmp');
+    machine = GuestConsole.start([
+      ...['-m', '256', '-kernel', kernel, '-initrd', initrd, '-append', QUIET],
+      ...['-qmp', `unix:${socket},server=on,wait=off`],
+    ]);
+    qmp = await QmpConnection.open(socket);
     await machine.waitForShell();
   }, 180_000);
-  afterAll(() => machine?.stop());
+  afterAll(async () => {
+    qmp?.close();
+    await machine?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   it('says what it is', async () => {
     const { output } = await machine.run('uname -m; grep -c -w lm /proc/cpuinfo');
     expect(output).toBe('x86_64\n1\n');
   });
-  it('has all of its memory, and no complaint in its log', async () => {
-    const { output } = await machine.run(
-      "awk '/MemTotal/ {print $2}' /proc/meminfo; dmesg | grep -cE 'WARNING|Call Trace'",
-    );
-    const [memory, complaints] = output.trim().split('\n').map(Number);
-    expect(memory).toBeGreaterThan(190_000);
-    expect(complaints).toBe(0);
-  });
-  it('computes MD5', async () => {
-    expect((await machine.run('seq 1 20000 | md5sum')).output).toBe(`${md5(lines(count(20_000)))}  -\n`);
-  });
-  it('sorts', async () => {
-    const sorted = md5(lines(count(5000).toSorted().toReversed()));
-    expect((await machine.run('seq 1 5000 | sort -r | md5sum')).output).toBe(`${sorted}  -\n`);
-  });
-  it('compresses and expands', async () => {
-    const { output } = await machine.run('seq 1 20000 | gzip -9 >/tmp/z; wc -c </tmp/z; gunzip -c /tmp/z | md5sum');
-    const [size, sum] = output.split('\n');
-    expect(sum).toBe(`${md5(lines(count(20_000)))}  -`);
-    expect(Number(size)).toBeLessThan(60_000);
-  });
-  it('computes with integers and floating point in awk', async () => {
-    const sum = count(2000).reduce((total, i) => total + Number(i) ** 2, 0);
-    const series = 'for(i=0;i<20;i++){e+=t;t/=i+1} a=16/5;b=4/239;for(i=1;i<60;i+=2){p+=u*(a-b)/i;u=-u;a/=25;b/=57121}';
-    const program = `BEGIN{for(i=1;i<=2000;i++)s+=i*i;print s;t=1;u=1;${series} printf "%.9f %.9f\\n",e,p}`;
-    const { output } = await machine.run(`awk '${program}'`);
-    expect(output).toBe(`${sum}\n${Math.E.toFixed(9)} ${Math.PI.toFixed(9)}\n`);
-  });
-  it('forks, pipes, and tells how a program ended', async () => {
-    expect(await machine.run("sh -c 'kill -SEGV $$'; echo $?; false")).toEqual({
-      output: 'Segmentation fault\n139\n',
-      status: 1,
-    });
-    const { output } = await machine.run('for i in 1 2 3 4 5; do (echo $i | tr 1-5 a-e) & done | sort; wait');
-    expect(output).toBe('a\nb\nc\nd\ne\n');
-  });
-  it('turns the machine off', async () => {
-    const ended = new Promise((done) => machine.child.once('exit', done));
-    machine.child.stdin?.write('poweroff -f\n');
-    expect(await ended).toBe(0);
-  });
+  testShellPrograms(() => machine, 190_000);
+  testSleep(() => ({ machine, qmp }));
+  testPowerOff(() => machine);
 });
 
 const { guest: generic, reason: whyNot } = guestOrReason(() => longShellGuest('amd64'));
@@ -142,7 +117,7 @@ describe.skipIf(!generic)("Debian's amd64 kernel", () => {
   });
   it('computes', async () => {
     const { output } = await machine.run('seq 1 20000 | gzip -9 | gunzip | md5sum');
-    expect(output).toBe(`${md5(lines(count(20_000)))}  -\n`);
+    expect(output).toBe(`${NUMBERS_MD5}  -\n`);
   });
   it('is turned off through ACPI', async () => {
     const ended = new Promise((done) => machine.child.once('exit', done));

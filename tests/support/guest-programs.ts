@@ -34,7 +34,9 @@ export function writeProbeRom(path: string, accesses: readonly PortAccess[]): vo
   for (const access of [...accesses, { out: 1, port: EXIT_PORT, value: 0 } as const]) {
     if ('out' in access) step(OPS.out[access.out], access.port, access.value);
     else if ('in' in access) step(OPS.in[access.in], access.port, 0);
-    else step(OPS.bytes, access.port, access.bytes);
+    else
+      for (let left = access.bytes; left > 0; left -= MOST_BYTES)
+        step(OPS.bytes, access.port, Math.min(left, MOST_BYTES));
   }
   step(OPS.end, 0, 0);
   Buffer.from(PROBE_CODE).copy(rom, CODE);
@@ -43,6 +45,8 @@ export function writeProbeRom(path: string, accesses: readonly PortAccess[]): vo
 }
 
 const CODE = 0xff00;
+/** The loop counts in CX. */
+const MOST_BYTES = 0xffff;
 /** Jumps are relative to their ends: the distances below are counted from the listing. */
 const PROBE_CODE = probeCode();
 

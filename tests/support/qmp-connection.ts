@@ -12,6 +12,8 @@ export interface QmpEvent {
 
 export class QmpConnection {
   readonly events: QmpEvent[] = [];
+  /** Everything since the greeting in its order, in short: events with their data, the beginnings of replies. */
+  readonly received: string[] = [];
   greeting: unknown = null;
   private readonly socket: Socket;
   private buffered = '';
@@ -68,9 +70,13 @@ export class QmpConnection {
         this.onGreeting?.();
       } else if (message.event) {
         const event = message as unknown as QmpEvent;
+        this.received.push(event.data ? `${event.event} ${JSON.stringify(event.data)}` : event.event);
         this.events.push(event);
         for (const waiter of [...this.eventWaiters]) waiter(event);
-      } else this.waiting.shift()?.(message);
+      } else {
+        this.received.push(JSON.stringify(message).slice(0, 200));
+        this.waiting.shift()?.(message);
+      }
     }
   }
 

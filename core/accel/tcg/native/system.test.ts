@@ -21,6 +21,7 @@ const natives = createNatives(
 ) as unknown as Record<string, (...args: number[]) => number>;
 const own = new CpuState(memory.buffer, STATE);
 const ram = new Uint8Array(memory.buffer, RAM, RAM_BYTES);
+const machineRam = new ArrayBuffer(RAM_BYTES);
 const tlb = new Int32Array(memory.buffer, TLBS, BANK / 2);
 
 /** Linear addresses are physical ones; `missing` pages are not in the TLB, or cannot be written. */
@@ -60,7 +61,7 @@ describe('system instructions in WebAssembly', () => {
       return (seed >>> 8) % below === 0;
     };
     for (let n = 1; n <= 1500; n++) {
-      const { m, setup } = randomTransfer(n * 7919, false);
+      const { m, setup } = randomTransfer(n * 7919, false, machineRam);
       if (!setup.native) continue;
       const { state } = m;
       // Half of all random machines would step.
@@ -112,7 +113,7 @@ describe('system instructions in WebAssembly', () => {
   it('is left to the engine where deliveries are logged or keyboard calls counted', () => {
     let tried = 0;
     for (let n = 1; tried < 10; n++) {
-      const { m, setup } = randomTransfer(n * 7919, false);
+      const { m, setup } = randomTransfer(n * 7919, false, machineRam);
       if (!setup.op.startsWith('int ')) continue;
       const { state } = m;
       state.set(FIELDS.eflagsSystem, state.eflagsSystem & ~EFLAGS.TF);

@@ -16,6 +16,7 @@ export const GDT = 0x1000;
 export const IDT = 0x2000;
 export const LDT = 0x2800;
 export const TSS = 0x3000;
+export const FAKE_RAM_BYTES = 4 << 20;
 
 export interface SegmentSpec {
   readonly base?: number;
@@ -29,7 +30,7 @@ export interface SegmentSpec {
 }
 
 export class FakeMachine implements LinearMemory {
-  readonly ram = new DataView(new ArrayBuffer(4 << 20));
+  readonly ram: DataView;
   readonly state: CpuState;
   readonly ctx: CpuContext;
   readonly ops: SystemOps;
@@ -41,7 +42,9 @@ export class FakeMachine implements LinearMemory {
   smram: boolean[] = [];
   tsc = 0;
 
-  constructor(cpuOption = 'qemu64') {
+  /** `ram`: one that an earlier machine had, all zero again; new memory costs more than what most tests do with it. */
+  constructor(cpuOption = 'qemu64', ram = new ArrayBuffer(FAKE_RAM_BYTES)) {
+    this.ram = new DataView(ram);
     this.state = new CpuState(new ArrayBuffer(STATE_BYTES), 0);
     this.cpu = defineCpu(parseCpuOption(cpuOption)).definition;
     this.ctx = {

@@ -2,7 +2,7 @@
  *  kernel has, sometimes not. */
 import { deliverQuickly, iretQuickly, loadSegmentQuickly } from '../quick-transfer.ts';
 import { type CpuState, CR0, CS, DS, ECX, EDX, EFLAGS, ES, ESP, FIELDS, FS, GS, SS, TR } from '../state.ts';
-import { FakeMachine, GDT, IDT, TSS } from './fake-machine.ts';
+import { FAKE_RAM_BYTES, FakeMachine, GDT, IDT, TSS } from './fake-machine.ts';
 
 function random(seed: number): (below: number) => number {
   let s = seed;
@@ -32,10 +32,15 @@ export interface Transfer {
   readonly native?: readonly [name: string, ...args: number[]];
 }
 
-/** The same machine for the same seed. */
-export function randomTransfer(seed: number, withHits: boolean): { m: FakeMachine; setup: Transfer } {
+/** The same machine for the same seed. `memory` is the machine's until it is given to the next one. */
+export function randomTransfer(
+  seed: number,
+  withHits: boolean,
+  memory = new ArrayBuffer(FAKE_RAM_BYTES),
+): { m: FakeMachine; setup: Transfer } {
   const next = random(seed);
-  const m = new FakeMachine();
+  new Uint8Array(memory).fill(0);
+  const m = new FakeMachine('qemu64', memory);
   const { state, ram } = m;
   if (withHits)
     Object.assign(m, { arenaView: ram, hit: (linear: number) => (linear + 64 <= ram.byteLength ? linear : -1) });
