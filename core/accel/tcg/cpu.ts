@@ -501,7 +501,7 @@ export class X86Cpu {
       state.u32[LONG] = isLong ? 1 : 0;
       state.setArithmeticFlags(flags);
     }
-    state.u32[FIELDS.stackMask.offset >>> 2] = ss.flags & DESC.big ? 0xffff_ffff : 0xffff;
+    state.u32[FIELDS.stackMask.offset >>> 2] = isLong || ss.flags & DESC.big ? 0xffff_ffff : 0xffff;
     state.u32[FIELDS.tlbBase.offset >>> 2] = this.memory.setMode(isLongMode, isLong, isUser);
     state.u32[MODE_WORD] = mode;
   }

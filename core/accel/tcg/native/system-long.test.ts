@@ -142,6 +142,8 @@ describe('system instructions of 64-bit code in WebAssembly', () => {
       m.cpu.run(1);
       expect([state.rip, state.cpl, state.segments[SS]!.selector]).toEqual([target, ring, ring === 3 ? USER_DATA : 0]);
       expect(state.reg32(ESP)).toBe(STACK);
+      // Lock-step compares it: the exact definition and the native one leave the same.
+      expect(state.u32[FIELDS.stackMask.offset >>> 2]).toBe(0xffff_ffff);
     }
     expect(exact).toBe(0);
   });
