@@ -33,6 +33,7 @@ import { cpuText, execText } from '../../target/x86/trace-text.ts';
 import { type Block, BlockCache, MODE } from './blocks.ts';
 import { type EngineLayout, InstructionEmitter } from './emit/instruction-emitter.ts';
 import { JOURNAL } from './emit/journal.ts';
+import { jumpSlots } from './emit/jump-cache.ts';
 import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
 import { SPECIAL } from './interpreter/generate.ts';
@@ -549,7 +550,7 @@ export class X86Cpu {
       if (eip > cs.limit) return 0;
       linear = (eip + cs.base) >>> 0;
     }
-    const at = (((linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask) << 4) >>> 2;
+    const at = jumpSlots(linear)[0] * 4;
     if (jumpCache[at] !== linear >>> 0 || jumpCache[at + 1] !== state.u32[MODE_WORD]) return 0;
     if (this.memory.locateCached(linear) !== jumpCache[at + 3]) return 0;
     const record = jumpCache[at + 2]!;
@@ -587,8 +588,7 @@ export class X86Cpu {
     }
     if (extraMode === 0) {
       const { jumpCache } = this;
-      const second = TLB.jumpEntries + (Math.imul(linear, TLB.secondFactor) >>> (32 - TLB.secondBits));
-      for (const slot of [(linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask, second]) {
+      for (const slot of jumpSlots(linear)) {
         const at = slot * 4;
         jumpCache[at] = linear;
         jumpCache[at + 1] = mode;

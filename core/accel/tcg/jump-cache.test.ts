@@ -1,13 +1,12 @@
 /** What the engine is asked for: seldom, however targets of jumps lie and whatever became of their code. */
 import { describe, expect, it } from 'vitest';
 import { ECX } from '../../target/x86/state.ts';
-import { TLB } from './interpreter/layout.ts';
+import { jumpSlots } from './emit/jump-cache.ts';
 import { type BareMachine, bareMachine, enterFlat32, enterLong, hexBytes } from './testing.ts';
 
 const CODE = 0x1000;
 const ROUNDS = 5000;
 const word = (value: number) => Buffer.from(Uint32Array.of(value).buffer).toString('hex');
-const slotOf = (linear: number) => (linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask;
 
 function counting(m: BareMachine): { asked: number } {
   const counter = { asked: 0 };
@@ -35,7 +34,7 @@ describe.each([
       enter(m, CODE);
       const first = 0x2_0000;
       let second = 0x2_4000;
-      while (slotOf(second) !== slotOf(first)) second++;
+      while (jumpSlots(second)[0] !== jumpSlots(first)[0]) second++;
       // mov ecx,ROUNDS; 1: mov eax,first; call rax; mov eax,second; call rax; sub ecx,1; jnz 1b; hlt
       m.dma(CODE, hexBytes(`b9${word(ROUNDS)} b8${word(first)} ffd0 b8${word(second)} ffd0 83e901 75ed f4`));
       m.dma(first, hexBytes('83c601 c3')); // add esi,1; ret

@@ -8,6 +8,12 @@ import { TLB } from '../interpreter/layout.ts';
 import type { EngineLayout } from './instruction-emitter.ts';
 import { emitTlbCheck } from './tlb-check.ts';
 
+/** Numbers of the two entries that an address may have, as generated code finds them. */
+export const jumpSlots = (linear: number): readonly [first: number, second: number] => [
+  (linear ^ (linear >>> TLB.jumpHashShift)) & TLB.jumpMask,
+  TLB.jumpEntries + (Math.imul(linear, TLB.secondFactor) >>> (32 - TLB.secondBits)),
+];
+
 /** Leaves the record of the block at `linear` (a local), or what `miss` leaves. `entry` and `translation` are locals to use. */
 export function emitJumpLookup(
   w: FunctionWriter,

@@ -185,22 +185,23 @@ export function hotForms(): string[] {
   return [...new Set(keys)];
 }
 
+const words = (text: string) => text.split(' ');
 /** Cold forms that come together: the first that is met brings its whole group, in one module, where each is compiled when first
- *  executed. A module of its own costs as much as a hundred functions in one. */
-const FIRMWARE_FORMS = (
+ *  executed. A module of its own costs as much as about ten functions in one. */
+const FIRMWARE_FORMS = words(
   'jmpFar:i16,i16;o16 movToSeg:i16,r16 cli cld outI:i8,r8 inI:r8,i8 lidt:m16;o16 lgdt:m16;o16 movFromCr:r32,i32 movToCr:i32,r32 ' +
-  'jmpFar:i32,i16 outDx:r16,r8 pushf popf bt:r32,i8 cpuid outDx:r16,r32 inDx:r16,r16 inDx:r32,r16 inDx:r8,r16 movs:i8;rf3 ' +
-  'outDx:r16,r16 ins:i8;rf3 bswap:r32 rol:r16,i8 div:r32 adc:r32,m32 sbb:r32,m32 imul3:r32,m32,i32 movs:i32;rf3 xchg:r8,r8 or:m16,i16 ' +
-  'sbb:m32,i32 shld:r32,r32,i8 movFromSeg:r16,i16 rsm wbinvd rdmsr wrmsr lgdt:m32 callE:r32;s;l jmpE:r32;l sti pause sgdt:m32 or:m16,r16 ' +
-  'shrd:r32,r32,r8 shrd:r32,r32,i8 setnz:m8 pushSeg3;o16;s pop:m32;s pop:m16;s movFromSeg:m16,i16 pushSeg1;o16;s push:i16;s ' +
-  'push:m16;s push:m32;s movToSeg:i16,m16 iret;o16 int:i8 retf;o16 pushf;o16;s pushSeg0;o16;s popf;o16;s retI:i16;o16;s idiv:r32 ' +
-  'movs:i8;a16;rf3 imul:r16,r16 callFarE:m16;o16 pushf;s movFromSeg:r32,i16 popSeg3;o16;s popSeg0;o16;s div:r16 stos:i16;a16;rf3 ' +
-  'inc:m16 inc:m8 stos:i32;rf3 ins:i16;rf3 outs:i16;rf3 adc:m32,r32 and:m16,i16 add:m16,r16 sidt:m32 lidt:m32 lods:i8 clc stc ' +
-  'shl:m32,i8 stos:i8 shl:m8,i8 xchg:m32,r32 pop:m32 shr:m32,i8 stos:i8;rf3 rdtsc bt:r32,r32 div:m32 movs:i8 mul:m32 ' +
-  'shld:r32,r32,r8 sbb:m32,r32 adc:m32,i32 bt:m32,i8 setz:m8 seto:r8 add:r16,m16 popf;s'
-).split(' ');
+    'jmpFar:i32,i16 outDx:r16,r8 pushf popf bt:r32,i8 cpuid outDx:r16,r32 inDx:r16,r16 inDx:r32,r16 inDx:r8,r16 movs:i8;rf3 ' +
+    'outDx:r16,r16 ins:i8;rf3 bswap:r32 rol:r16,i8 div:r32 adc:r32,m32 sbb:r32,m32 imul3:r32,m32,i32 movs:i32;rf3 xchg:r8,r8 or:m16,i16 ' +
+    'sbb:m32,i32 shld:r32,r32,i8 movFromSeg:r16,i16 rsm wbinvd rdmsr wrmsr lgdt:m32 callE:r32;s;l jmpE:r32;l sti pause sgdt:m32 or:m16,r16 ' +
+    'shrd:r32,r32,r8 shrd:r32,r32,i8 setnz:m8 pushSeg3;o16;s pop:m32;s pop:m16;s movFromSeg:m16,i16 pushSeg1;o16;s push:i16;s ' +
+    'push:m16;s push:m32;s movToSeg:i16,m16 iret;o16 int:i8 retf;o16 pushf;o16;s pushSeg0;o16;s popf;o16;s retI:i16;o16;s idiv:r32 ' +
+    'movs:i8;a16;rf3 imul:r16,r16 callFarE:m16;o16 pushf;s movFromSeg:r32,i16 popSeg3;o16;s popSeg0;o16;s div:r16 stos:i16;a16;rf3 ' +
+    'inc:m16 inc:m8 stos:i32;rf3 ins:i16;rf3 outs:i16;rf3 adc:m32,r32 and:m16,i16 add:m16,r16 sidt:m32 lidt:m32 lods:i8 clc stc ' +
+    'shl:m32,i8 stos:i8 shl:m8,i8 xchg:m32,r32 pop:m32 shr:m32,i8 stos:i8;rf3 rdtsc bt:r32,r32 div:m32 movs:i8 mul:m32 ' +
+    'shld:r32,r32,r8 sbb:m32,r32 adc:m32,i32 bt:m32,i8 setz:m8 seto:r8 add:r16,m16 popf;s',
+);
 const all = (names: string, ...operands: string[]) =>
-  names.split(' ').flatMap((name) => operands.map((list) => `${name}:${list}`));
+  words(names).flatMap((name) => operands.map((list) => `${name}:${list}`));
 /** Of code of any size. */
 const COMMON_FORMS = [
   ...all('add or and sub xor cmp', 'm16,i16', 'm16,r16', 'r16,i16', 'r16,m16', 'r16,r16', 'm8,i8'),
@@ -213,41 +214,39 @@ const COMMON_FORMS = [
   ...all('xchg', 'm32,r32', 'r8,r8'),
   ...all('div idiv imul1 mul', 'm32', 'r32'),
   ...all('inc dec neg', 'm16', 'm8', 'r8'),
-  ...'cli sti cld std cpuid rdtsc rdmsr wrmsr pause wbinvd int3 invlpg:m8 lldt:r16 ltr:r16 lgdt:m32 lidt:m32 sgdt:m32'.split(
-    ' ',
+  ...words(
+    'cli sti cld std cpuid rdtsc rdmsr wrmsr pause wbinvd int3 invlpg:m8 lldt:r16 ltr:r16 lgdt:m32 lidt:m32 sgdt:m32',
   ),
-  ...'lfence:r32 mfence:r32 sfence:r32 movFromSeg:r16,i16 movFromSeg:r32,i16 movToSeg:i16,r16 nopE:r32 movsx:r16,m8'.split(
-    ' ',
+  ...words(
+    'lfence:r32 mfence:r32 sfence:r32 movFromSeg:r16,i16 movFromSeg:r32,i16 movToSeg:i16,r16 nopE:r32 movsx:r16,m8',
   ),
-  ...'inDx:r16,r16 inDx:r32,r16 inDx:r8,r16 inI:r8,i8 outDx:r16,r16 outDx:r16,r32 outDx:r16,r8 outI:i8,r8'.split(' '),
-  ...'wait emms fninit fnclex fnstsw:m16,i8 fxsave:m8,i8 fxrstor:m8,i8 test:m16,i16 test:r16,r16 imul3:r32,m32,i32 rol:r16,i8 cmps:i8;rf3 scas:i8;rf2'.split(
-    ' ',
+  ...words('inDx:r16,r16 inDx:r32,r16 inDx:r8,r16 inI:r8,i8 outDx:r16,r16 outDx:r16,r32 outDx:r16,r8 outI:i8,r8'),
+  ...words(
+    'wait emms fninit fnclex fnstsw:m16,i8 fxsave:m8,i8 fxrstor:m8,i8 test:m16,i16 test:r16,r16 imul3:r32,m32,i32 rol:r16,i8 cmps:i8;rf3 scas:i8;rf2',
   ),
   ...['movs', 'stos'].flatMap((name) => ['i8', 'i16', 'i32'].map((width) => `${name}:${width};rf3`)),
 ];
-const X87_FORMS = (
+const X87_FORMS = words(
   'fld:i8 fldz fabs fxam fnstcw:m16,i8 fnstswAx fxch.d9.:i8 fild32:m32,i8 fistp32:m32,i8 ' +
-  'fld64:m64,i8 fst64:m64,i8 fstp64:m64,i8 fmul64:m64,i8 fdiv64:m64,i8 faddp:i8 fsubp:i8 fsubrp:i8 fucomi:i8 fucomip:i8 fstp.dd.:i8 ' +
-  'fldcw:m16,i8'
-).split(' ');
+    'fld64:m64,i8 fst64:m64,i8 fstp64:m64,i8 fmul64:m64,i8 fdiv64:m64,i8 faddp:i8 fsubp:i8 fsubrp:i8 fucomi:i8 fucomip:i8 fstp.dd.:i8 ' +
+    'fldcw:m16,i8',
+);
 const VECTOR_FORMS = [
   ...all('mova movu', 'm128,r128', 'r128,m128'),
   ...all('mova pand pandn psubb psubd paddb pcmpeqd pcmpgtb punpckhdq punpckldq punpcklqdq punpcklwd', 'r128,r128'),
   ...all('por pxor pcmpeqb pminub punpcklbw', 'r128,m128', 'r128,r128'),
   ...all('pslldq psrldq', 'r128,i8'),
   ...all('movZero', 'r128,m32', 'r128,m64', 'r128,r32'),
-  ...'andp:r128,m128 pshufd:r128,r128,i8 pmovmskb:r32,r128 movhps:r128,m64'.split(' '),
+  ...words('andp:r128,m128 pshufd:r128,r128,i8 pmovmskb:r32,r128 movhps:r128,m64'),
   ...all('movScalar', 'm64,r64', 'r64,m64', 'r64,r64'),
   ...all('addsd mulsd subsd ucomisd', 'r128,m64', 'r128,r64'),
 ];
 /** A protected kernel of 32 bits. */
 const KERNEL_FORMS = [
   ...COMMON_FORMS,
-  ...'callE:m32;s;l callE:r32;s iret retf sysenter sysexit popa;s pusha;s idiv:m32 movFromCr:r32,i32 movToCr:i32,r32'.split(
-    ' ',
-  ),
-  ...'movToDr:i32,r32 cmpxchg8b:m64 movs:i16 cbw shld:r32,r32,i8 shld:r32,r32,r8 shrd:r32,r32,i8 shrd:r32,r32,r8'.split(
-    ' ',
+  ...words('callE:m32;s;l callE:r32;s iret retf sysenter sysexit popa;s pusha;s movFromCr:r32,i32 movToCr:i32,r32'),
+  ...words(
+    'movToDr:i32,r32 cmpxchg8b:m64 movs:i16 cbw shld:r32,r32,i8 shld:r32,r32,r8 shrd:r32,r32,i8 shrd:r32,r32,r8',
   ),
   ...[0, 3, 4, 5].flatMap((segment) => [`pushSeg${segment}`, `popSeg${segment}`]),
 ];
@@ -261,10 +260,10 @@ const LONG_KERNEL_FORMS = [
   ...all('div idiv imul1 mul', 'm64', 'r64'),
   ...all('movsx movzx', 'r64,m8', 'r64,m16'),
   ...all('shld shrd', 'r64,r64,i8', 'r64,r64,r8'),
-  ...'movs:i64;rf3 stos:i64;rf3 imul3:r64,m64,i64 movFromCr:r64,i32 movToCr:i32,r64 movToDr:i32,r64 cmpxchg16b:m128'.split(
-    ' ',
+  ...words(
+    'movs:i64;rf3 stos:i64;rf3 imul3:r64,m64,i64 movFromCr:r64,i32 movToCr:i32,r64 movToDr:i32,r64 cmpxchg16b:m128',
   ),
-  ...'iret;o64 retf;o64 swapgs syscall sysret;o64 popf;o64 pushf;o64 fxrstor:m8,i8;o64 fxsave:m8,i8;o64'.split(' '),
+  ...words('iret;o64 retf;o64 swapgs syscall sysret;o64 popf;o64 pushf;o64 fxrstor:m8,i8;o64 fxsave:m8,i8;o64'),
 ];
 const LONG_VECTOR_FORMS = [...VECTOR_FORMS, 'movZero:r128,r64', 'cvtsi2sd:r128,r64', 'movScalar:r32,v32'];
 

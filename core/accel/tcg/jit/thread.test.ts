@@ -102,6 +102,23 @@ describe('regions that another thread compiles', () => {
     }
   });
 
+  it('are not used where the code changed and is again what it was', () => {
+    const { m, thread } = machine(TWO_BLOCKS);
+    m.cpu.state.setReg32(EDX, OTHER);
+    runUntil(m, () => thread.jobs.length > 0);
+    // The processor's own writes: blocks that they drop come back with their records.
+    m.cpu.memory.write(START, 1, 0x43); // inc ebx
+    const work = thread.work();
+    expect(work.regions).toBeGreaterThan(0);
+    m.cpu.memory.write(START, 1, 0x40);
+    m.cpu.run(4000);
+    const { state } = m.cpu;
+    const [eax, ebx] = [state.reg32(EAX), state.reg32(3)];
+    work.tell();
+    m.cpu.run(4000);
+    expect([state.reg32(EAX) - eax, state.reg32(3) - ebx]).toEqual([1000, 0]);
+  });
+
   it('do not bring back a block of the batch that is gone', () => {
     // Both blocks wait; one is part of the other's region; its code changes while the thread is at work.
     const { m, thread } = machine({
