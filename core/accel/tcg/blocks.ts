@@ -64,8 +64,10 @@ export interface Block {
 }
 /** What a block has to undo when its code changes. */
 export interface CompiledRegion {
-  /** Its blocks, the one that it is entered by first. */
+  /** Its blocks, its head first. */
   readonly blocks: readonly Block[];
+  /** Those by which it is entered. */
+  readonly entries: ReadonlySet<Block>;
   release(): void;
 }
 
@@ -215,9 +217,12 @@ export class BlockCache {
   runs(block: Block): number {
     return this.threshold - (this.word(block.record, RECORD.imm) | 0);
   }
-  /** Lets the first record of a block do something else than count. */
-  setEntry(block: Block, handler: number): void {
-    this.u16[(block.record - this.pool) >>> 1] = handler;
+  /** Lets the first record of a block do something else than count: lead to an entry of a region, whose head is so far away. */
+  setEntry(block: Block, handler: number, entry = 0, delta = 0): void {
+    const at = block.record - this.pool;
+    this.u16[at >>> 1] = handler;
+    this.u16[(at + RECORD.a) >>> 1] = entry;
+    this.setWord(block.record + RECORD.imm2, delta);
   }
   /** Counts again, down from the threshold. */
   resetEntry(block: Block, from = this.threshold): void {

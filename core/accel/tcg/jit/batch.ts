@@ -11,10 +11,12 @@ export interface BatchHead {
   readonly block: CodeBlock;
   readonly handler: number;
 }
-/** A region of a batch: which head it belongs to, and the first records of its blocks. */
+/** A region of a batch: which head it belongs to, and the first records of its blocks. `entries`: where it is entered, as positions in
+ *  `records` and distances from the head. */
 export interface BatchRegion {
   readonly head: number;
   readonly records: readonly number[];
+  readonly entries: readonly { readonly block: number; readonly delta: number }[];
   readonly instructions: number;
 }
 /** `regions`: in the order of the module's exports. The heads that are missing there: `covered` are part of another region of the
@@ -51,7 +53,7 @@ export function compileBatch(
     isHead: { value: (block: CodeBlock) => begun.has(block.record) || source.isHead(block) },
   });
   heads.forEach(({ block, handler }, head) => {
-    if (skipsCovered && members.has(block.record)) {
+    if (begun.has(block.record) || (skipsCovered && members.has(block.record))) {
       covered.push(head);
       return;
     }
@@ -60,11 +62,12 @@ export function compileBatch(
       refused.push(head);
       return;
     }
-    begun.add(block.record);
     const records = plan.blocks.map((planned) => planned.block.record);
+    const entries = plan.entries.map((entry) => ({ block: entry, delta: plan.blocks[entry]!.delta }));
+    for (const entry of entries) begun.add(records[entry.block]!);
     for (const record of records) members.add(record);
     requests.push({ plan, handler });
-    regions.push({ head, records, instructions: plan.instructions });
+    regions.push({ head, records, entries, instructions: plan.instructions });
   });
   const code = requests.length > 0 ? compileModule(requests, layout, isLong) : null;
   return { code, bytes: code?.length ?? 0, regions, covered, refused };

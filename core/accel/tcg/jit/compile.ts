@@ -16,6 +16,8 @@ import { EXIT, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
+import { partWays } from './region-shape.ts';
+import { FALLS } from './structure.ts';
 
 export interface CompileRequest {
   readonly plan: Plan;
@@ -69,26 +71,24 @@ function emitFind(w: FunctionWriter, layout: EngineLayout, right: number, fill: 
   w.end();
 }
 
-/** Groups of accesses that keep their last page: those used more than once, or in a loop. Where one base register is read and
- *  written through, both share the page that may be written: fewer locals, fewer look-ups. */
+/** Groups of accesses that keep their last page: those in loops. Elsewhere it takes V8's optimiser longer to keep them in registers than
+ *  is gained. Where one base register is read and written through, both share the page that may be written: fewer locals, fewer
+ *  look-ups. */
 function pageCaches(plan: Plan): PageCaches {
-  const weight = new Array<number>(2 * GROUPS).fill(0);
+  const used = new Set<number>();
   plan.blocks.forEach((b, i) => {
-    const each = plan.structure.loopDepth[i]! > 0 ? 2 : 1;
+    if (plan.shape.loopDepth(i) === 0) return;
     for (const { traits } of b.insns)
-      for (let site = 0; site < 2 * GROUPS; site++) if (traits.accesses & (1 << site)) weight[site]! += each;
+      for (let site = 0; site < 2 * GROUPS; site++) if (traits.accesses & (1 << site)) used.add(site);
   });
   const cached = new Set<number>();
   const shared = new Set<number>();
   for (let group = 0; group < GROUPS; group++) {
-    const [reads, writes] = [weight[2 * group]!, weight[2 * group + 1]!];
-    if (group !== GROUP_OTHER && reads > 0 && writes > 0) {
+    const [read, write] = [2 * group, 2 * group + 1];
+    if (group !== GROUP_OTHER && used.has(read) && used.has(write)) {
       shared.add(group);
-      cached.add(2 * group + 1);
-    } else {
-      if (reads > 1) cached.add(2 * group);
-      if (writes > 1) cached.add(2 * group + 1);
-    }
+      cached.add(write);
+    } else for (const site of [read, write]) if (used.has(site)) cached.add(site);
   }
   return { cached, shared };
 }
@@ -122,26 +122,74 @@ function emitRegion(
   const head = { record: plan.blocks[0]!.block.record + RECORD.handler, handler: request.handler };
   const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, pageCaches(plan), isLong);
   emitter.emitEntry();
+  const hasEntries = plan.entries.length > 1;
+  const chosen = hasEntries ? w.local(I32) : -1;
   w.i32(0);
   w.memory(isLong ? OP.i64Load : OP.i32Load, layout.state + FIELDS.rip.offset);
+  if (hasEntries) {
+    w.get(0);
+    w.memory(OP.i32Load16U, RECORD.a);
+    w.set(chosen);
+    w.get(0);
+    w.memory(isLong ? OP.i64Load32S : OP.i32Load, RECORD.imm2);
+    w.op(isLong ? OP.i64Sub : OP.i32Sub);
+  }
   w.set(emitter.eip0);
   w.block(OP.block, VOID);
   const isCut = plan.blocks.some((b) => b.edges.some((e) => e.isInside && e.isCut));
   if (isCut || plan.mode & MODE.limited) emitLimitCheck(w, emitter, layout, plan, isCut);
-  const { structure } = plan;
+  const { shape } = plan;
   const sole = solePredecessors(plan);
-  structure.walk({
+  shape.walk({
     openBlock: () => w.block(OP.block, VOID),
     openLoop: () => w.block(OP.loop, VOID),
     close: () => w.end(),
+    dispatch: (ways, isInLoop) => emitDispatch(w, chosen, ways, isInLoop),
     code: (block, branchTo, depth) => {
+      if (plan.entries.includes(block, 1) && shape.loopDepth(block) > 0) {
+        w.i32(0);
+        w.set(chosen);
+      }
       const from = sole[block]!;
       const inKind = from >= 0 ? (emitter.outKind.get(from) ?? -1) : -1;
-      emitter.emitBlock(plan.blocks, block, plan.mode, branchTo, depth, (a, b) => structure.isBackEdge(a, b), inKind);
+      emitter.emitBlock(plan.blocks, block, plan.mode, branchTo, depth, shape.isBackEdge, inKind);
     },
   });
   w.end();
   emitEnd(w, emitter, layout, end, isLong);
+}
+
+/** Goes the way of the chosen entry. */
+function emitDispatch(w: FunctionWriter, chosen: number, ways: readonly number[], isInLoop: boolean): void {
+  const { usual, others } = partWays(ways);
+  if (others.length === 1 && usual === FALLS) {
+    w.get(chosen);
+    if (others[0] !== 0) w.i32(others[0]!);
+    if (others[0] !== 0) w.op(OP.i32Eq);
+    else w.op(OP.i32Eqz);
+    w.br(OP.brIf, ways[others[0]!]!, isInLoop ? others[0] === 0 : undefined);
+    return;
+  }
+  if (others.length === 0 && usual === FALLS) return;
+  const table = (depth: number) => {
+    w.get(chosen);
+    w.op(OP.brTable);
+    w.code.u32(ways.length - 1);
+    for (const way of ways) w.code.u32(way === FALLS ? 0 : way + depth);
+  };
+  const onward = ways[0]!;
+  if (isInLoop && onward !== FALLS) {
+    // Nearly everyone is in the loop already.
+    w.get(chosen);
+    w.op(OP.i32Eqz);
+    w.br(OP.brIf, onward, true);
+  }
+  if (isInLoop && onward === FALLS) {
+    w.get(chosen);
+    w.block(OP.if, VOID, false);
+  } else w.block(OP.block, VOID);
+  table(1);
+  w.end();
 }
 
 /** A region whose code, or where its branches lead in its page, is not below the limit of CS as a whole leaves at once. `isCut`: nor
@@ -200,7 +248,7 @@ function solePredecessors(plan: Plan): number[] {
       sole[to] = from;
     }
   });
-  return sole.map((from, to) => (seen[to] === 1 && to !== 0 ? from : -1));
+  return sole.map((from, to) => (seen[to] === 1 && !plan.entries.includes(to) ? from : -1));
 }
 
 /** Where every way out ends: state goes to memory, then the interpreter or another region goes on. */

@@ -125,17 +125,17 @@ class Module {
   }
 }
 class Region implements CompiledRegion {
-  readonly head: Block;
   /** Its blocks; the plan itself is large and not kept. */
   readonly blocks: readonly Block[];
+  /** Those that lead to it. */
+  readonly entries = new Set<Block>();
   readonly slot: number;
   module: Module | null = null;
   /** The compiled function; the unused parameter has 64 bits in 64-bit code. */
   run: ((record: number, unused: number | bigint) => number) | undefined;
   private readonly jit: Jit;
-  constructor(jit: Jit, head: Block, blocks: readonly Block[], slot: number) {
+  constructor(jit: Jit, blocks: readonly Block[], slot: number) {
     this.jit = jit;
-    this.head = head;
     this.blocks = blocks;
     this.slot = slot;
   }
@@ -274,8 +274,9 @@ export class Jit {
     if (times < FOUND_APART) return;
     apart.add(block);
     for (const region of [...(block.regions ?? [])]) {
+      const entries = [...region.entries];
       this.release(region as Region);
-      host.blocks.resetEntry(region.blocks[0]!, Math.ceil(this.threshold / EXCUSED_PART));
+      for (const entry of entries) host.blocks.resetEntry(entry, Math.ceil(this.threshold / EXCUSED_PART));
     }
   }
   private collectCounters(): void {
@@ -313,6 +314,7 @@ export class Jit {
       if (!head?.isValid) continue;
       if (isLongBlock(head) !== isLong || taken.length === most) kept.push(waiting);
       // The blocks of a loop get hot together; one region for them is enough. Who is still entered from elsewhere counts on.
+      else if (this.heads.has(head)) continue;
       else if (this.options.mode !== 'always' && head.regions?.size && !this.excused.has(head)) this.excuse(head);
       else if (head.second >= 0) this.statistics.refused++;
       else {
@@ -499,7 +501,7 @@ export class Jit {
     if (result.code === null) return;
     const exports = host.instantiate(result.code);
     const module = new Module(result.bytes);
-    result.regions.forEach(({ head: position, records, instructions }, i) => {
+    result.regions.forEach(({ head: position, records, entries, instructions }, i) => {
       const head = heads[position]!;
       const slot = slots[position]!;
       const members = records.map((record) => blocks.blockAt(record));
@@ -508,13 +510,19 @@ export class Jit {
         if (head.isValid) blocks.resetEntry(head);
         return;
       }
-      const region = new Region(this, head, members as Block[], slot);
+      const region = new Region(this, members as Block[], slot);
       region.module = module;
       module.regions.add(region);
       host.setSlot(slot, exports[String(i)]);
       region.run = exports[String(i)] as Region['run'];
-      blocks.setEntry(head, this.isLockStep ? this.stopHandler(isLong) : this.handlerOf(slot, isLong));
-      this.heads.add(head);
+      const handler = this.isLockStep ? this.stopHandler(isLong) : this.handlerOf(slot, isLong);
+      entries.forEach(({ block: at, delta }, entry) => {
+        const block = members[at]!;
+        if (this.heads.has(block)) return;
+        blocks.setEntry(block, handler, entry, delta);
+        region.entries.add(block);
+        this.heads.add(block);
+      });
       for (const block of region.blocks) {
         block.regions ??= new Set();
         block.regions.add(region);
@@ -534,7 +542,7 @@ export class Jit {
 
   /** The region that begins with a block. */
   regionOf(block: Block): Region['run'] {
-    for (const region of block.regions ?? []) if (region.blocks[0] === block) return (region as Region).run;
+    for (const region of (block.regions ?? []) as Iterable<Region>) if (region.entries.has(block)) return region.run;
     return undefined;
   }
   private isFull(): boolean {
@@ -551,8 +559,10 @@ export class Jit {
     const { module } = region;
     if (!module?.regions.delete(region)) return;
     for (const block of region.blocks) block.regions?.delete(region);
-    host.blocks.resetEntry(region.head);
-    this.heads.delete(region.head);
+    for (const entry of region.entries) {
+      host.blocks.resetEntry(entry);
+      this.heads.delete(entry);
+    }
     host.setSlot(region.slot, null);
     host.giveSlot(region.slot);
     statistics.regions--;

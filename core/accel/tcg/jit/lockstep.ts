@@ -230,7 +230,7 @@ export class LockStep {
     ].join('\n');
   }
   private membersOf(head: Block): readonly Block[] {
-    return [...(head.regions ?? [])].find((region) => region.blocks[0] === head)?.blocks ?? [head];
+    return [...(head.regions ?? [])].find((region) => region.entries.has(head))?.blocks ?? [head];
   }
 }
 const hex = (n: number, digits = 8) => (n >>> 0).toString(16).padStart(digits, '0');

@@ -3,13 +3,16 @@ import { decode, decodeLong, type Executable, type OpcodeMaps } from '../../../t
 import { type Block, MODE, MODE_SHIFT } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { quickOf } from './region-ops.ts';
-import { type Structure, structure } from './structure.ts';
+import { type RegionShape, regionShape } from './region-shape.ts';
 import { type Traits, traitsOf } from './traits.ts';
 
 /** Larger regions take longer to compile, in both tiers of V8, than they gain. */
-export const LIMIT = { blocks: 20, instructions: 160 } as const;
-/** From this size on a region does not take in code that is compiled already. */
-const ABSORB = 40;
+export const LIMIT = { blocks: 32, instructions: 256 } as const;
+/** Code at which another region begins is copied into a region up to so many instructions, to where it leaves or other regions
+ *  begin: V8's optimiser has too much to do as it is. */
+const ABSORB = 16;
+/** Places where one region is entered. */
+const MAX_ENTRIES = 8;
 /** Places that a return inside a region is compared with. */
 const MAX_RETURNS = 4;
 /** Conditional and unconditional relative branches. */
@@ -85,13 +88,17 @@ export const crossesPage = (from: PlannedBlock, to: PlannedBlock) => to.page !==
 
 export interface Plan {
   readonly blocks: PlannedBlock[];
+  /** Blocks where the region is entered; the first is the head's. All are in the head's page. */
+  readonly entries: readonly number[];
   readonly mode: number;
-  readonly structure: Structure;
+  readonly shape: RegionShape;
   readonly instructions: number;
 }
 
 const lastName = (b: PlannedBlock) => b.insns.at(-1)?.d.instruction.name;
 const isCall = (b: PlannedBlock) => b.ends === 'relative' && lastName(b) === 'call';
+/** Whether what follows is entered from outside, once that is done to which the block leads. */
+const comesBack = (b: PlannedBlock) => b.ends === 'stop' || (b.ends === 'indirect' && lastName(b) === 'callE');
 const isReturn = (b: PlannedBlock) => b.ends === 'indirect' && /^ret(I)?$/.test(lastName(b) ?? '');
 /** Where the block's code ends. */
 const behind = (b: PlannedBlock) => b.delta + b.block.length;
@@ -185,25 +192,30 @@ function planBlock(
 /** `isTwice`: the region will be run in lock-step. */
 export function planRegion(source: CodeSource, head: CodeBlock, isTwice = false): Plan | null {
   const planner = new Planner(source, head, isTwice);
-  const { blocks } = planner;
+  const { blocks, entries, comings } = planner;
   if (!planner.plan()) return null;
-  const shape = structure(
-    blocks.map((b) => [...b.edges.filter((e) => e.target >= 0).map((e) => e.target), ...b.returns]),
-  );
+  const successors = blocks.map((b, i) => {
+    const list = [...b.edges.filter((e) => e.target >= 0).map((e) => e.target), ...b.returns];
+    return comings.has(i) ? [...list, comings.get(i)!] : list;
+  });
+  const shape = regionShape(successors, entries);
   for (const [from, to] of shape.cut) {
     const b = blocks[from]!;
     for (const e of b.edges) if (e.target === to) e.target = -1;
     b.returns = b.returns.filter((site) => site !== to);
   }
   analyseFlags(blocks, shape);
-  return { blocks, mode: head.key % MODE_SHIFT, structure: shape, instructions: planner.instructions };
+  return { blocks, entries, mode: head.key % MODE_SHIFT, shape, instructions: planner.instructions };
 }
 
-/** Functions of other pages that are called from a region become part of it when they are not larger. */
+/** Functions that are called from a region become part of it when they are not larger. */
 const INLINE = { blocks: 8, instructions: 48, depth: 3 } as const;
 
 class Planner {
   readonly blocks: PlannedBlock[] = [];
+  readonly entries: number[] = [0];
+  /** Where code comes back that a block leads out to. */
+  readonly comings = new Map<number, number>();
   instructions = 0;
   private readonly source: CodeSource;
   private readonly head: CodeBlock;
@@ -232,17 +244,18 @@ class Planner {
     for (let i = 0; i < blocks.length; i++) {
       const b = blocks[i]!;
       if (isCall(b)) {
+        if (this.leavesPage && this.inline(b)) continue;
         const callee = b.edges[0]!;
-        if (!callee.isInside) this.inline(b);
-        else {
-          callee.target = this.visit(callee.delta);
-          if (callee.target < 0) continue;
-          const site = this.visit(behind(b));
-          if (site >= 0 && !sites.includes(site)) sites.push(site);
-        }
+        // A function that calls itself stays inside.
+        if (!this.leavesPage && callee.isInside) callee.target = this.visit(callee.delta);
+        else callee.target = this.byDelta.get(callee.delta) ?? -1;
+        const site = callee.target < 0 ? -1 : this.visit(behind(b));
+        if (site >= 0 && !sites.includes(site)) sites.push(site);
+        if (callee.target < 0 && this.leavesPage) this.comeBack(i);
         continue;
       }
       for (const e of b.edges) if (e.target < 0) e.target = this.visit(e.delta);
+      if (this.leavesPage && comesBack(b)) this.comeBack(i);
     }
     for (const b of blocks) if (isReturn(b) && b.returns.length === 0) b.returns = sites.slice(0, MAX_RETURNS);
     return true;
@@ -269,19 +282,58 @@ class Planner {
   private visit(delta: number): number {
     const known = this.byDelta.get(delta);
     if (known !== undefined) return known;
-    if (this.blocks.length >= LIMIT.blocks || this.instructions >= LIMIT.instructions) return -1;
+    if (this.isFull) return -1;
     const planned = this.find(delta);
-    if (!planned || (this.instructions > ABSORB && this.source.isHead(planned.block))) return -1;
+    if (!planned || (this.source.isHead(planned.block) && !this.isTail(planned))) return -1;
     return this.take(delta, planned);
   }
-  /** Takes the function that a block calls with it, if it is small and comes back. */
-  private inline(caller: PlannedBlock): void {
+  private get isFull(): boolean {
+    return this.blocks.length >= LIMIT.blocks || this.instructions >= LIMIT.instructions;
+  }
+  /** Whether there is little from the head of another region on, until code leaves. */
+  private isTail(head: PlannedBlock): boolean {
+    let left = ABSORB;
+    const seen = new Set<PlannedBlock>();
+    const waiting = [head];
+    for (let planned = waiting.pop(); planned; planned = waiting.pop()) {
+      if (seen.has(planned)) continue;
+      seen.add(planned);
+      left -= planned.insns.length;
+      if (left < 0) return false;
+      for (const { delta } of planned.edges) {
+        if (this.byDelta.has(delta)) continue;
+        const next = this.find(delta);
+        if (next && !this.source.isHead(next.block)) waiting.push(next);
+      }
+    }
+    return true;
+  }
+  /** Makes the code behind a block that leaves the region an entry, so that the region goes on there. */
+  private comeBack(from: number): void {
+    const delta = behind(this.blocks[from]!);
+    const inPage = (this.head.start & 0xfff) + delta;
+    if (inPage < 0 || inPage >= 4096) return;
+    let index = this.byDelta.get(delta);
+    if (index === undefined || !this.entries.includes(index)) {
+      if (this.entries.length >= MAX_ENTRIES) return;
+      const planned = index === undefined ? this.find(delta) : this.blocks[index]!;
+      if (!planned || this.source.isHead(planned.block)) return;
+      if (index === undefined) {
+        if (this.isFull) return;
+        index = this.take(delta, planned);
+      }
+      this.entries.push(index);
+    }
+    this.comings.set(from, index);
+  }
+  /** Takes the function that a block calls with it, if it is small and comes back. Gives whether it did. */
+  private inline(caller: PlannedBlock): boolean {
     const size = { blocks: 0, instructions: 0 };
     const callee = this.functionAt(caller.edges[0]!.delta, size, 1);
-    if (!callee) return;
-    if (this.blocks.length + size.blocks > LIMIT.blocks + INLINE.blocks) return;
-    if (this.instructions + size.instructions > LIMIT.instructions + INLINE.instructions) return;
-    this.link(caller, callee);
+    if (!callee) return false;
+    if (this.blocks.length + size.blocks > LIMIT.blocks + INLINE.blocks) return false;
+    if (this.instructions + size.instructions > LIMIT.instructions + INLINE.instructions) return false;
+    return this.link(caller, callee);
   }
   /** Blocks of a function by where they begin; null: too large, or not all of it is known. */
   private functionAt(
@@ -316,18 +368,19 @@ class Planner {
     return returns ? members : null;
   }
   /** Makes a function's blocks part of the region: the call leads there, its returns behind the call. */
-  private link(caller: PlannedBlock, callee: ReadonlyMap<number, PlannedBlock>): void {
+  private link(caller: PlannedBlock, callee: ReadonlyMap<number, PlannedBlock>): boolean {
     const site = this.visit(behind(caller));
-    if (site < 0) return;
+    if (site < 0) return false;
     for (const [delta, planned] of callee) if (!this.byDelta.has(delta)) this.take(delta, planned);
     caller.edges[0]!.target = this.byDelta.get(caller.edges[0]!.delta)!;
     for (const b of callee.values())
       if (isReturn(b) && !b.returns.includes(site) && b.returns.length < MAX_RETURNS) b.returns.push(site);
+    return true;
   }
 }
 
 /** Where flags have to be right: before whatever reads them or may leave. */
-function analyseFlags(blocks: readonly PlannedBlock[], shape: Structure): void {
+function analyseFlags(blocks: readonly PlannedBlock[], shape: RegionShape): void {
   const decided = blocks.map((b, i): boolean | null => {
     for (const { traits } of b.insns) {
       if (traits.readsFlags || traits.exits) return true;
