@@ -40,8 +40,8 @@ const NOT_IMPORTED = {
   hot: -1,
 };
 
-/** (linear, bytes) -> addend, or 1: a function in each module, since V8 inlines it; groups whose accesses change between two pages ask
- *  all the time. `fill` looks for what the TLB does not know; without it nobody does. */
+/** (linear, bytes) -> addend, or 1: a function in each module with page caches, since V8 inlines it; groups whose accesses change
+ *  between two pages ask all the time. `fill` looks for what the TLB does not know; without it nobody does. */
 function emitFind(w: FunctionWriter, layout: EngineLayout, right: number, fill: number | null, isLong: boolean): void {
   const entry = w.local(I32);
   const low = () => {
@@ -107,6 +107,7 @@ function emitRegion(
   imports: EngineImports,
   layout: CompileLayout,
   functions: RegionFunctions,
+  caches: PageCaches,
   end: RegionEnd,
   isLong: boolean,
 ): void {
@@ -120,7 +121,7 @@ function emitRegion(
       registers.xmmsWritten |= traits.xmmsWritten;
     }
   const head = { record: plan.blocks[0]!.block.record + RECORD.handler, handler: request.handler };
-  const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, pageCaches(plan), isLong);
+  const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, caches, isLong);
   emitter.emitEntry();
   const hasEntries = plan.entries.length > 1;
   const chosen = hasEntries ? w.local(I32) : -1;
@@ -344,9 +345,9 @@ export function compileModule(
   const address = isLong ? I64 : I32;
   const helper = module.importFunction('e', 'helper', [I32, I32, I32, I32, I32], [I32]);
   const imports: EngineImports = { ...NOT_IMPORTED, helper, natives: declareNatives(module, used) };
-  const find = (name: string) => module.importFunction('e', isLong ? `${name}Long` : name, [address, I32], [I32]);
-  const fillRead = find('fillRead');
-  const fillWrite = find('fillWrite');
+  const fill = (name: string) => module.importFunction('e', isLong ? `${name}Long` : name, [address, I32], [I32]);
+  const fillRead = fill('fillRead');
+  const fillWrite = fill('fillWrite');
   const shared = (name: string, ...params: number[]) =>
     module.importFunction('e', isLong ? `${name}Long` : name, params, [I32]);
   const flagAux = shared('flagAux', I32, address, address);
@@ -363,18 +364,22 @@ export function compileModule(
     emit(w);
     return module.indexOf(w);
   };
+  const caches = requests.map(({ plan }) => pageCaches(plan));
+  const isCached = caches.some(({ cached }) => cached.size > 0);
+  const find = (right: number, fill: number | null) =>
+    isCached ? make((w) => emitFind(w, layout, right, fill, isLong)) : -1;
   const functions: RegionFunctions = {
     fillRead,
     fillWrite,
-    findRead: make((w) => emitFind(w, layout, TLB.read, fillRead, isLong)),
-    knowsWrite: make((w) => emitFind(w, layout, TLB.write, null, isLong)),
-    findWrite: make((w) => emitFind(w, layout, TLB.write, fillWrite, isLong)),
+    findRead: find(TLB.read, fillRead),
+    knowsWrite: find(TLB.write, null),
+    findWrite: find(TLB.write, fillWrite),
     flagAux,
   };
   requests.forEach((request, i) => {
     const w = module.function([I32, address], [I32]);
     module.export(String(i), w);
-    emitRegion(w, request, imports, layout, functions, end, isLong);
+    emitRegion(w, request, imports, layout, functions, caches[i]!, end, isLong);
   });
   return module.finish();
 }
