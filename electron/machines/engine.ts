@@ -19,12 +19,12 @@ export interface Engine {
 export const EMULATOR_VARIABLE = 'TERRARIUM_EMULATOR';
 
 /** Flags of Node and V8 that the emulator gains from; kept in step with build/bin/terrarium-x86_64. One processor is the machine's,
- *  one its compiling thread's; what is left optimises: more threads would take the machine's turn, a single one would keep the garbage
- *  collector waiting. A machine that idles would be woken for garbage collections that give next to nothing back. */
+ *  one its compiling thread's; what is left optimises: more threads would take the machine's turn. A machine that idles would be woken
+ *  for garbage collections that give next to nothing back. */
 const NODE_FLAGS = [
   '--experimental-wasm-branch-hinting',
   '--max-semi-space-size=4',
-  `--v8-pool-size=${Math.min(4, Math.max(2, availableParallelism() - 2))}`,
+  `--v8-pool-size=${Math.min(4, Math.max(1, availableParallelism() - 2))}`,
   '--no-memory-reducer',
 ];
 
