@@ -185,10 +185,6 @@ export class BlockCache {
     return found;
   }
 
-  /** Blocks that lie in a page of the arena, or did. */
-  inPage(page: number): readonly Block[] {
-    return this.pages.get(page) ?? [];
-  }
   /** The block that begins with this record, if it counts its runs. */
   blockAt(record: number): Block | undefined {
     return this.byRecord.get(record);

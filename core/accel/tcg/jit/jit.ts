@@ -93,7 +93,7 @@ const BATCH = 24;
 const PATIENCE = 16;
 const URGENT = 8;
 /** Blocks that a region may reach are looked for so far. */
-const REACH = 64;
+const REACH = 100;
 /** A block that was found so often to leave compiled code because of accesses that are looked up together gets them looked up one by
  *  one: what they reach over may lie across two pages. */
 const FOUND_APART = 32;
@@ -394,16 +394,8 @@ export class Jit {
       places.set(block, places.size);
       packBlock(words, block, this.heads.has(block), this.apart.has(block));
     };
-    const modes = new Map<number, Set<number>>();
-    for (const { start, key } of heads) {
-      const page = start >>> 12;
-      if (!modes.has(page)) modes.set(page, new Set());
-      modes.get(page)!.add(key % MODE_SHIFT);
-    }
-    for (const [page, wanted] of modes)
-      for (const block of blocks.inPage(page))
-        if (wanted.has(block.key % MODE_SHIFT) && block.start >>> 12 === page && this.isWarm(block)) add(block);
     heads.forEach((head, i) => {
+      add(head);
       for (const [distance, page] of this.reach(head, add)) pages.push(i, distance, page);
     });
     const wanted = heads.flatMap((block, i) => [places.get(block)!, this.handlerOf(slots[i]!, isLong)]);
@@ -421,17 +413,15 @@ export class Jit {
   private isWarm(block: Block): boolean {
     return block.isValid && block.second < 0 && this.host.blocks.runs(block) >= this.warm;
   }
-  /** Follows the code from a block into other pages: reports blocks there and gives the pages, by their distance from the block's. */
+  /** Follows the code from a block: reports the blocks there and gives the other pages, by their distance from the block's. */
   private reach(head: Block, found: (block: Block) => void): Map<number, number> {
     const { blocks } = this.host;
     const mode = head.key % MODE_SHIFT;
     const inPage = head.start & 0xfff;
     const pages = new Map<number, number>();
-    const seen = new Set<number>();
-    const waiting = [0];
-    for (let delta = waiting.pop(); delta !== undefined && seen.size < REACH; delta = waiting.pop()) {
-      if (seen.has(delta)) continue;
-      seen.add(delta);
+    // As the planner does: what is near first.
+    const seen = new Set([0]);
+    for (const delta of seen) {
       const distance = Math.floor((inPage + delta) / 4096);
       let base = (head.start & ~0xfff) >>> 0;
       if (distance !== 0) {
@@ -441,10 +431,11 @@ export class Jit {
       }
       const block = blocks.find(base + (inPage + delta - distance * 4096), mode);
       if (!block || !this.isWarm(block)) continue;
-      if (distance !== 0) found(block);
+      found(block);
+      if (seen.size > REACH) continue;
       const { ends, target, length } = block;
-      if (ends !== BLOCK_END.elsewhere && ends !== BLOCK_END.jump) waiting.push(delta + length);
-      if (ends === BLOCK_END.jump || ends === BLOCK_END.branch || ends === BLOCK_END.call) waiting.push(delta + target);
+      if (ends !== BLOCK_END.jump) seen.add(delta + length);
+      if (ends === BLOCK_END.jump || ends === BLOCK_END.branch || ends === BLOCK_END.call) seen.add(delta + target);
     }
     return pages;
   }
