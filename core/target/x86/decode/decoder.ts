@@ -7,7 +7,7 @@ import { INSTRUCTIONS } from '../semantics/index.ts';
 import type { Instruction, Width } from '../semantics/ops.ts';
 import { CS, DS, EBP, ESP, FIELDS, SS } from '../state.ts';
 import { type Decodable, type Encoding, SELECTOR, SUFFIX_MAP, vexMap } from './encoding.ts';
-import { KIND, longModeMaps, MAPS, type OpcodeMaps, SIZE, SIZE_BITS, SIZE_MASK, WIDTHS } from './maps.ts';
+import { allMaps, KIND, longModeMaps, type OpcodeMaps, SIZE, SIZE_BITS, SIZE_MASK, WIDTHS } from './maps.ts';
 
 export { longMapsFor, mapsFor, type OpcodeMaps } from './maps.ts';
 
@@ -89,7 +89,13 @@ for (const [kind, bytes] of [
 
 /** Decodes 16- or 32-bit code at `at`; bytes up to `end` may be read. Null when the instruction reaches beyond `end`.
  *  `maps`: what the CPU knows; without it, everything. */
-export function decode(bytes: Uint8Array, at: number, end: number, isCode32: boolean, maps = MAPS): Decoded | null {
+export function decode(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  isCode32: boolean,
+  maps = allMaps(),
+): Decoded | null {
   return decodeWith(maps, bytes, at, end, isCode32 ? 32 : 16) as Decoded | null;
 }
 /** 64-bit code, by the maps of a CPU (`longMapsFor`), or everything that is defined. */
@@ -103,7 +109,7 @@ export function decodeLong(
 }
 /** The same for code of any size. What 64-bit code may hold is not all defined: some instructions are only known by name. */
 export function decodeCode(bytes: Uint8Array, at: number, end: number, bits: 16 | 32 | 64): LongDecoded | null {
-  return decodeWith(bits === 64 ? longModeMaps() : MAPS, bytes, at, end, bits);
+  return decodeWith(bits === 64 ? longModeMaps() : allMaps(), bytes, at, end, bits);
 }
 
 /** The same with maps of one's own. */

@@ -212,6 +212,7 @@ function rank(e: Encoding<Decodable>): number {
     (e.prefix === 0xf2 || e.prefix === 0xf3 ? 8 : e.prefix ? 4 : 0) + (e.modrm >= 0 ? 2 : 0) + (e.digit >= 0 ? 1 : 0)
   );
 }
+const isUnconditional = (e: Encoding<Decodable>) => e.prefix === 0 && e.modrm < 0 && e.digit < 0 && e.mod < 0;
 function buildCell<E>(
   candidates: readonly { readonly encoding: Encoding<Decodable>; readonly compiled: E }[],
 ): OpcodeCell<E> {
@@ -219,6 +220,10 @@ function buildCell<E>(
   if (candidates.some((c) => c.encoding.hasModrm !== hasModrm))
     throw new Error(`${candidates[0]!.encoding.text} has rivals without ModRM`);
   const formBits = !hasModrm ? 0 : candidates.some((c) => c.encoding.modrm >= 0) ? 8 : 4;
+  // Most are the same whatever comes with them.
+  const always = candidates.length === 1 ? candidates[0]! : null;
+  if (candidates.length === 0 || (always && isUnconditional(always.encoding)))
+    return { hasModrm, formBits, table: new Array<E | null>(4 << formBits).fill(always && always.compiled) };
   const table: (E | null)[] = [];
   for (const prefix of [0, 0x66, 0xf3, 0xf2])
     for (let form = 0; form < 1 << formBits; form++) {

@@ -123,9 +123,13 @@ function compile(encoding: Encoding<Decodable>, wide: Compiled | null = null): C
 
 const ENCODINGS = encodingsOf(INSTRUCTIONS);
 const compiled = new Map(ENCODINGS.map((e) => [e, compile(e)]));
-/** Opcode maps of 16- and 32-bit code. */
 export type OpcodeMaps = readonly OpcodeMap<Compiled>[];
-export const MAPS: OpcodeMaps = buildMaps(ENCODINGS, (e) => compiled.get(e)!);
+let maps: OpcodeMaps | null = null;
+/** Opcode maps of 16- and 32-bit code, made when they are first needed: a CPU has its own. */
+export function allMaps(): OpcodeMaps {
+  maps ??= buildMaps(ENCODINGS, (e) => compiled.get(e)!);
+  return maps;
+}
 
 /** The instructions that a CPU with these features has. */
 export function mapsFor(hasFeature: (name: string) => boolean): OpcodeMaps {
