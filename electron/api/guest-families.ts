@@ -32,8 +32,8 @@ type Row = [
 
 // biome-ignore format: a table
 const ROWS: Row[] = [
-  ['boot-tool',   'Boot and rescue tool',  'tools',   32, 'tool',    128,  8,    0,     'qemu32',   'utc'],
-  ['memtest',     'Memtest86+',            'tools',   32, 'tool',    128,  16,   0,     'qemu32',   'utc'],
+  ['boot-tool',   'Boot and rescue tool',  'tools',   32, 'tool',    128,  8,    0,     'qemu64',   'utc'],
+  ['memtest',     'Memtest86+',            'tools',   32, 'tool',    128,  16,   0,     'qemu64',   'utc'],
   ['freedos',     'FreeDOS',               'dos',     16, 'dos',     32,   2,    500,   'pentium',  'localtime'],
   ['msdos',       'MS-DOS',                'dos',     16, 'dos',     16,   1,    500,   '486',      'localtime'],
   ['windows-9x',  'Windows 95, 98, ME',    'windows', 32, 'windows', 128,  16,   2048,  'pentium2', 'localtime'],
