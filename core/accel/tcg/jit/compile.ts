@@ -16,7 +16,6 @@ import { EXIT, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
-import { partWays } from './region-shape.ts';
 import { FALLS } from './structure.ts';
 
 export interface CompileRequest {
@@ -162,34 +161,18 @@ function emitRegion(
 
 /** Goes the way of the chosen entry. */
 function emitDispatch(w: FunctionWriter, chosen: number, ways: readonly number[], isInLoop: boolean): void {
-  const { usual, others } = partWays(ways);
-  if (others.length === 1 && usual === FALLS) {
-    w.get(chosen);
-    if (others[0] !== 0) w.i32(others[0]!);
-    if (others[0] !== 0) w.op(OP.i32Eq);
-    else w.op(OP.i32Eqz);
-    w.br(OP.brIf, ways[others[0]!]!, isInLoop ? others[0] === 0 : undefined);
-    return;
-  }
-  if (others.length === 0 && usual === FALLS) return;
-  const table = (depth: number) => {
-    w.get(chosen);
-    w.op(OP.brTable);
-    w.code.u32(ways.length - 1);
-    for (const way of ways) w.code.u32(way === FALLS ? 0 : way + depth);
-  };
-  const onward = ways[0]!;
-  if (isInLoop && onward !== FALLS) {
+  const label = (way: number) => (way === FALLS ? 0 : way + 1);
+  w.block(OP.block, VOID);
+  if (isInLoop) {
     // Nearly everyone is in the loop already.
     w.get(chosen);
     w.op(OP.i32Eqz);
-    w.br(OP.brIf, onward, true);
+    w.br(OP.brIf, label(ways[0]!), true);
   }
-  if (isInLoop && onward === FALLS) {
-    w.get(chosen);
-    w.block(OP.if, VOID, false);
-  } else w.block(OP.block, VOID);
-  table(1);
+  w.get(chosen);
+  w.op(OP.brTable);
+  w.code.u32(ways.length - 1);
+  for (const way of ways) w.code.u32(label(way));
   w.end();
 }
 

@@ -256,7 +256,8 @@ export class Jit {
     const { blocks } = this.host;
     for (const { record } of this.queue) {
       const block = blocks.blockAt(record);
-      if (block?.isValid) blocks.resetEntry(block);
+      // It may have become an entry of a region meanwhile.
+      if (block?.isValid && !this.heads.has(block)) blocks.resetEntry(block);
     }
     this.queue = [];
   }

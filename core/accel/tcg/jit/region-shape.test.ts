@@ -1,78 +1,48 @@
 import { describe, expect, it } from 'vitest';
-import { partWays, regionShape } from './region-shape.ts';
-import { CUT, FALLS } from './structure.ts';
+import { regionShape } from './region-shape.ts';
+import { lcg, Program } from './structure-testing.ts';
 
 type Graph = readonly (readonly number[])[];
-type Op =
-  | { kind: 'block'; end: number }
-  | { kind: 'loop'; end: number }
-  | { kind: 'end' }
-  | { kind: 'dispatch'; ways: readonly number[] }
-  | { kind: 'code'; block: number; br: Map<number, number> };
 
-function assemble(graph: Graph, entries: readonly number[]): Op[] {
-  const ops: Op[] = [];
-  const open: number[] = [];
-  const begin = (kind: 'block' | 'loop') => {
-    open.push(ops.length);
-    ops.push({ kind, end: -1 });
-  };
+/** Runs the program of a graph from an entry; `choose` picks a successor's index. Gives the blocks and whether an edge led out. */
+function run(graph: Graph, entries: readonly number[], entry: number, choose: (count: number) => number) {
+  const program = new Program();
+  const visited: number[] = [];
+  let chosen = entry;
   regionShape(graph, entries).walk({
-    openBlock: () => begin('block'),
-    openLoop: () => begin('loop'),
-    close() {
-      const start = ops[open.pop()!]!;
-      if (start.kind !== 'block' && start.kind !== 'loop') throw new Error('close without open');
-      start.end = ops.length;
-      ops.push({ kind: 'end' });
+    openBlock: () => program.openBlock(),
+    openLoop: () => program.openLoop(),
+    close: () => program.close(),
+    dispatch(ways) {
+      expect(ways.length).toBe(entries.length);
+      program.add({ way: () => ways[chosen]! });
     },
-    dispatch: (ways) => ops.push({ kind: 'dispatch', ways }),
-    code: (block, branchTo) => {
-      ops.push({ kind: 'code', block, br: new Map(graph[block]!.map((target) => [target, branchTo(target)])) });
+    code(block, branchTo, depth) {
+      expect(depth).toBe(program.depth);
+      const ways = graph[block]!.map(branchTo);
+      const way = () => {
+        visited.push(block);
+        if (entries.includes(block, 1)) chosen = 0;
+        return ways.length === 0 || visited.length === 60 ? null : ways[choose(ways.length)]!;
+      };
+      program.add({ way });
     },
   });
-  expect(open).toEqual([]);
-  return ops;
+  expect(program.depth).toBe(0);
+  return { isCut: program.run(), visited };
 }
-
-/** Runs the program from an entry as WebAssembly would; `choose` picks a successor's index. Gives the blocks and whether it came to an
- *  edge that leaves. */
-function run(ops: Op[], graph: Graph, entries: readonly number[], entry: number, choose: (count: number) => number) {
-  const visited: number[] = [];
-  const labels: number[] = [];
-  let chosen = entry;
-  for (let at = 0; at < ops.length; at++) {
-    const op = ops[at]!;
-    let depth = FALLS;
-    if (op.kind === 'block' || op.kind === 'loop') labels.push(at);
-    else if (op.kind === 'end') labels.pop();
-    else if (op.kind === 'dispatch') {
-      expect(op.ways.length).toBe(entries.length);
-      depth = op.ways[chosen]!;
-    } else {
-      visited.push(op.block);
-      if (entries.includes(op.block, 1)) chosen = 0;
-      const next = graph[op.block]!;
-      if (next.length === 0 || visited.length === 60) return { visited, isCut: false };
-      depth = op.br.get(next[choose(next.length)]!)!;
-      if (depth === CUT) return { visited, isCut: true };
-    }
-    if (depth === FALLS) continue;
-    const target = labels[labels.length - 1 - depth]!;
-    const label = ops[target]!;
-    if (label.kind !== 'block' && label.kind !== 'loop') throw new Error(`no label ${depth} levels up`);
-    labels.length -= depth;
-    at = label.kind === 'block' ? label.end - 1 : target;
-  }
-  throw new Error('ran off the end of the program');
-}
-
-function lcg(seed: number): (below: number) => number {
-  let state = (seed * 2654435761 + 12345) >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
+/** What a walk writes, in order. */
+function kinds(graph: Graph, entries: readonly number[]): string[] {
+  const found: string[] = [];
+  const note = (kind: string) => () => void found.push(kind);
+  const [openBlock, openLoop, close, dispatch] = ['block', 'loop', 'end', 'dispatch'].map(note) as [
+    () => void,
+    () => void,
+    () => void,
+    () => void,
+  ];
+  regionShape(graph, entries).walk({ openBlock, openLoop, close, dispatch, code: (block) => note(`${block}`)() });
+  return found;
 }
 
 describe('the shape of a region', () => {
@@ -97,11 +67,10 @@ describe('the shape of a region', () => {
       inLoops += entries.filter((entry, i) => i > 0 && shape.loopDepth(entry) > 0).length;
       cuts += shape.cut.length;
       const isCut = (from: number, to: number) => shape.cut.some(([a, b]) => a === from && b === to);
-      const ops = assemble(graph, entries);
       entries.forEach((block, entry) => {
         for (let round = 0; round < 4; round++) {
           const chosen: number[] = [];
-          const found = run(ops, graph, entries, entry, (count) => {
+          const found = run(graph, entries, entry, (count) => {
             chosen.push(random(count));
             return chosen.at(-1)!;
           });
@@ -125,20 +94,14 @@ describe('the shape of a region', () => {
 
   it('parts entries in front of each loop around them only', () => {
     // 0 -> loop 1 { 2 -> 1 } -> 3; entered at 2 and 3 too
-    const ops = assemble([[1], [2], [1, 3], []], [0, 2, 3]);
-    const kinds = ops.map((op) => (op.kind === 'code' ? `${op.block}` : op.kind));
-    expect(kinds.filter((kind) => kind === 'dispatch').length).toBe(2);
-    expect(kinds.indexOf('dispatch')).toBeLessThan(kinds.indexOf('0'));
-    expect(kinds.lastIndexOf('dispatch')).toBe(kinds.indexOf('1') - 1);
-    expect(kinds.lastIndexOf('dispatch')).toBeGreaterThan(kinds.indexOf('loop'));
+    const found = kinds([[1], [2], [1, 3], []], [0, 2, 3]);
+    expect(found.filter((kind) => kind === 'dispatch').length).toBe(2);
+    expect(found.indexOf('dispatch')).toBeLessThan(found.indexOf('0'));
+    expect(found.lastIndexOf('dispatch')).toBe(found.indexOf('1') - 1);
+    expect(found.lastIndexOf('dispatch')).toBeGreaterThan(found.indexOf('loop'));
   });
 
   it('needs no place of its own for a single entry', () => {
-    expect(assemble([[1], [0, 1]], [0]).some((op) => op.kind === 'dispatch')).toBe(false);
-  });
-
-  it('tells the usual way from the others', () => {
-    expect(partWays([1, FALLS, 2])).toEqual({ usual: FALLS, others: [0, 2] });
-    expect(partWays([3, 3, 4])).toEqual({ usual: 3, others: [2] });
+    expect(kinds([[1], [0, 1]], [0])).not.toContain('dispatch');
   });
 });

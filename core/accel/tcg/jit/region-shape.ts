@@ -85,9 +85,3 @@ function callbacks(visitor: RegionVisitor): Pick<StructureVisitor, 'openBlock' |
     close: () => visitor.close(),
   };
 }
-
-/** The way that most entries take, FALLS if one does, and those that take another. */
-export function partWays(ways: readonly number[]): { readonly usual: number; readonly others: readonly number[] } {
-  const usual = ways.includes(FALLS) ? FALLS : ways[0]!;
-  return { usual, others: ways.flatMap((way, entry) => (way === usual ? [] : [entry])) };
-}

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CUT, FALLS, type Structure, structure } from './structure.ts';
+import { lcg, Program } from './structure-testing.ts';
 
 type Graph = readonly (readonly number[])[];
 
@@ -30,70 +31,27 @@ function text(graph: Graph): string {
   return parts.join(' ');
 }
 
-/** What the walk writes, as WebAssembly would run it. */
-type Op =
-  | { kind: 'block'; end: number }
-  | { kind: 'loop'; end: number }
-  | { kind: 'end' }
-  | { kind: 'code'; block: number; br: Map<number, number> };
-
-function assemble(graph: Graph, shape: Structure): Op[] {
-  const ops: Op[] = [];
-  const open: number[] = [];
-  const begin = (kind: 'block' | 'loop') => {
-    open.push(ops.length);
-    ops.push({ kind, end: -1 });
-  };
+/** Runs the program of a graph for at most `limit` blocks; `choose` picks a successor's index. */
+function run(graph: Graph, shape: Structure, limit: number, choose: (count: number) => number): number[] {
+  const program = new Program();
+  const visited: number[] = [];
   shape.walk({
-    openBlock: () => begin('block'),
-    openLoop: () => begin('loop'),
-    close() {
-      const start = ops[open.pop()!]!;
-      if (start.kind !== 'block' && start.kind !== 'loop') throw new Error('close without open');
-      start.end = ops.length;
-      ops.push({ kind: 'end' });
-    },
+    openBlock: () => program.openBlock(),
+    openLoop: () => program.openLoop(),
+    close: () => program.close(),
     code(block, branchTo, depth) {
-      expect(depth).toBe(open.length);
-      ops.push({ kind: 'code', block, br: new Map(graph[block]!.map((target) => [target, branchTo(target)])) });
+      expect(depth).toBe(program.depth);
+      const ways = graph[block]!.map(branchTo);
+      const way = () => {
+        visited.push(block);
+        return ways.length === 0 || visited.length === limit ? null : ways[choose(ways.length)]!;
+      };
+      program.add({ way });
     },
   });
-  expect(open).toEqual([]);
-  return ops;
-}
-
-/** Runs the program for at most `limit` blocks; `choose` picks a successor's index. */
-function run(ops: Op[], graph: Graph, limit: number, choose: (count: number) => number): number[] {
-  const visited: number[] = [];
-  const labels: number[] = []; // of the enclosing blocks and loops: index of their op
-  for (let at = 0; at < ops.length; at++) {
-    const op = ops[at]!;
-    if (op.kind === 'block' || op.kind === 'loop') labels.push(at);
-    else if (op.kind === 'end') labels.pop();
-    else {
-      visited.push(op.block);
-      const next = graph[op.block]!;
-      if (next.length === 0 || visited.length === limit) return visited;
-      const depth = op.br.get(next[choose(next.length)]!)!;
-      if (depth === CUT) return visited;
-      if (depth === FALLS) continue;
-      const label = ops[labels[labels.length - 1 - depth]!]!;
-      if (label.kind !== 'block' && label.kind !== 'loop') throw new Error(`no label ${depth} levels up`);
-      const target = labels[labels.length - 1 - depth]!;
-      labels.length -= depth;
-      if (label.kind === 'block') at = label.end - 1;
-      else at = target; // the label stays open: continue after the loop's opening
-    }
-  }
-  throw new Error('ran off the end of the program');
-}
-
-function lcg(seed: number): (below: number) => number {
-  let state = (seed * 2654435761 + 12345) >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
+  expect(program.depth).toBe(0);
+  program.run();
+  return visited;
 }
 
 function randomGraph(random: (below: number) => number, size: number): number[][] {
@@ -182,12 +140,11 @@ describe('structure', () => {
       const random = lcg(seed);
       const graph = randomGraph(random, 1 + random(seed % 10 === 0 ? 100 : 14));
       const shape = structure(graph);
-      const ops = assemble(graph, shape);
       cuts += shape.cut.length;
-      for (const op of ops) loops += op.kind === 'loop' ? 1 : 0;
+      for (const end of shape.loopEnd) if (end >= 0) loops++;
       for (let round = 0; round < 5; round++) {
         const choices: number[] = [];
-        const visited = run(ops, graph, 60, (count) => {
+        const visited = run(graph, shape, 60, (count) => {
           choices.push(random(count));
           return choices.at(-1)!;
         });
