@@ -101,8 +101,12 @@ export class CompileLoop {
   }
   private async run(command: string, expected: string): Promise<void> {
     const { output, status } = await this.machine.run(command, LIMIT_MS);
-    if (status !== 0 || output !== expected)
-      throw new Error(`${command.slice(0, 200)}: ended with ${status}, printed\n${output}\nexpected\n${expected}`);
+    if (status === 0 && output === expected) return;
+    // Linux says there where and why a program was ended.
+    const { output: log } = await this.machine.run('dmesg | tail -n 5', LIMIT_MS);
+    throw new Error(
+      `${command.slice(0, 200)}: ended with ${status}, printed\n${output}\nexpected\n${expected}\nkernel's log:\n${log}`,
+    );
   }
   /** The next program, compiled and run both ways that tcc knows; then a look at the memory. */
   async next(): Promise<MemorySample> {

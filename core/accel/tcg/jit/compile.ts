@@ -16,7 +16,7 @@ import { EXIT, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
-import { FALLS } from './structure.ts';
+import { CUT, FALLS } from './structure.ts';
 
 export interface CompileRequest {
   readonly plan: Plan;
@@ -145,7 +145,12 @@ function emitRegion(
     openLoop: () => w.block(OP.loop, VOID),
     close: () => w.end(),
     dispatch: (ways, isInLoop) => emitDispatch(w, chosen, ways, isInLoop),
-    code: (block, branchTo, depth) => {
+    code: (block, ways, depth) => {
+      const branchTo = (to: number) => {
+        const way = ways(to);
+        if (way === CUT) throw new Error(`the way from block ${block} of a region to ${to} leads out`);
+        return way;
+      };
       if (plan.entries.includes(block, 1) && shape.loopDepth(block) > 0) {
         w.i32(0);
         w.set(chosen);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EAX, EBX, ECX, ESI } from '../../../target/x86/state.ts';
+import { EAX, EBX, ECX, EDX, ESI } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
 import { JIT_MODES } from './jit.ts';
 
@@ -38,6 +38,33 @@ describe.each(JIT_MODES)('regions that code comes back into, x-jit=%s', (jit) =>
     if (jit !== 'on') return;
     // The loop with both its entries, and the function.
     expect(compiler.statistics.regions).toBe(2);
+    const before = compiler.exits.interpreted;
+    run(m, 200);
+    expect(compiler.exits.interpreted).toBe(before);
+  });
+
+  it('go on among more calls of a small function than its returns are compared with', () => {
+    // call f; 1: inc ebx; call f; (five times in all); inc ebx; call CALLEE; inc ecx; dec esi; jmp 1b; f: inc edx; ret
+    const SMALL = START + 0x100;
+    const code: number[] = [];
+    const call = (to: number) => code.push(0xe8, ...word(to - (START + code.length + 5)));
+    for (let i = 0; i < 5; i++) {
+      call(SMALL);
+      code.push(0x43);
+    }
+    call(CALLEE);
+    code.push(0x41, 0x4e, 0xeb, 5 - (code.length + 4));
+    const m = machine(jit, code);
+    m.ram.set([0x42, 0xc3], SMALL);
+    m.cpu.state.setReg32(EDX, 0);
+    run(m, jit === 'on' ? 2000 : 300);
+    const { state, jit: compiler } = m.cpu;
+    const rounds = state.reg32(ECX);
+    expect(rounds).toBeGreaterThan(1000);
+    expect(Math.abs(state.reg32(EBX) - 5 * rounds)).toBeLessThanOrEqual(5);
+    expect(Math.abs(state.reg32(EDX) - 4 * rounds)).toBeLessThanOrEqual(5);
+    expect(Math.abs(state.reg32(EAX) - LONG * rounds)).toBeLessThanOrEqual(LONG);
+    if (jit !== 'on') return;
     const before = compiler.exits.interpreted;
     run(m, 200);
     expect(compiler.exits.interpreted).toBe(before);

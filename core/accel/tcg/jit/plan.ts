@@ -373,8 +373,13 @@ class Planner {
     if (site < 0) return false;
     for (const [delta, planned] of callee) if (!this.byDelta.has(delta)) this.take(delta, planned);
     caller.edges[0]!.target = this.byDelta.get(caller.edges[0]!.delta)!;
-    for (const b of callee.values())
-      if (isReturn(b) && !b.returns.includes(site) && b.returns.length < MAX_RETURNS) b.returns.push(site);
+    let isLinked = true;
+    for (const b of callee.values()) {
+      if (!isReturn(b) || b.returns.includes(site)) continue;
+      if (b.returns.length < MAX_RETURNS) b.returns.push(site);
+      else isLinked = false;
+    }
+    if (!isLinked) this.comeBack(this.byDelta.get(caller.delta)!);
     return true;
   }
 }

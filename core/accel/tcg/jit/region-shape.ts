@@ -21,10 +21,10 @@ export interface RegionShape {
   walk(visitor: RegionVisitor): void;
 }
 
-/** `successors`: of each block, with the edges from one that leaves the region to the entry where it comes back; block 0 leads to all
- *  others. `entries`: blocks where the region is entered, block 0 first. */
+/** `successors`: of each block, with the edges from one that leaves the region to the entry where it comes back. `entries`: blocks
+ *  where the region is entered, block 0 first. */
 export function regionShape(successors: readonly (readonly number[])[], entries: readonly number[]): RegionShape {
-  const plain = structure(successors);
+  const plain = structure(rooted(successors, entries));
   if (entries.length === 1) {
     return {
       cut: plain.cut,
@@ -60,8 +60,10 @@ export function regionShape(successors: readonly (readonly number[])[], entries:
     ...[...places.keys()].map((header) => [...new Set(waysFrom(header))]),
   ];
   const headerAt = new Map([...places].map(([header, node]) => [node, header]));
-  // Every loop is still entered at one place: nothing more has to be cut.
   const shape = structure(nodes);
+  // Every loop is still entered at one place.
+  if (shape.cut.length > 0)
+    throw new Error(`a region that cannot be shaped: ${JSON.stringify({ successors, entries })}`);
   return {
     cut: plain.cut,
     isBackEdge: (from, to) => shape.isBackEdge(from + 1, landing(to)),
@@ -76,6 +78,29 @@ export function regionShape(successors: readonly (readonly number[])[], entries:
         },
       }),
   };
+}
+
+/** The graph in which block 0 leads to entries that nothing else leads to: what they reach counts for loops as well. */
+function rooted(
+  successors: readonly (readonly number[])[],
+  entries: readonly number[],
+): readonly (readonly number[])[] {
+  const reached = new Set<number>();
+  const reach = (from: number) => {
+    const waiting = [from];
+    for (let block = waiting.pop(); block !== undefined; block = waiting.pop()) {
+      if (reached.has(block)) continue;
+      reached.add(block);
+      waiting.push(...successors[block]!);
+    }
+  };
+  reach(0);
+  const apart = entries.filter((entry) => {
+    if (reached.has(entry)) return false;
+    reach(entry);
+    return true;
+  });
+  return apart.length === 0 ? successors : [[...successors[0]!, ...apart], ...successors.slice(1)];
 }
 
 function callbacks(visitor: RegionVisitor): Pick<StructureVisitor, 'openBlock' | 'openLoop' | 'close'> {
