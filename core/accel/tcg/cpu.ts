@@ -268,11 +268,6 @@ export class X86Cpu {
   private flushPage(linear: number): void {
     this.memory.flushPage(linear);
   }
-  /** Guest RAM was replaced behind everyone's back (a snapshot was loaded): nothing decoded is to be trusted. */
-  flushCode(): void {
-    this.blocks.clear();
-    this.flushTlb();
-  }
   translateDebug(linear: number): number | null {
     return this.ops.translateDebug(linear);
   }
@@ -580,11 +575,8 @@ export class X86Cpu {
       if (!block.isValid) block = undefined;
     }
     if (!block) {
-      const { generation } = blocks;
-      block = blocks.build(start, linear, mode, () => this.nextPage(linear));
+      block = this.build(start, linear, mode, () => this.nextPage(linear));
       this.activity.blocksDecoded++;
-      if (this.bus.logs?.('in_asm')) this.logCode(block, linear, mode);
-      if (blocks.generation !== generation) this.jumpCache.fill(EMPTY);
     }
     if (extraMode === 0) {
       const { jumpCache } = this;
@@ -598,6 +590,14 @@ export class X86Cpu {
     }
     this.isUncached = false;
     return block.record;
+  }
+  private build(start: number, linear: number, mode: number, fetchSecond: () => number): Block {
+    const { blocks } = this;
+    const { generation } = blocks;
+    const block = blocks.build(start, linear, mode, fetchSecond);
+    if (blocks.generation !== generation) this.jumpCache.fill(EMPTY);
+    if (this.bus.logs?.('in_asm')) this.logCode(block, linear, mode);
+    return block;
   }
   /** The block found last came from a device: nothing may lead there directly. */
   private isUncached = false;
@@ -621,9 +621,7 @@ export class X86Cpu {
   }
   /** Code in device memory: copied to a page of its own, one instruction at a time. */
   private uncached(linear: number, mode: number): number {
-    const block = this.blocks.build(this.copyFromDevice(0), linear, mode | MODE.single, () => 0);
-    if (this.bus.logs?.('in_asm')) this.logCode(block, linear, mode);
-    return block.record;
+    return this.build(this.copyFromDevice(0), linear, mode | MODE.single, () => 0).record;
   }
   /** A block's instructions; the last may go on in another page. */
   private logCode({ start, length, second }: Block, linear: number, mode: number): void {

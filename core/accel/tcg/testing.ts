@@ -181,3 +181,9 @@ export function enterLong(machine: BareMachine, rip: number): void {
   state.segments[CS]!.set(8, 0, 0xffff_ffff, (FLAT & ~DESC.big) | DESC.code | DESC.long);
   cpu.flushTlb();
 }
+/** Drops everything decoded, as when the pool of blocks is full. */
+export function dropAllCode({ cpu }: BareMachine): void {
+  const { blocks, jumpCache } = cpu as unknown as { blocks: { clear(): void }; jumpCache: Uint32Array };
+  blocks.clear();
+  jumpCache.fill(0xffff_ffff);
+}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ECX } from '../../../target/x86/state.ts';
-import { bareMachine, enterFlat32 } from '../testing.ts';
+import { bareMachine, dropAllCode, enterFlat32 } from '../testing.ts';
 import type { JitMode } from './jit.ts';
 
 const START = 0x1000;
@@ -38,7 +38,7 @@ describe('what the second tier tells of itself', () => {
     for (let i = 0; i < 3; i++) m.cpu.run(100);
     expect(m.cpu.state.reg32(ECX)).toBeGreaterThan(100);
     expect(jit.statistics).toMatchObject({ regions: 1, compiled: 2, released: 1 });
-    m.cpu.flushCode();
+    dropAllCode(m);
     expect(jit.statistics).toMatchObject({ regions: 0, released: 2, invalidated: 1, flushes: 1 });
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EAX, ECX, EDX } from '../../../target/x86/state.ts';
-import { type BareMachine, bareMachine, enterFlat32 } from '../testing.ts';
+import { type BareMachine, bareMachine, dropAllCode, enterFlat32 } from '../testing.ts';
 import { BatchCompiler, type CompilerAnswer, type CompilerJob, type CompilerSetup } from './batch.ts';
 
 const START = 0x1000;
@@ -141,7 +141,7 @@ describe('regions that another thread compiles', () => {
     const { m, thread } = machine(TWO_BLOCKS);
     m.cpu.state.setReg32(EDX, OTHER);
     runUntil(m, () => thread.jobs.length > 0);
-    m.cpu.flushCode();
+    dropAllCode(m);
     thread.work().tell();
     m.cpu.run(2000);
     expect(m.cpu.jit.statistics.regions).toBe(0);
