@@ -33,6 +33,16 @@ function outside<V>(o: Ops<V>, precision: Precision, v: V, from: readonly number
   const starts = o.vector(windowStart(precision, from));
   return o.simd(`${ints}.sub`, o.simd(`${ints}.add`, v, v), starts);
 }
+/** As `outside`, of one number by the upper 32 bits of its pattern: the sign bit of the result. */
+function isOutside<V>(o: Ops<V>, precision: Precision, top: V, from: number): V {
+  const start = precision === 's' ? (from + 127) << 24 : (from + 1023) << 21;
+  return o.sub(o.shl(top, 1), o.const(start));
+}
+const topOfLow = <V>(o: Ops<V>, precision: Precision, v: V) => o.lane('i32x4.extract_lane', precision === 's' ? 0 : 1, v);
+const topOf = <V>(o: Ops<V>, precision: Precision, number: V) =>
+  precision === 's'
+    ? o.scalar('i32.reinterpret_f32', number)
+    : o.narrow(o.shrU(o.scalar('i64.reinterpret_f64', number), 32));
 const isSum = (name: Arithmetic) => name === 'add' || name === 'sub';
 
 /** `a` op `b` on vectors. `code`, `second`: for the helper, where it is not that on these operands. */
@@ -95,10 +105,12 @@ const arithmetic = (name: Arithmetic, opcode: string) =>
         const a = dst.load();
         const number = o.scalar(`${type}.${name}`, lowNumber(o, precision, a), b);
         const result = withLow(o, precision, a, number);
-        // The two numbers to look at side by side.
-        const both = o.lane(`${TYPE[precision]}.replace_lane`, 1, a, isSum(name) ? b : number);
-        const bad = o.simd(`${WHOLE[precision].ints}.bitmask`, outside(o, precision, both, WINDOWS[name][precision]));
-        const isFast = o.ltU(precision === 's' ? o.and(bad, o.const(3)) : bad, o.field('ssePlain'));
+        const [from, then] = WINDOWS[name][precision];
+        const bad = o.or(
+          isOutside(o, precision, topOfLow(o, precision, a), from),
+          isOutside(o, precision, topOf(o, precision, isSum(name) ? b : number), then),
+        );
+        const isFast = o.ltU(o.shrU(bad, 31), o.field('ssePlain'));
         o.when(
           isFast,
           () => dst.store(result),
