@@ -344,6 +344,14 @@ export class Jit {
     return this.host.hotCount(isLong) + slot;
   }
 
+  private left = 1;
+  /** In lock-step blocks stay outside now and then, as if they were cold: regions of more shapes than what gets hot in the order of
+   *  one boot has. */
+  private isLeftOut(): boolean {
+    if (!this.isLockStep) return false;
+    this.left = (Math.imul(this.left, 1664525) + 1013904223) >>> 0;
+    return this.left >>> 29 === 0;
+  }
   /** Compiles here and now. */
   private compile(isLong: boolean): void {
     const { host, options, statistics, warm } = this;
@@ -356,9 +364,9 @@ export class Jit {
       bytes: arena.bytes,
       maps: blocks.maps,
       longMaps: blocks.longMaps,
-      findWarm(start, mode) {
+      findWarm: (start, mode) => {
         const block = blocks.find(start, mode);
-        return block && blocks.runs(block) >= warm ? block : undefined;
+        return block && blocks.runs(block) >= warm && !this.isLeftOut() ? block : undefined;
       },
       isHead: (block) => this.heads.has(block as Block),
       isApart: (block) => this.apart.has(block as Block),
