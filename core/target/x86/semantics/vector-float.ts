@@ -38,7 +38,8 @@ function isOutside<V>(o: Ops<V>, precision: Precision, top: V, from: number): V 
   const start = precision === 's' ? (from + 127) << 24 : (from + 1023) << 21;
   return o.sub(o.shl(top, 1), o.const(start));
 }
-const topOfLow = <V>(o: Ops<V>, precision: Precision, v: V) => o.lane('i32x4.extract_lane', precision === 's' ? 0 : 1, v);
+const topOfLow = <V>(o: Ops<V>, precision: Precision, v: V) =>
+  o.lane('i32x4.extract_lane', precision === 's' ? 0 : 1, v);
 const topOf = <V>(o: Ops<V>, precision: Precision, number: V) =>
   precision === 's'
     ? o.scalar('i32.reinterpret_f32', number)
