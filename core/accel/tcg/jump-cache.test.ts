@@ -69,3 +69,24 @@ describe.each([
     expect(counter.asked).toBeLessThan(ROUNDS / 50);
   });
 });
+
+it('the jump cache is empty once code in a device has made everything go that was decoded', () => {
+  const RAM_BYTES = 1 << 20;
+  const m = bareMachine(RAM_BYTES, { jit: 'off' });
+  enterFlat32(m, CODE);
+  m.dma(CODE, hexBytes('83c601 ebfb')); // 1: add esi,1; jmp 1b
+  const { state } = m.cpu;
+  state.setReg32(6, 0);
+  m.cpu.run(20);
+  expect(state.reg32(6)).toBe(10);
+  // The pool is full: what is decoded next begins where that loop was. Behind RAM every byte is 5ah, pop edx.
+  const { blocks } = m.cpu as unknown as { blocks: { next: number; pool: number; generation: number } };
+  const { generation } = blocks;
+  blocks.next = blocks.pool + (16 << 20);
+  state.eip = RAM_BYTES;
+  m.cpu.run(1);
+  expect([state.eip, blocks.generation]).toEqual([RAM_BYTES + 1, generation + 1]);
+  state.eip = CODE;
+  m.cpu.run(20);
+  expect(state.reg32(6)).toBe(20);
+});

@@ -344,13 +344,13 @@ export class Jit {
     return this.host.hotCount(isLong) + slot;
   }
 
-  private left = 1;
+  private lot = 1;
   /** In lock-step blocks stay outside now and then, as if they were cold: regions of more shapes than what gets hot in the order of
    *  one boot has. */
   private isLeftOut(): boolean {
     if (!this.isLockStep) return false;
-    this.left = (Math.imul(this.left, 1664525) + 1013904223) >>> 0;
-    return this.left >>> 29 === 0;
+    this.lot = (Math.imul(this.lot, 1664525) + 1013904223) >>> 0;
+    return this.lot >>> 29 === 0;
   }
   /** Compiles here and now. */
   private compile(isLong: boolean): void {

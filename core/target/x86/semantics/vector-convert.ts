@@ -12,12 +12,12 @@ import {
   floatVector,
   INT_LIMIT,
   lowNumber,
+  outside,
   type Precision,
   scalarOperand,
   TYPE,
   WHOLE,
   WINDOWS,
-  windowStart,
   withLow,
 } from './vector-number.ts';
 
@@ -62,11 +62,7 @@ const widenPacked = instruction({
   },
 });
 /** The result shows the operand's magnitude. */
-const narrowed = <V>(o: Ops<V>, single: V) =>
-  o.simd(
-    'i32x4.bitmask',
-    o.simd('i32x4.sub', o.simd('i32x4.add', single, single), o.vector(windowStart('s', WINDOWS.sqrt.s))),
-  );
+const narrowed = <V>(o: Ops<V>, single: V) => o.simd('i32x4.bitmask', outside(o, 's', single, WINDOWS.sqrt.s));
 const narrowScalar = instruction({
   name: 'cvtsd2ss',
   encodings: ['f2 0f 5a Vx,Wq'],

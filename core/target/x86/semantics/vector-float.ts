@@ -11,39 +11,30 @@ import {
   floatCode,
   floatEncoding,
   floatVector,
+  isOutside,
   lowNumber,
   natively,
   ones,
+  outside,
   type Precision,
   precisionOf,
   scalarOperand,
   TYPE,
   WHOLE,
   WINDOWS,
-  windowStart,
   withLow,
 } from './vector-number.ts';
 
 type Arithmetic = 'add' | 'sub' | 'mul' | 'div';
-/** Sign bits of lanes whose magnitude is not in the window: 128 (double: 1024) powers of two from the exponent on. For sums both
- *  operands are in one, for the others the first operand and the result; then the other operand is a normal number too and nothing
- *  over- or underflows. */
-function outside<V>(o: Ops<V>, precision: Precision, v: V, from: readonly number[]): V {
-  const { ints } = WHOLE[precision];
-  const starts = o.vector(windowStart(precision, from));
-  return o.simd(`${ints}.sub`, o.simd(`${ints}.add`, v, v), starts);
-}
-/** As `outside`, of one number by the upper 32 bits of its pattern: the sign bit of the result. */
-function isOutside<V>(o: Ops<V>, precision: Precision, top: V, from: number): V {
-  const start = precision === 's' ? (from + 127) << 24 : (from + 1023) << 21;
-  return o.sub(o.shl(top, 1), o.const(start));
-}
+/** The upper 32 bits of a number's pattern. */
 const topOfLow = <V>(o: Ops<V>, precision: Precision, v: V) =>
   o.lane('i32x4.extract_lane', precision === 's' ? 0 : 1, v);
 const topOf = <V>(o: Ops<V>, precision: Precision, number: V) =>
   precision === 's'
     ? o.scalar('i32.reinterpret_f32', number)
     : o.narrow(o.shrU(o.scalar('i64.reinterpret_f64', number), 32));
+/** For sums both operands are in a window, for the others the first operand and the result; then the other operand is a normal number
+ *  too and nothing over- or underflows. */
 const isSum = (name: Arithmetic) => name === 'add' || name === 'sub';
 
 /** `a` op `b` on vectors. `code`, `second`: for the helper, where it is not that on these operands. */
@@ -60,11 +51,7 @@ function packed<V>(
   const { ints } = WHOLE[precision];
   const result = o.simd(`${TYPE[precision]}.${name}` as SimdName, a, b);
   const [from, then] = WINDOWS[name][precision];
-  const bad = o.simd(
-    'v128.or',
-    outside(o, precision, a, [from]),
-    outside(o, precision, isSum(name) ? b : result, [then]),
-  );
+  const bad = o.simd('v128.or', outside(o, precision, a, from), outside(o, precision, isSum(name) ? b : result, then));
   const isFast = o.ltU(o.simd(`${ints}.bitmask`, bad), o.field('ssePlain'));
   o.when(
     isFast,

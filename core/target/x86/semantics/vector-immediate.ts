@@ -4,7 +4,7 @@ import { VECTOR_OP } from '../vector-tables.ts';
 import { instruction, type Ops } from './ops.ts';
 import { enterSse, lanes, loadAligned, zeroExtended } from './vector.ts';
 import { byteWindow } from './vector-integer.ts';
-import { type Precision, TYPE, WHOLE, WINDOWS, windowStart } from './vector-number.ts';
+import { outside, type Precision, TYPE, WHOLE, WINDOWS } from './vector-number.ts';
 
 const withCode = <V>(o: Ops<V>, op: number, imm: V) => o.or(o.const(op), o.shl(imm, 16));
 
@@ -49,10 +49,8 @@ const dotProduct = (precision: Precision) =>
       const imm = immediate.load();
       const chosen = laneMask(o, imm, size, 4);
       const products = o.simd('v128.and', o.simd(`${type}.mul`, a, b), chosen);
-      const outside = (v: typeof a, from: readonly number[]) =>
-        o.simd(`${ints}.sub`, o.simd(`${ints}.add`, v, v), o.vector(windowStart(precision, from)));
       const [ofA, ofProduct] = WINDOWS.mul[precision];
-      const bad = o.simd('v128.or', outside(a, [ofA]), outside(products, [ofProduct]));
+      const bad = o.simd('v128.or', outside(o, precision, a, ofA), outside(o, precision, products, ofProduct));
       const neighbours = (v: typeof a, by: number) =>
         o.shuffle(
           v,

@@ -59,23 +59,30 @@ export const withLow = <V>(o: Ops<V>, precision: Precision, v: V, number: V) =>
 export const floatVector = <V>(o: Ops<V>, precision: Precision, number: V) =>
   withLow(o, precision, lanes(o, [0]), number);
 
-/** Windows of arithmetic: exponents of two where they begin; see vector-float.ts. */
+/** Windows of arithmetic: exponents of two where they begin, of the first number to look at and the other (vector-float.ts). */
 export const WINDOWS = {
   add: { s: [-62, -62], d: [-510, -510] },
   sub: { s: [-62, -62], d: [-510, -510] },
   mul: { s: [-66, -62], d: [-514, -510] },
   div: { s: [-60, -64], d: [-508, -512] },
-  sqrt: { s: [-63, -63], d: [-511, -511] },
+  sqrt: { s: -63, d: -511 },
 } as const;
-/** Twice the bits of powers of two: where windows of magnitudes begin, by turns. */
-export const windowStart = (precision: Precision, from: readonly number[]): number[] =>
-  Array.from({ length: 16 }, (_, i) => {
-    const size = precision === 's' ? 4 : 8;
-    const exponent = from[Math.floor(i / size) % from.length]!;
-    if (precision === 's') return i % 4 === 3 ? exponent + 127 : 0;
-    const top = (exponent + 1023) * 32;
-    return i % 8 === 7 ? top >> 8 : i % 8 === 6 ? top & 0xff : 0;
+/** Twice the upper 32 bits of a power of two: where a window of magnitudes begins. */
+const windowStart = (precision: Precision, exponent: number) =>
+  precision === 's' ? (exponent + 127) << 24 : (exponent + 1023) << 21;
+/** Sign bits of lanes whose magnitude is not in the window: 128 (double: 1024) powers of two from the exponent on. */
+export function outside<V>(o: Ops<V>, precision: Precision, v: V, exponent: number): V {
+  const { ints } = WHOLE[precision];
+  const [size, start] = [precision === 's' ? 4 : 8, windowStart(precision, exponent)];
+  const starts = Array.from({ length: 16 }, (_, i) => {
+    const byte = (i % size) - (size - 4);
+    return byte < 0 ? 0 : (start >>> (8 * byte)) & 0xff;
   });
+  return o.simd(`${ints}.sub`, o.simd(`${ints}.add`, v, v), o.vector(starts));
+}
+/** The same of one number, by the upper 32 bits of its pattern. */
+export const isOutside = <V>(o: Ops<V>, precision: Precision, top: V, exponent: number): V =>
+  o.sub(o.shl(top, 1), o.const(windowStart(precision, exponent)));
 
 /** The least normal number. */
 export const LEAST = { s: [0, 0, 0x80, 0], d: [0, 0, 0, 0, 0, 0, 0x10, 0] } as const;
