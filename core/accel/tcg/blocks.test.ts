@@ -21,7 +21,7 @@ describe('blocks that writes dropped', () => {
     expect([m.cpu.state.reg32(0), m.cpu.state.reg32(6)]).toEqual([59_999, 60_000]);
     const { remembered, byRecord } = (m.cpu as unknown as { blocks: BlockCache }).blocks as unknown as {
       remembered: Set<unknown>;
-      byRecord: Map<number, unknown>;
+      byRecord: { size: number };
     };
     expect(remembered.size).toBe(16_384);
     expect(byRecord.size).toBeLessThan(16_384 + 4096 + 20);

@@ -26,12 +26,13 @@ export const MODE = {
   limited: 64,
   narrow: 128,
 } as const;
-export const MODE_SHIFT = 256;
 /** Whether a near jump has to look at the limit of CS. */
 export const isLimited = (mode: number, opSize: number) => (mode & (opSize === 16 ? MODE.narrow : MODE.limited)) !== 0;
 
-const RECENT_BITS = 13;
-const RECENT_MASK = (1 << RECENT_BITS) - 1;
+/** Chains of blocks by where they begin, and by the mode. */
+const CHAIN_BITS = 15;
+const CHAIN_MASK = (1 << CHAIN_BITS) - 1;
+const chainOf = (start: number, mode: number) => (start ^ (start >>> CHAIN_BITS) ^ (mode << 7)) & CHAIN_MASK;
 const POOL_BYTES = 16 << 20;
 /** Room that one block may take: records, stubs. */
 const BLOCK_RECORDS = 260;
@@ -48,7 +49,7 @@ export type BlockEnd = (typeof BLOCK_END)[keyof typeof BLOCK_END];
 export interface Block {
   readonly record: number;
   readonly end: number;
-  readonly key: number;
+  readonly mode: number;
   /** Arena offset and length of the code; a block that crosses into another page has its rest at `second`. */
   readonly start: number;
   readonly length: number;
@@ -57,7 +58,7 @@ export interface Block {
   readonly ends: BlockEnd;
   readonly target: number;
   isValid: boolean;
-  /** The block of another mode that begins in the same place. */
+  /** The next block of its chain. */
   next: Block | null;
   /** Compiled regions that contain it. */
   regions: Set<CompiledRegion> | null;
@@ -124,6 +125,58 @@ interface DroppedBlock {
 const VARIANTS = 8;
 const REMEMBERED = 16384;
 
+/** Values by record. Records come in rising order: a search by halves finds one, without a table that grows by copying itself. */
+class ByRecord {
+  private records = new Uint32Array(1 << 12);
+  private readonly blocks: (Block | null)[] = [];
+  /** How many there are. */
+  size = 0;
+
+  /** The last place whose record is not behind this one; -1: there is none. */
+  private placeOf(record: number): number {
+    const { records } = this;
+    let low = 0;
+    let high = this.blocks.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (records[middle]! <= record) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+  /** Behind all the others. */
+  add(block: Block): void {
+    const at = this.blocks.length;
+    if (at === this.records.length) {
+      const { records } = this;
+      this.records = new Uint32Array(2 * at);
+      this.records.set(records);
+    }
+    this.records[at] = block.record;
+    this.blocks.push(block);
+    this.size++;
+  }
+  get(record: number): Block | undefined {
+    const at = this.placeOf(record);
+    return this.records[at] === record ? (this.blocks[at] ?? undefined) : undefined;
+  }
+  /** The block that holds the record. */
+  around(record: number): Block | undefined {
+    const block = this.blocks[this.placeOf(record)];
+    return block && record < block.end ? block : undefined;
+  }
+  delete(record: number): void {
+    const at = this.placeOf(record);
+    if (this.records[at] !== record || this.blocks[at] === null) return;
+    this.blocks[at] = null;
+    this.size--;
+  }
+  clear(): void {
+    this.blocks.length = 0;
+    this.size = 0;
+  }
+}
+
 export class BlockCache {
   private readonly arena: RamArena;
   private readonly handlers: HandlerSource;
@@ -134,9 +187,9 @@ export class BlockCache {
   private readonly u8: Uint8Array;
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
-  /** By where they begin: small integers, which a Map finds much quicker than keys with the mode. Those that were dropped stay in it:
-   *  a key that comes and goes would leave a trail that every search has to follow. */
-  private blocks = new Map<number, Block>();
+  /** By where they begin: an array finds a block several times quicker than a Map, and does not grow. Those that were dropped
+   *  stay until their chain gets another. */
+  private readonly chains = new Array<Block | null>(CHAIN_MASK + 1).fill(null);
   /** Blocks that a write dropped, by where they begin: code that patches itself tends to come back to what it was. */
   private dropped = new Map<number, DroppedBlock[]>();
   /** The same, oldest first. */
@@ -154,9 +207,8 @@ export class BlockCache {
   onDrop: (block: Block) => void = () => {};
   /** Runs of a block until it is worth compiling; 0: never. */
   threshold = 0;
-  /** Blocks that were looked for last: every change of address space asks for the same ones again. */
-  private readonly recent = new Array<Block | null>(RECENT_MASK + 1).fill(null);
-  private readonly byRecord = new Map<number, Block>();
+  /** Those that count their runs. */
+  private readonly byRecord = new ByRecord();
   /** The instructions that the CPU's model has; all of them without it. */
   maps: OpcodeMaps | undefined;
   longMaps: OpcodeMaps | undefined;
@@ -174,15 +226,9 @@ export class BlockCache {
   }
 
   find(start: number, mode: number): Block | undefined {
-    const key = start * MODE_SHIFT + mode;
-    const slot = (start ^ (start >>> RECENT_BITS) ^ (mode << 5)) & RECENT_MASK;
-    const recent = this.recent[slot];
-    if (recent?.isValid && recent.key === key) return recent;
-    let found = this.blocks.get(start) ?? null;
-    while (found && found.key !== key) found = found.next;
-    if (!found?.isValid) return undefined;
-    this.recent[slot] = found;
-    return found;
+    for (let block = this.chains[chainOf(start, mode)]!; block; block = block.next!)
+      if (block.start === start && block.mode === mode) return block.isValid ? block : undefined;
+    return undefined;
   }
 
   /** The block that begins with this record, if it counts its runs. */
@@ -191,11 +237,7 @@ export class BlockCache {
   }
   /** The block that counts its runs and holds this record. */
   blockOf(record: number): Block | undefined {
-    for (let at = record; at >= record - BLOCK_RECORDS * RECORD.bytes; at -= RECORD.bytes) {
-      const block = this.byRecord.get(at);
-      if (block) return record < block.end ? block : undefined;
-    }
-    return undefined;
+    return this.byRecord.around(record);
   }
   /** A way out behind a block's last instruction. */
   isStub(record: number): boolean {
@@ -207,7 +249,7 @@ export class BlockCache {
   }
   /** Where the instructions of a block begin: behind the record that counts or leads to compiled code. */
   afterEntry(record: number): number {
-    return this.byRecord.has(record) ? record + RECORD.bytes : record;
+    return this.byRecord.get(record) ? record + RECORD.bytes : record;
   }
   /** Runs so far of a block that counts them. */
   runs(block: Block): number {
@@ -234,8 +276,7 @@ export class BlockCache {
       this.arena.codePages[page] = 0;
       this.parts[page] = 0;
     }
-    this.blocks.clear();
-    this.recent.fill(null);
+    this.chains.fill(null);
     this.dropped.clear();
     this.remembered.clear();
     this.pages.clear();
@@ -276,7 +317,7 @@ export class BlockCache {
   /** Decodes a block. `start`: arena offset of its code; `linear`: its address. `fetchSecond` gives the arena offset of the next page
    *  (and may fault) for an instruction that crosses. */
   build(start: number, linear: number, mode: number, fetchSecond: () => number): Block {
-    const revived = this.revive(start, start * MODE_SHIFT + mode);
+    const revived = this.revive(start, mode);
     if (revived) return revived;
     if (this.next + BLOCK_RECORDS * RECORD.bytes > this.pool + POOL_BYTES) this.clear();
     const { bytes } = this.arena;
@@ -339,7 +380,7 @@ export class BlockCache {
     const block: Block = {
       record,
       end: this.next,
-      key: start * MODE_SHIFT + mode,
+      mode,
       start,
       length: second >= 0 ? pageEnd - start : length,
       second,
@@ -349,23 +390,29 @@ export class BlockCache {
       next: null,
       regions: null,
     };
-    if (counts) this.byRecord.set(record, block);
+    if (counts) this.byRecord.add(block);
     this.enlist(block);
     this.register(block, start, block.length);
     if (second >= 0) this.register(block, second, MAX_LENGTH);
     return block;
   }
-  /** In the place of the block with the same key, if there is one. */
+  /** To the front of its chain, which loses what is no more. A block that comes back may still be there. */
   private enlist(block: Block): void {
-    let rest = this.blocks.get(block.start) ?? null;
-    const others: Block[] = [];
-    for (; rest; rest = rest.next) if (rest.key !== block.key) others.push(rest);
-    block.next = null;
-    for (const other of others) {
-      other.next = block.next;
-      block.next = other;
+    const { chains } = this;
+    const chain = chainOf(block.start, block.mode);
+    let rest: Block | null = chains[chain] ?? null;
+    let last: Block = block;
+    const behind = block.next;
+    chains[chain] = block;
+    while (rest) {
+      const next = rest === block ? behind : rest.next;
+      if (rest.isValid && rest !== block) {
+        last.next = rest;
+        last = rest;
+      }
+      rest = next;
     }
-    this.blocks.set(block.start, block);
+    last.next = null;
   }
   private register(block: Block, at: number, length: number): void {
     const page = at >>> 12;
@@ -637,14 +684,14 @@ export class BlockCache {
     }
   }
   /** A dropped block whose code is again what it was decoded from. */
-  private revive(start: number, key: number): Block | null {
+  private revive(start: number, mode: number): Block | null {
     const variants = this.dropped.get(start);
     if (!variants) return null;
     const all = this.arena.bytes;
     for (let v = 0; v < variants.length; v++) {
       const variant = variants[v]!;
       const { block, bytes, handlers } = variant;
-      if (block.key !== key) continue;
+      if (block.mode !== mode) continue;
       let i = 0;
       while (i < bytes.length && all[block.start + i] === bytes[i]) i++;
       if (i < bytes.length) continue;

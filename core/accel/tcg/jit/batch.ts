@@ -1,6 +1,5 @@
 /** Compiles regions that got hot together, on whichever thread: of the machine it needs linear memory and where blocks lie. */
 import { longMapsFor, mapsFor, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
-import { MODE_SHIFT } from '../blocks.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
@@ -110,9 +109,12 @@ export interface CompilerThread {
 const BLOCK_WORDS = 6;
 const PAGE_WORDS = 3;
 export function packBlock(words: number[], block: CodeBlock, isHead: boolean, isApart: boolean): void {
-  const { record, end, start, length, key } = block;
-  words.push(record, end, start, length, key % MODE_SHIFT, (isHead ? 1 : 0) | (isApart ? 2 : 0));
+  const { record, end, start, length, mode } = block;
+  words.push(record, end, start, length, mode, (isHead ? 1 : 0) | (isApart ? 2 : 0));
 }
+
+/** Modes have eight bits. */
+const keyOf = (start: number, mode: number) => start * 256 + mode;
 
 /** A job's blocks as the planner asks for them. */
 class PackedSource implements CodeSource {
@@ -142,11 +144,11 @@ class PackedSource implements CodeSource {
         start,
         length: words[at + 3]!,
         second: -1,
-        key: start * MODE_SHIFT + words[at + 4]!,
+        mode: words[at + 4]!,
       };
       const flags = words[at + 5]!;
       this.blocks.push(block);
-      this.byKey.set(block.key, block);
+      this.byKey.set(keyOf(block.start, block.mode), block);
       if (flags & 1) this.heads.add(block);
       if (flags & 2) this.apart.add(block);
     }
@@ -159,7 +161,7 @@ class PackedSource implements CodeSource {
     }
   }
   findWarm(start: number, mode: number): CodeBlock | undefined {
-    return this.byKey.get(start * MODE_SHIFT + mode);
+    return this.byKey.get(keyOf(start, mode));
   }
   isHead(block: CodeBlock): boolean {
     return this.heads.has(block);

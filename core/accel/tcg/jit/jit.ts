@@ -1,7 +1,7 @@
 /** The second tier: hot blocks become regions, regions that got hot together become a module. Old modules are dropped when
  *  code takes more room than allowed. */
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, MODE, MODE_SHIFT } from '../blocks.ts';
+import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, MODE } from '../blocks.ts';
 import {
   type BatchHead,
   type BatchResult,
@@ -104,7 +104,7 @@ const LOAD_MILLISECONDS = 50;
 const MAX_REGIONS = 50_000;
 
 const NOTHING: ReadonlySet<Block> = new Set();
-const isLongBlock = (block: Block) => ((block.key % MODE_SHIFT) & MODE.code64) !== 0;
+const isLongBlock = (block: Block) => (block.mode & MODE.code64) !== 0;
 
 /** First record of a block that has run often enough, and the linear address at which it ran last. */
 interface Waiting {
@@ -334,7 +334,7 @@ export class Jit {
   /** Place of the code so many linear pages behind that of a head of the batch, or -1. */
   private pageAt(head: CodeBlock, distance: number): number {
     const linear = this.linears.get(head)!;
-    const isUser = ((head.key % MODE_SHIFT) & MODE.user) !== 0;
+    const isUser = (head.mode & MODE.user) !== 0;
     return this.host.locate(linear - (linear & 0xfff) + distance * 4096, isUser);
   }
   private get warm(): number {
@@ -425,7 +425,7 @@ export class Jit {
   /** Follows the code from a block: reports the blocks there and gives the other pages, by their distance from the block's. */
   private reach(head: Block, found: (block: Block) => void): Map<number, number> {
     const { blocks } = this.host;
-    const mode = head.key % MODE_SHIFT;
+    const mode = head.mode;
     const inPage = head.start & 0xfff;
     const pages = new Map<number, number>();
     // As the planner does: what is near first.

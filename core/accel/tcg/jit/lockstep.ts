@@ -4,7 +4,7 @@
 import { infoRegisters } from '../../../target/x86/registers-text.ts';
 import { CpuState, CS, FIELDS, STATE_BYTES, type StateField } from '../../../target/x86/state.ts';
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import { type Block, type BlockCache, MODE, MODE_SHIFT } from '../blocks.ts';
+import { type Block, type BlockCache, MODE } from '../blocks.ts';
 import { JOURNAL } from '../emit/journal.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { WriteLog } from './write-log.ts';
@@ -214,7 +214,7 @@ export class LockStep {
     start.u8.set(this.before);
     const isLong = start.code64;
     const linear = start.rip + (isLong ? 0 : start.segments[CS]!.base);
-    const bits = isLong ? 64 : (head.key % MODE_SHIFT) & MODE.code32 ? 32 : 16;
+    const bits = isLong ? 64 : head.mode & MODE.code32 ? 32 : 16;
     const place = isLong ? `RIP ${BigInt.asUintN(64, BigInt(start.rip)).toString(16)}` : `EIP ${hex(start.eip)}`;
     return [
       `lock-step: compiled code and interpreter differ at ${place} after ${count} instructions`,

@@ -1,6 +1,6 @@
 /** Chooses what a region consists of: blocks of one page that lead to each other and have run, from a hot one on. */
 import { decode, decodeLong, type Executable, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
-import { type Block, MODE, MODE_SHIFT } from '../blocks.ts';
+import { type Block, MODE } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { quickOf } from './region-ops.ts';
 import { type RegionShape, regionShape } from './region-shape.ts';
@@ -19,7 +19,7 @@ const MAX_RETURNS = 4;
 const RELATIVE = /^(j(mp|cxz|n?[obzsplc]|n?be|n?le)|call|loop(n?e)?)$/;
 
 /** What of a decoded block (blocks.ts) it takes to plan. */
-export type CodeBlock = Pick<Block, 'record' | 'end' | 'key' | 'start' | 'length' | 'second'>;
+export type CodeBlock = Pick<Block, 'record' | 'end' | 'mode' | 'start' | 'length' | 'second'>;
 /** Where blocks and what they were decoded from are found. */
 export interface CodeSource {
   readonly bytes: Uint8Array;
@@ -118,7 +118,7 @@ function planBlock(
 ): PlannedBlock | null {
   if (block.second >= 0) return null;
   const page = (block.start & ~0xfff) >>> 0;
-  const mode = block.key % MODE_SHIFT;
+  const mode = block.mode;
   const isLong = (mode & MODE.code64) !== 0;
   const is16 = (mode & (MODE.code32 | MODE.code64)) === 0;
   const { bytes } = source;
@@ -205,7 +205,7 @@ export function planRegion(source: CodeSource, head: CodeBlock, isTwice = false)
     b.returns = b.returns.filter((site) => site !== to);
   }
   analyseFlags(blocks, shape);
-  return { blocks, entries, mode: head.key % MODE_SHIFT, shape, instructions: planner.instructions };
+  return { blocks, entries, mode: head.mode, shape, instructions: planner.instructions };
 }
 
 /** Functions that are called from a region become part of it when they are not larger. */
@@ -230,7 +230,7 @@ class Planner {
   constructor(source: CodeSource, head: CodeBlock, isTwice: boolean) {
     this.source = source;
     this.head = head;
-    this.mode = head.key % MODE_SHIFT;
+    this.mode = head.mode;
     this.isTwice = isTwice;
     const isWhole = (this.mode & (MODE.code64 | MODE.code32)) !== 0 && (this.mode & (MODE.limited | MODE.narrow)) === 0;
     this.leavesPage = isWhole;
