@@ -188,6 +188,15 @@ export class AddressSpace {
       );
   }
 
+  /** Writes a value again and again, each time behind the last. Returns whether that was done; false: write singly. */
+  fill(address: number, size: AccessSize, value: number, count: number): boolean {
+    const range = this.find(address);
+    const fill = range?.region.ops?.fill;
+    if (!range || !fill || address + size * count > range.start + range.size) return false;
+    fill(range.region.device, address - range.start + range.offset, value, size, count);
+    return true;
+  }
+
   private unassignedRead(size: number): number {
     return size === 4 ? this.unassigned : this.unassigned & (size === 1 ? 0xff : size === 2 ? 0xffff : 0xffff_ffff);
   }

@@ -370,6 +370,36 @@ describe('long instructions', () => {
   });
 });
 
+describe('REP STOS into a device', () => {
+  it('is one fill where the device takes it, forwards only', () => {
+    const fills: number[][] = [];
+    for (const [code, isTaken] of [
+      ['fcf366abf4', true],
+      ['fcf366abf4', false],
+      ['fdf366abf4', true],
+    ] as const) {
+      const m = machine(code); // cld or std; rep stosw
+      m.bus.memory.fill = (...call) => {
+        fills.push(call);
+        return isTaken;
+      };
+      m.cpu.state.setReg32(0, 0x1234_5678);
+      m.cpu.state.setReg32(EDI, 0x40_0100);
+      m.cpu.state.setReg32(ECX, 3);
+      m.cpu.run(100);
+      expect(m.cpu.state.halted).toBe(true);
+      const step = code.startsWith('fc') ? 2 : -2;
+      expect([m.cpu.state.reg32(ECX), m.cpu.state.reg32(EDI)]).toEqual([0, 0x40_0100 + 3 * step]);
+      const singly = [0, 1, 2].map((i) => ({ addr: 0x40_0100 + i * step, size: 2, value: 0x5678 }));
+      expect(m.mmio).toEqual(step > 0 && isTaken ? [] : singly);
+    }
+    expect(fills).toEqual([
+      [0x40_0100, 2, 0x5678, 3],
+      [0x40_0100, 2, 0x5678, 3],
+    ]);
+  });
+});
+
 describe('branches with 16-bit operands in 32-bit code', () => {
   const AT = 0x5_0000;
   /** The branch at AT, then INC EAX; HLT. At its target, with and without the upper half of EIP, INC EBX; HLT or INC EDX; HLT. */

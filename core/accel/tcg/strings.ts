@@ -273,13 +273,8 @@ export class StringOps {
       const n = this.run(to, di, true, count);
       const target = n > 1 ? memory.ramAt(this.base(to) + di, ACCESS.write) : -1;
       if (n > 1 && target < 0) {
-        const phys = memory.devicePhys;
         this.ctx.activity.mmioAccesses += n;
-        for (let i = 0, at = phys; i < n; i++, at += step)
-          if (size === 8) {
-            this.ctx.bus.memory.write(at, 4, value);
-            this.ctx.bus.memory.write(at + 4, 4, high);
-          } else this.ctx.bus.memory.write(at, size, clip(value, size));
+        this.fillDevice(memory.devicePhys, n, value, high);
         this.move(EDI, n);
         this.counted(n);
         slice += 64 * n;
@@ -317,6 +312,22 @@ export class StringOps {
       this.counted(1);
       slice += 64;
     }
+  }
+
+  /** The same value to so many places of a device. */
+  private fillDevice(address: number, count: number, value: number, high: number): void {
+    const { size, step } = this;
+    const { memory } = this.ctx.bus;
+    if (size === 8) {
+      for (let i = 0; i < count; i++) {
+        memory.write(address + i * step, 4, value);
+        memory.write(address + i * step + 4, 4, high);
+      }
+      return;
+    }
+    const element = clip(value, size);
+    if (step > 0 && memory.fill?.(address, size, element, count)) return;
+    for (let i = 0; i < count; i++) memory.write(address + i * step, size, element);
   }
 
   private lods(segment: number): number {

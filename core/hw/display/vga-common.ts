@@ -508,6 +508,16 @@ export class VgaCommon {
   }
 
   writeMemory(offset: number, value: number): void {
+    this.#writePlanes(offset, this.#combine(value));
+  }
+  /** A value of so many bytes again and again. */
+  fillMemory(offset: number, value: number, size: number, count: number): void {
+    const planes: number[] = [];
+    for (let i = 0; i < size; i++) planes.push(this.#combine((value >>> (8 * i)) & 0xff));
+    for (let i = 0; i < size * count; i++) this.#writePlanes(offset + i, planes[i % size]!);
+  }
+  /** What a byte came to goes where the memory's mode says. */
+  #writePlanes(offset: number, value: number): void {
     const address = this.#translate(offset);
     if (address < 0) return;
     const mode = this.#memoryMode;
@@ -525,7 +535,7 @@ export class VgaCommon {
     const { words } = this;
     if (planes === 0 || word >= words.length) return;
     const mask = PLANES[planes]!;
-    words[word] = (words[word]! & ~mask) | (this.#combine(value) & mask);
+    words[word] = (words[word]! & ~mask) | (value & mask);
     this.device.env.arena.markDirty(this.#block.offset + word * 4, 4);
   }
 
@@ -590,5 +600,6 @@ function lowMemoryOps(vga: VgaCommon): MemoryRegionOps<Device> {
         rest = Math.floor(rest / 256);
       }
     },
+    fill: (_, offset, value, size, count) => vga.fillMemory(offset, value, size, count),
   };
 }

@@ -384,6 +384,46 @@ describe('memory through the graphics controller', () => {
       if (last < 0xbffff) expect(bench.peek(last + 1)).toBe(0xff);
     }
   });
+  it('filling it is writing again and again, whatever the registers make of a byte', () => {
+    const names = ['text80', 'cga4', 'planar640', 'mode13'] as const;
+    for (const name of names)
+      for (const [mode, rotate, mask, planes, set] of [
+        [0, 0, 0xff, 15, 0],
+        [0, 3, 0x3c, 5, 0],
+        [0, 0x12, 0x81, 15, 6],
+        [1, 0, 0xff, 15, 0],
+        [2, 0x18, 0x7e, 10, 0],
+        [3, 5, 0xf3, 15, 3],
+      ] as const) {
+        const [filled, written] = [new Bench(), new Bench()];
+        for (const bench of [filled, written]) {
+          bench.setMode(MODES[name]);
+          bench.indexed(0x3ce, 5, MODES[name].gc[5]! & 0x70);
+          for (let i = 0; i < 64; i++) bench.poke(0xb8000 + i, (i * 37) & 0xff);
+          bench.indexed(0x3ce, 5, (MODES[name].gc[5]! & 0x70) | mode);
+          bench.indexed(0x3ce, 3, rotate);
+          bench.indexed(0x3ce, 8, mask);
+          bench.indexed(0x3c4, 2, planes);
+          bench.indexed(0x3ce, 1, set);
+          bench.peek(0xb8003);
+        }
+        const memories = [filled.board.memory, written.board.memory] as const;
+        let at = name === 'planar640' || name === 'mode13' ? 0xa0001 : 0xb8001;
+        for (const [size, value] of [
+          [1, 0xa5],
+          [2, 0x1e41],
+          [4, 0xfedc_ba98],
+        ] as const) {
+          // Chained memory may be RAM, which the processor fills itself.
+          if (memories[0].fill(at, size, value, 5))
+            for (let i = 0; i < 5; i++) memories[1].write(at + size * i, size, value);
+          at += 5 * size + 1;
+        }
+        const planesOf = ({ card }: Bench) => [...card.vga.words.subarray(0, 0x6_0000)];
+        expect([name, mode, planesOf(filled)]).toEqual([name, mode, planesOf(written)]);
+        expect(filled.board.memory.fill(0xbffff, 2, 0, 1)).toBe(false);
+      }
+  });
   it('chained memory is plain RAM exactly while nothing alters it', () => {
     const bench = new Bench();
     const isRam = () => bench.board.memory.lookupPage(0xa0000) !== null;

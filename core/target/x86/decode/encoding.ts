@@ -223,7 +223,7 @@ function buildCell<E>(
   // Most are the same whatever comes with them.
   const always = candidates.length === 1 ? candidates[0]! : null;
   if (candidates.length === 0 || (always && isUnconditional(always.encoding)))
-    return { hasModrm, formBits, table: new Array<E | null>(4 << formBits).fill(always && always.compiled) };
+    return { hasModrm, formBits, table: new Array<E | null>(4 << formBits).fill(always?.compiled ?? null) };
   const table: (E | null)[] = [];
   for (const prefix of [0, 0x66, 0xf3, 0xf2])
     for (let form = 0; form < 1 << formBits; form++) {
