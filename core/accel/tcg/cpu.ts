@@ -63,6 +63,10 @@ const JUMP_CACHE_BYTES = (TLB.jumpEntries + (1 << TLB.secondBits)) * 16;
 const EMPTY = 0xffff_ffff;
 const RESYNC = SPECIAL.indexOf('resync');
 /** What stands in front of a block's first instruction. */
+/** Instructions between the moment when a loop is worth compiling and the request: its other blocks get hot with it. */
+const GATHERING = 30_000;
+/** Instructions at once while the other thread compiles: its answer should not wait long. */
+const WAITING_SLICE = 60_000;
 const PREAMBLE = new Set([SPECIAL.indexOf('enter'), SPECIAL.indexOf('split')]);
 const BUDGET = FIELDS.budget.offset >>> 2;
 const CHARGED = FIELDS.charged.offset >>> 2;
@@ -274,12 +278,16 @@ export class X86Cpu {
 
   /** Makes generated code return at the end of the block. */
   private stopSoon(): void {
+    this.stopAfter(0);
+  }
+  /** The same after so many more instructions. */
+  private stopAfter(instructions: number): void {
     if (!this.isRunning) return;
     const { i32 } = this.state;
-    const left = i32[BUDGET]!;
-    if (left <= 0) return;
-    this.withheld += left;
-    i32[BUDGET] = 0;
+    const surplus = i32[BUDGET]! - instructions;
+    if (surplus <= 0) return;
+    this.withheld += surplus;
+    i32[BUDGET] = instructions;
   }
   /** Takes from the budget what does not count as retired instructions. */
   private charge(instructions: number): boolean {
@@ -343,7 +351,8 @@ export class X86Cpu {
       const isSingle = this.isStepping || (isShadowed && this.attention) || this.breakpoints.size > 0;
       this.jit.poll();
       this.isUnchained = this.bus.logs?.('nochain') ?? false;
-      left -= this.slice(isSingle || this.isUnchained ? 1 : Math.min(left, 1 << 30), isSingle, isTrap);
+      const most = this.jit.isWaiting ? WAITING_SLICE : 1 << 30;
+      left -= this.slice(isSingle || this.isUnchained ? 1 : Math.min(left, most), isSingle, isTrap);
       this.updateMode();
     }
     return this.exitRequested ? 'exit' : 'budget';
@@ -828,7 +837,9 @@ export class X86Cpu {
           this.settleSystem(id < lightCount);
           return result;
         },
-        hot: (record: number) => this.jit.hot(record, this.linearEip),
+        hot: (record: number) => {
+          if (this.jit.hot(record, this.linearEip)) this.stopAfter(GATHERING);
+        },
         stopped: (record: number) => this.lockStep!.stopped(record),
       },
       n: natives,

@@ -211,9 +211,17 @@ export class Jit {
     };
   }
 
-  /** A block has counted down. */
-  hot(record: number, linear: number): void {
+  /** A block has counted down. Returns whether to look at what waits soon: a loop that is worth compiling spends the time until then
+   *  in itself, several times as slow. What else gets hot is better gathered, as calls between modules are dear. */
+  hot(record: number, linear: number): boolean {
     this.queue.push({ record, linear });
+    if (this.thread === null || this.pending !== null || this.load < IDLE_LOAD) return false;
+    const block = this.host.blocks.blockAt(record);
+    return block?.ends === BLOCK_END.branch && block.target < block.length;
+  }
+  /** The other thread is at work. */
+  get isWaiting(): boolean {
+    return this.pending !== null;
   }
   /** The guest ran between these times; since the call before it waited. */
   ran(from: number, to: number): void {

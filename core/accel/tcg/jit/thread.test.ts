@@ -85,6 +85,29 @@ describe('regions that another thread compiles', () => {
     expect(m.cpu.state.reg32(ECX) - before).toBe(2000);
   });
 
+  it('of loops are asked for and used within one long stay, of other code between two', () => {
+    const half = { [START]: [0x40, 0x49, 0x75, 0xfc, 0xf4] }; // 1: inc eax; dec ecx; jnz 1b; hlt
+    const loop = machine(half);
+    loop.m.cpu.state.setReg32(ECX, 1_000_000);
+    let left = 0;
+    const { post } = loop.thread;
+    loop.thread.post = (job) => {
+      left = loop.m.cpu.state.reg32(ECX);
+      post.call(loop.thread, job);
+      loop.thread.work().tell();
+    };
+    loop.m.cpu.run(2_000_000);
+    expect(left).toBeGreaterThan(1_000_000 - 15_000);
+    expect(loop.m.cpu.jit.statistics.regions).toBe(1);
+
+    const other = machine(TWO_BLOCKS);
+    other.m.cpu.state.setReg32(EDX, OTHER);
+    other.m.cpu.run(2_000_000);
+    expect(other.thread.jobs.length).toBe(0);
+    other.m.cpu.run(4);
+    expect(other.thread.jobs.length).toBe(1);
+  });
+
   it('are not used where the code changed in the meantime, before or after it was read', () => {
     for (const isEarly of [false, true]) {
       const { m, thread } = machine(TWO_BLOCKS);
