@@ -16,6 +16,9 @@ const all = process.argv.includes('--all');
 const named = targetNames().filter((name) => process.argv.slice(2).includes(name));
 const chosen = all ? targetNames() : named.length > 0 ? named : staleTargets();
 
+/** Names stay for traces; without comments and white space V8 starts sooner. */
+const minify = { compress: false, mangle: false, codegen: { removeWhitespace: true } };
+
 let failed = false;
 for (const name of chosen) {
   const target = targets[name];
@@ -29,7 +32,8 @@ for (const name of chosen) {
   const started = performance.now();
   try {
     if (name === 'renderer') await bundleRenderer();
-    else await bundleForNode(target.entries, name === 'electron' ? join(dist, 'electron') : dist);
+    else await bundleForNode(target.entries, name === 'electron' ? join(dist, 'electron') : dist, hash);
+    if ('programs' in target) await bundlePrograms(target.programs, hash);
     if ('preload' in target) await bundlePreload(target.preload);
     stampTarget(name, hash);
     console.error(`Built ${name} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
@@ -40,9 +44,17 @@ for (const name of chosen) {
 }
 process.exit(failed ? 1 : 0);
 
+/** @param {string} hash of the sources */
+function constants(hash) {
+  return {
+    __TERRARIUM_VERSION__: JSON.stringify(packages.version),
+    __TERRARIUM_BUILD__: JSON.stringify(hash.slice(0, 16)),
+  };
+}
+
 /** One ES module per entry. Packages with native parts, and Electron's own, stay outside.
- *  @param {Record<string, string>} entries @param {string} outDir */
-async function bundleForNode(entries, outDir) {
+ *  @param {Record<string, string>} entries @param {string} outDir @param {string} hash */
+async function bundleForNode(entries, outDir, hash) {
   await build({
     configFile: false,
     root,
@@ -58,17 +70,43 @@ async function bundleForNode(entries, outDir) {
       sourcemap: true,
       rolldownOptions: {
         input: Object.fromEntries(Object.entries(entries).map(([key, file]) => [key, join(root, file)])),
-        // Names stay for traces; without comments and white space V8 starts sooner.
-        output: {
-          format: 'es',
-          entryFileNames: '[name].mjs',
-          chunkFileNames: 'chunks/[name].mjs',
-          minify: { compress: false, mangle: false, codegen: { removeWhitespace: true } },
-        },
+        output: { format: 'es', entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name].mjs', minify },
       },
     },
-    define: { __TERRARIUM_VERSION__: JSON.stringify(packages.version) },
+    define: constants(hash),
   });
+}
+
+/** One CommonJS bundle per program, in `programs`, of ASCII alone. @param {Record<string, string>} programs @param {string} hash */
+async function bundlePrograms(programs, hash) {
+  await build({
+    configFile: false,
+    root,
+    logLevel: 'warn',
+    publicDir: false,
+    ssr: { noExternal: true },
+    plugins: [{ name: 'ascii', enforce: 'post', generateBundle: (_, bundle) => toAscii(bundle) }],
+    build: {
+      ssr: true,
+      outDir: join(dist, 'programs'),
+      emptyOutDir: true,
+      target: 'node24',
+      minify: false,
+      sourcemap: true,
+      rolldownOptions: {
+        input: Object.fromEntries(Object.entries(programs).map(([key, file]) => [key, join(root, file)])),
+        output: { format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name].cjs', minify },
+      },
+    },
+    define: constants(hash),
+  });
+}
+
+/** Other characters stand in literals only, where an escape is the same. @param {Record<string, { type: string, code?: string }>} bundle */
+function toAscii(bundle) {
+  for (const chunk of Object.values(bundle))
+    if (chunk.type === 'chunk' && chunk.code)
+      chunk.code = chunk.code.replace(/[^\0-\x7f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** A sandboxed preload script must be one CommonJS file. @param {string} file */

@@ -1,12 +1,11 @@
 /** Program of the thread that compiles regions (compiler-thread.ts). */
-import { setFlagsFromString } from 'node:v8';
 import { workerData } from 'node:worker_threads';
 import { BatchCompiler, type CompilerAnswer, type CompilerJob } from '../accel/tcg/jit/batch.ts';
 import type { CompilerData } from './compiler-thread.ts';
+import { setV8Flags } from './v8-flags.ts';
 
 const { setup, port, answered } = workerData as CompilerData;
-// Machine code of V8's first tier is made here too, not at the first call, where the guest would wait for it.
-setFlagsFromString('--no-wasm-lazy-compilation');
+setV8Flags();
 const compiler = new BatchCompiler(setup);
 
 function answer(job: CompilerJob): CompilerAnswer {

@@ -29,7 +29,7 @@ function say(fd: number, text: string): void {
 }
 
 /** Programs of other threads lie beside the entry, as bundles or as sources. */
-const isBundle = import.meta.url.endsWith('.mjs');
+const isBundle = import.meta.url.endsWith('.cjs');
 const COMPILE_WORKER = new URL(isBundle ? '../compile-worker.mjs' : './compile-worker.ts', import.meta.url);
 
 export const nodeHost: SystemHost = {

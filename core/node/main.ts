@@ -3,7 +3,6 @@
 import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { MonitorHub } from '../monitor/monitor-hub.ts';
 import { type CommandLineResult, type ParsedCommandLine, parseCommandLine } from '../options/command-line.ts';
 import { DriveFormatHelp } from '../options/drive-options.ts';
@@ -20,8 +19,6 @@ import { setTraceSink, setTraceState } from '../util/trace.ts';
 import { nodeHost, PROGRAM, VERSION } from './host.ts';
 import { errorText } from './streams.ts';
 
-/** Hot loops reach V8's optimising tier sooner than with its default, which is made for pages that live for seconds. */
-const WASM_TIERING_BUDGET = 200_000;
 /** Set in the process that `-daemonize` leaves behind: the descriptor on which it says that it is ready. */
 const DAEMON_VARIABLE = 'TERRARIUM_DAEMON_FD';
 
@@ -195,7 +192,6 @@ async function run(argv: readonly string[]): Promise<void> {
 
 /** Runs the program with the words of its command line. */
 export function main(argv: readonly string[]): void {
-  setFlagsFromString(`--wasm-tiering-budget=${WASM_TIERING_BUDGET}`);
   run(argv).catch((error: unknown) => {
     if (error instanceof UserError) fail(error);
     if (error instanceof DriveFormatHelp) {

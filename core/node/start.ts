@@ -1,9 +1,12 @@
-/** Entry of `terrarium-x86_64`: lets V8 keep what it has compiled between starts, then loads the program. A cache that cannot be written costs nothing but time. */
-import { enableCompileCache } from 'node:module';
-import { join } from 'node:path';
+/** Entry of `terrarium-x86_64`. */
+import { fileURLToPath } from 'node:url';
+import { runProgram } from './kept-code.ts';
+import { setV8Flags } from './v8-flags.ts';
 
-const { XDG_CACHE_HOME, HOME, LOCALAPPDATA } = process.env;
-const base = XDG_CACHE_HOME ?? LOCALAPPDATA ?? (HOME === undefined ? undefined : join(HOME, '.cache'));
-if (base !== undefined) enableCompileCache(join(base, 'terrarium', 'compiled'));
-const { main } = await import('./main.ts');
-main(process.argv.slice(2));
+setV8Flags();
+const isBundle = import.meta.url.endsWith('.mjs');
+const source = './main.ts';
+const program = isBundle
+  ? runProgram(fileURLToPath(new URL('./programs/main.cjs', import.meta.url)), 'main')
+  : await import(/* @vite-ignore */ source);
+(program as typeof import('./main.ts')).main(process.argv.slice(2));

@@ -26,6 +26,8 @@ const NODE_FLAGS = [
   '--max-semi-space-size=4',
   `--v8-pool-size=${Math.min(4, Math.max(1, availableParallelism() - 2))}`,
   '--no-memory-reducer',
+  '--wasm-tiering-budget=200000',
+  '--no-wasm-lazy-compilation',
 ];
 
 /** Looks anew at each call: the file may have been built or removed meanwhile. `root` is the package's folder. */

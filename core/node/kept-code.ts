@@ -1,0 +1,134 @@
+/** Runs the bundles' programs and keeps between starts what V8 has compiled of them. Node's own cache keeps what is compiled when a
+ *  file is loaded; most functions are compiled when they are first called, and a starting machine calls thousands. */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
+import { constants, Script } from 'node:vm';
+import { crc32 } from 'node:zlib';
+
+declare const __TERRARIUM_BUILD__: string | undefined;
+
+const MAGIC = 0x3143_4354;
+/** Magic, CRC-32 of the rest, 1 when a machine had run for a while. */
+const HEADER_BYTES = 12;
+/** By then a machine has started: nearly all code that ever runs has. */
+const STARTED_MS = 10_000;
+const OLD_MS = 30 * 86_400_000;
+
+export interface KeptCode {
+  readonly data: Buffer;
+  readonly isWhole: boolean;
+}
+
+/** What a file of kept code holds, or null: there is none, or it is damaged. */
+export function readKept(file: string): KeptCode | null {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file);
+  } catch {
+    return null;
+  }
+  if (bytes.length <= HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) return null;
+  const checked = bytes.subarray(8);
+  if (crc32(checked) !== bytes.readUInt32LE(4)) return null;
+  return { data: bytes.subarray(HEADER_BYTES), isWhole: bytes.readUInt32LE(8) === 1 };
+}
+/** Writes such a file in one step and clears away what nobody has written for long. A folder that cannot be written costs nothing but
+ *  time at the next start. */
+export function writeKept(file: string, { data, isWhole }: KeptCode): void {
+  const bytes = Buffer.alloc(HEADER_BYTES + data.length);
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes.writeUInt32LE(isWhole ? 1 : 0, 8);
+  data.copy(bytes, HEADER_BYTES);
+  bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4);
+  const folder = dirname(file);
+  const temporary = `${file}.${process.pid}`;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeFileSync(temporary, bytes, { mode: 0o600 });
+    renameSync(temporary, file);
+    for (const name of readdirSync(folder)) {
+      const other = join(folder, name);
+      if (Date.now() - statSync(other).mtimeMs > OLD_MS) rmSync(other, { force: true });
+    }
+  } catch {
+    try {
+      rmSync(temporary, { force: true });
+    } catch {
+      // Nor is there anything to remove.
+    }
+  }
+}
+
+/** Where kept code lies; undefined: nowhere. */
+export function codeFolder(environment: NodeJS.ProcessEnv = process.env): string | undefined {
+  const { XDG_CACHE_HOME, HOME, LOCALAPPDATA } = environment;
+  const base = XDG_CACHE_HOME ?? LOCALAPPDATA ?? (HOME === undefined ? undefined : join(HOME, '.cache'));
+  return base === undefined ? undefined : join(base, 'terrarium', 'code');
+}
+
+interface Bundle {
+  readonly script: Script;
+  readonly file: string;
+  kept: 'none' | 'part' | 'whole';
+}
+export interface Program {
+  readonly exports: unknown;
+  /** Of each bundle, what was kept of it. */
+  readonly bundles: readonly { readonly kept: 'none' | 'part' | 'whole' }[];
+  /** Keeps what is compiled by now, where that is more than what is kept. */
+  save(isWhole: boolean): void;
+}
+export interface KeepingPlace {
+  readonly folder: string;
+  /** Names the sources that the bundles were made of: V8 itself looks at the length of a text only. */
+  readonly build: string;
+}
+
+/** Runs a CommonJS bundle of ASCII, and those beside it that it requires. `role` tells programs apart that share bundles and use
+ *  different functions of them. */
+export function loadProgram(file: string, role: string, place: KeepingPlace | null): Program {
+  const flags = crc32(`${process.version} ${process.arch} ${process.execArgv.join(' ')}`).toString(16);
+  const bundles: Bundle[] = [];
+  const requireBuiltin = createRequire(file);
+  const run = (path: string): unknown => {
+    // V8 keeps text of one byte per character, and scans it, in half the room.
+    const text = `(function (exports, require, module, __filename, __dirname) {${readFileSync(path, 'latin1')}\n})`;
+    const keptFile = place && join(place.folder, `${place.build}-${flags}-${role}-${basename(path)}.bin`);
+    const kept = keptFile === null ? null : readKept(keptFile);
+    const script = new Script(text, {
+      filename: path,
+      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+      ...(kept ? { cachedData: kept.data } : {}),
+    });
+    const isUsed = kept !== null && script.cachedDataRejected === false;
+    if (keptFile !== null)
+      bundles.push({ script, file: keptFile, kept: !isUsed ? 'none' : kept.isWhole ? 'whole' : 'part' });
+    const module = { exports: {} };
+    const require = (id: string): unknown => (id.startsWith('./') ? run(join(dirname(path), id)) : requireBuiltin(id));
+    script.runInThisContext()(module.exports, require, module, path, dirname(path));
+    return module.exports;
+  };
+  return {
+    exports: run(file),
+    bundles,
+    save(isWhole) {
+      for (const bundle of bundles) {
+        if (bundle.kept === 'whole' || (bundle.kept === 'part' && !isWhole)) continue;
+        writeKept(bundle.file, { data: bundle.script.createCachedData(), isWhole });
+        bundle.kept = isWhole ? 'whole' : 'part';
+      }
+    },
+  };
+}
+
+/** The same for the whole process or thread, which keeps its code once it has run for a while, or when it ends. Returns what the program
+ *  exports. */
+export function runProgram(file: string, role: string): unknown {
+  const folder = codeFolder();
+  const isBuilt = typeof __TERRARIUM_BUILD__ === 'string';
+  const program = loadProgram(file, role, folder && isBuilt ? { folder, build: __TERRARIUM_BUILD__ } : null);
+  setTimeout(() => program.save(true), STARTED_MS).unref();
+  process.on('exit', () => program.save(false));
+  return program.exports;
+}
