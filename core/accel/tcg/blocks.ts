@@ -7,7 +7,7 @@ import {
   type OpcodeMaps,
   RIP_BASE,
 } from '../../target/x86/decode/decoder.ts';
-import { INSTRUCTIONS } from '../../target/x86/semantics/index.ts';
+import { EXECUTABLE, INSTRUCTIONS } from '../../target/x86/semantics/index.ts';
 import { DS, ES, FIELDS, FS, SEGMENT, SS } from '../../target/x86/state.ts';
 import type { RamArena } from '../../target/x86/system-ops.ts';
 import { formCode, formKey } from './interpreter/forms.ts';
@@ -114,6 +114,11 @@ const segmentPointer = (index: number) => FIELDS.segments.offset + index * FIELD
 /** MOV with an offset of 64 bits that does not fit into 32. */
 export const isAbsolute = (d: Executable) =>
   d.high !== 0 && d.memory !== null && d.operands.every((o) => o.kind !== 'i');
+
+function isOfVectors({ operands }: Executable): boolean {
+  for (let i = 0; i < operands.length; i++) if (operands[i]!.width >= 128) return true;
+  return false;
+}
 
 interface DroppedBlock {
   readonly block: Block;
@@ -357,7 +362,7 @@ export class BlockCache {
       const offset = p - start;
       p += d.length;
       length = p - start;
-      isVector ||= d.operands.some(({ width }) => width >= 128);
+      isVector ||= isOfVectors(d);
       if (isLong) this.longInstruction(d, offset, length, count);
       else this.instruction(d, offset, count, mode);
       count++;
@@ -520,16 +525,17 @@ export class BlockCache {
   private baseRegister(number: number): number {
     return number < 0 ? FIELDS.zero.offset : FIELDS.gpr.offset + number * 8;
   }
-  private readonly knownLong = new Map<number, number>();
+  private readonly knownLong = EXECUTABLE.map(() => new Map<number, number>());
   /** -1 for a fused form that is not in the big loop. */
   private longHandler(d: Executable, kind: 'm' | 'f' | 'g'): number {
     const code = formCode(d, kind, true, true);
-    let handler = this.knownLong.get(code);
+    const known = this.knownLong[d.instruction.number!]!;
+    let handler = known.get(code);
     if (handler === undefined) {
       const key = formKey(d, kind, true, true);
       const handlers = this.longHandlers();
       handler = kind === 'm' ? handlers.handler(key) : handlers.hot(key);
-      this.knownLong.set(code, handler);
+      known.set(code, handler);
     }
     return handler;
   }
@@ -561,23 +567,25 @@ export class BlockCache {
     if (bitIndex?.kind === 'r' && BIT_TESTS.has(d.instruction))
       this.put(longSpecial[`eaBits${d.opSize}`]!, pc, index, bitIndex.value, 0, 0, 0);
   }
-  /** Handler numbers by form: keys are strings and slow. -1: no fused handler. */
-  private readonly known = new Map<number, number>();
+  /** Handler numbers by instruction and form: keys are strings and slow. -1: no fused handler. */
+  private readonly known = EXECUTABLE.map(() => new Map<number, number>());
   private fusedHandler(d: Executable, kind: 'f' | 'g', flatStack: boolean, limited: boolean): number {
     const code = formCode(d, kind, flatStack, false, limited);
-    let handler = this.known.get(code);
+    const known = this.known[d.instruction.number!]!;
+    let handler = known.get(code);
     if (handler === undefined) {
       handler = this.handlers.hot(formKey(d, kind, flatStack, false, limited));
-      this.known.set(code, handler);
+      known.set(code, handler);
     }
     return handler;
   }
   private plainHandler(d: Executable, kind: 'm' | 's', flatStack: boolean, limited: boolean): number {
     const code = formCode(d, kind, flatStack, false, limited);
-    let handler = this.known.get(code);
+    const known = this.known[d.instruction.number!]!;
+    let handler = known.get(code);
     if (handler === undefined) {
       handler = this.handlers.handler(formKey(d, kind, flatStack, false, limited));
-      this.known.set(code, handler);
+      known.set(code, handler);
     }
     return handler;
   }

@@ -87,7 +87,7 @@ describe('handler forms', () => {
       if (!d) throw new Error('every instruction must decode');
       seen.add(d.instruction.name);
       const key = formKey(d, 'm', true, true);
-      const code = formCode(d, 'm', true, true);
+      const code = d.instruction.number! * 2 ** 31 + formCode(d, 'm', true, true);
       expect(keys.get(key) ?? code).toBe(code);
       expect(codes.get(code) ?? key).toBe(key);
       keys.set(key, code);
@@ -123,7 +123,7 @@ describe('handler forms', () => {
           [false, true],
         ] as const) {
           const key = formKey(d!, 'm', flat, false, limited);
-          const code = formCode(d!, 'm', flat, false, limited);
+          const code = d!.instruction.number! * 2 ** 31 + formCode(d!, 'm', flat, false, limited);
           // Keys and their numbers name the same forms.
           expect(keys.get(key) ?? code).toBe(code);
           expect(codes.get(code) ?? key).toBe(key);

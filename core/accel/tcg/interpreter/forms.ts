@@ -37,9 +37,8 @@ export function parseForm(key: string, isLong = false): HandlerForm {
   return { key, instruction, operands, form };
 }
 
-const NUMBER = new Map(EXECUTABLE.map((instruction, i) => [instruction, i]));
 /** Three bits: `q` is of 64-bit code only, `s` never. */
-const KIND_CODE: Record<OperandKind, number> = { r: 1, m: 2, f: 3, g: 4, i: 5, q: 6, v: 7, s: 6 };
+const KIND_CODE = { r: 1, m: 2, f: 3, g: 4, i: 5, q: 6, v: 7, s: 6 } as const satisfies Record<OperandKind, number>;
 const AFTER_GENERAL = FIELDS.gpr.offset + 16 * FIELDS.gpr.stride;
 /** How an operand of 64-bit code is reached. */
 function longKind(d: Executable, o: DecodedOperand, memoryKind: OperandKind): OperandKind {
@@ -47,7 +46,8 @@ function longKind(d: Executable, o: DecodedOperand, memoryKind: OperandKind): Op
   if (o.kind === 'r') return o.width === 32 && o.value >= AFTER_GENERAL ? 'v' : 'r';
   return o.width === 64 && d.high !== o.value >> 31 ? 'q' : 'i';
 }
-/** The same as a number: instruction, six bits for each operand, variants. Distinct where keys are distinct. */
+/** The same as a number that is distinct where keys of one instruction are: six bits for each operand, then variants. Small integers
+ *  are what V8 finds quickest: blocks are decoded by the ten thousand. */
 export function formCode(
   d: Executable,
   memoryKind: 'm' | 's' | 'f' | 'g',
@@ -55,24 +55,30 @@ export function formCode(
   isLong = false,
   limited = false,
 ): number {
-  let code = NUMBER.get(d.instruction)!;
-  for (let i = 0; i < 4; i++) {
-    const o = d.operands[i];
-    code *= 64;
-    if (o)
-      code +=
-        KIND_CODE[isLong ? longKind(d, o, memoryKind) : o.kind === 'm' ? memoryKind : o.kind] * 8 +
-        (o.width === 8 ? 0 : o.width === 16 ? 1 : o.width === 32 ? 2 : o.width === 64 ? 3 : o.width === 128 ? 4 : 5);
+  const { operands } = d;
+  let code = 0;
+  for (let i = 0; i < operands.length; i++) {
+    const o = operands[i]!;
+    const { width } = o;
+    let kind: number = KIND_CODE.i;
+    if (o.kind === 'm')
+      kind = memoryKind === 'f' ? KIND_CODE.f : memoryKind === 'g' ? KIND_CODE.g : KIND_CODE[memoryKind];
+    else if (o.kind === 'r') kind = isLong && width === 32 && o.value >= AFTER_GENERAL ? KIND_CODE.v : KIND_CODE.r;
+    else if (isLong && width === 64 && d.high !== o.value >> 31) kind = KIND_CODE.q;
+    const size = width === 32 ? 2 : width === 64 ? 3 : width === 8 ? 0 : width === 16 ? 1 : width === 128 ? 4 : 5;
+    code |= ((kind << 3) | size) << (6 * i);
   }
-  let variants = 0;
-  for (const variant of d.instruction.variants ?? []) {
-    if (variant === 'opSize' && d.opSize !== 32) variants |= d.opSize === 16 ? 1 : 32;
-    if (variant === 'addrSize' && d.addrSize === (isLong ? 32 : 16)) variants |= 2;
-    if (variant === 'rep' && d.rep) variants |= d.rep === 0xf2 ? 4 : 8;
-    if (variant === 'stack' && !flatStack) variants |= 16;
-    if (variant === 'limit' && limited) variants |= 64;
-  }
-  return code * 128 + variants;
+  let tags = 0;
+  const { variants } = d.instruction;
+  if (variants)
+    for (const variant of variants) {
+      if (variant === 'opSize' && d.opSize !== 32) tags |= d.opSize === 16 ? 1 : 32;
+      if (variant === 'addrSize' && d.addrSize === (isLong ? 32 : 16)) tags |= 2;
+      if (variant === 'rep' && d.rep) tags |= d.rep === 0xf2 ? 4 : 8;
+      if (variant === 'stack' && !flatStack) tags |= 16;
+      if (variant === 'limit' && limited) tags |= 64;
+    }
+  return code * 128 + tags;
 }
 
 /** The key of a decoded instruction's handler. `memoryKind`: how its memory operand is reached. */

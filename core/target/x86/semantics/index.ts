@@ -54,3 +54,6 @@ export const INSTRUCTIONS: readonly Instruction[] = [
 ];
 /** All of them. */
 export const EXECUTABLE: readonly Instruction[] = [...INSTRUCTIONS, ...LONG, ...LONG_WIDE.map((i) => i.instruction)];
+EXECUTABLE.forEach((instruction, number) => {
+  instruction.number = number;
+});

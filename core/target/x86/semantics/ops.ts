@@ -193,6 +193,8 @@ export interface Ops<V> {
 
 export interface Instruction {
   readonly name: string;
+  /** Its place in `EXECUTABLE`, which gives it. */
+  number?: number;
   /** Opcode bytes, optional `/digit`, then operands in the letters of Intel's opcode map, see decode/encoding.ts. */
   readonly encodings: readonly string[];
   semantics<V>(o: Ops<V>, a: Operand<V>, b: Operand<V>, c: Operand<V>, d: Operand<V>): void;
