@@ -419,8 +419,8 @@ describe('memory through the graphics controller', () => {
             for (let i = 0; i < 5; i++) memories[1].write(at + size * i, size, value);
           at += 5 * size + 1;
         }
-        const planesOf = ({ card }: Bench) => [...card.vga.words.subarray(0, 0x6_0000)];
-        expect([name, mode, planesOf(filled)]).toEqual([name, mode, planesOf(written)]);
+        const [there, here] = [filled.card.vga.words, written.card.vga.words];
+        expect([name, mode, there.findIndex((word, i) => word !== here[i])]).toEqual([name, mode, -1]);
         expect(filled.board.memory.fill(0xbffff, 2, 0, 1)).toBe(false);
       }
   });
