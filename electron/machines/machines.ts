@@ -57,6 +57,9 @@ export class Machines {
   private readonly setup: MachinesSetup;
   private readonly entries = new Map<MachineId, Entry>();
 
+  /** The library may be closed from now on: whoever ends later has nobody to tell. */
+  private isClosed = false;
+
   constructor(setup: MachinesSetup) {
     this.setup = setup;
   }
@@ -247,6 +250,7 @@ export class Machines {
         await session.powerOff().catch(() => {}); // the log has told
       }),
     );
+    this.isClosed = true;
     for (const entry of this.entries.values()) clearTimeout(entry.timer);
   }
 
@@ -259,7 +263,9 @@ export class Machines {
 
   private sessionSetup(definition: MachineDefinition, runDirectory: RunDirectory) {
     const { log } = this.entry(definition.id);
-    const onChange = () => this.setup.onChanged(this.summary(definition.id), true);
+    const onChange = () => {
+      if (!this.isClosed) this.setup.onChanged(this.summary(definition.id), true);
+    };
     const { launcher, findEngine } = this.setup;
     return { definition, runDirectory, log, onChange, launcher, engine: findEngine() };
   }
@@ -269,6 +275,7 @@ export class Machines {
     entry.session = session;
     void session.ended.then(() => {
       clearTimeout(entry.timer);
+      if (this.isClosed) return;
       if (session.failure) this.setup.library.recordFailure(id, session.failure);
       entry.session = undefined;
       this.setup.onChanged(this.summary(id), true);

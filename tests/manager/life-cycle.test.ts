@@ -333,6 +333,24 @@ describe('a machine', () => {
   });
 });
 
+describe('a machine that ends while the app does', () => {
+  it('is nobody’s concern any more', async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', note);
+    onTestFinished(() => void process.off('unhandledRejection', note));
+    const app = await openApp(scratchFolder());
+    const { definition } = await createGrubMachine(app);
+    const { runtime } = await call(app, 'machines.start', { id: definition.id });
+    process.kill(runtime!.pid, 'SIGKILL');
+    // Its end has been seen when nothing answers to the number; its last words are still being waited for.
+    while (isRunning(runtime!.pid)) await new Promise((resolve) => setImmediate(resolve));
+    await app.close('keep');
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    expect(unhandled).toEqual([]);
+  });
+});
+
 describe('an earlier manager that was killed', () => {
   it('leaves processes that do not answer: they are ended', async () => {
     const dataDir = scratchFolder();
@@ -369,3 +387,11 @@ describe('an earlier manager that was killed', () => {
     expect(existsSync(directory.path)).toBe(false);
   });
 });
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
