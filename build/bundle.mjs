@@ -44,67 +44,59 @@ for (const name of chosen) {
 }
 process.exit(failed ? 1 : 0);
 
-/** @param {string} hash of the sources */
-function constants(hash) {
-  return {
-    __TERRARIUM_VERSION__: JSON.stringify(packages.version),
-    __TERRARIUM_BUILD__: JSON.stringify(hash.slice(0, 16)),
-  };
+/** One ES module per entry. @param {Record<string, string>} entries @param {string} outDir @param {string} hash */
+async function bundleForNode(entries, outDir, hash) {
+  const names = { entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name].mjs' };
+  await bundle(entries, hash, { outDir, emptyOutDir: false }, { format: 'es', ...names });
 }
 
-/** One ES module per entry. Packages with native parts, and Electron's own, stay outside.
- *  @param {Record<string, string>} entries @param {string} outDir @param {string} hash */
-async function bundleForNode(entries, outDir, hash) {
+/** One CommonJS bundle per program, in `programs`, of ASCII alone. @param {Record<string, string>} programs @param {string} hash */
+async function bundlePrograms(programs, hash) {
+  const ascii = {
+    name: 'ascii',
+    generateBundle: (/** @type {unknown} */ _, /** @type {Chunks} */ made) => toAscii(made),
+  };
+  const names = { entryFileNames: '[name].cjs', chunkFileNames: '[name].cjs' };
+  await bundle(programs, hash, { outDir: join(dist, 'programs'), emptyOutDir: true }, { format: 'cjs', ...names }, [
+    ascii,
+  ]);
+}
+
+/** For Node. Packages with native parts, and Electron's own, stay outside.
+ *  @param {Record<string, string>} entries @param {string} hash of the sources
+ *  @param {{ outDir: string, emptyOutDir: boolean }} place
+ *  @param {{ format: 'es' | 'cjs', entryFileNames: string, chunkFileNames: string }} output
+ *  @param {import('vite').Plugin[]} plugins */
+async function bundle(entries, hash, place, output, plugins = []) {
   await build({
     configFile: false,
     root,
     logLevel: 'warn',
     publicDir: false,
     ssr: { noExternal: true, external: ['electron', 'better-sqlite3'] },
+    plugins,
     build: {
       ssr: true,
-      outDir,
-      emptyOutDir: false,
+      ...place,
       target: 'node24',
       minify: false,
       sourcemap: true,
       rolldownOptions: {
         input: Object.fromEntries(Object.entries(entries).map(([key, file]) => [key, join(root, file)])),
-        output: { format: 'es', entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name].mjs', minify },
+        output: { ...output, minify },
       },
     },
-    define: constants(hash),
+    define: {
+      __TERRARIUM_VERSION__: JSON.stringify(packages.version),
+      __TERRARIUM_BUILD__: JSON.stringify(hash.slice(0, 16)),
+    },
   });
 }
 
-/** One CommonJS bundle per program, in `programs`, of ASCII alone. @param {Record<string, string>} programs @param {string} hash */
-async function bundlePrograms(programs, hash) {
-  await build({
-    configFile: false,
-    root,
-    logLevel: 'warn',
-    publicDir: false,
-    ssr: { noExternal: true },
-    plugins: [{ name: 'ascii', enforce: 'post', generateBundle: (_, bundle) => toAscii(bundle) }],
-    build: {
-      ssr: true,
-      outDir: join(dist, 'programs'),
-      emptyOutDir: true,
-      target: 'node24',
-      minify: false,
-      sourcemap: true,
-      rolldownOptions: {
-        input: Object.fromEntries(Object.entries(programs).map(([key, file]) => [key, join(root, file)])),
-        output: { format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name].cjs', minify },
-      },
-    },
-    define: constants(hash),
-  });
-}
-
-/** Other characters stand in literals only, where an escape is the same. @param {Record<string, { type: string, code?: string }>} bundle */
-function toAscii(bundle) {
-  for (const chunk of Object.values(bundle))
+/** @typedef {Record<string, { type: string, code?: string }>} Chunks */
+/** Other characters stand in literals only, where an escape is the same. @param {Chunks} made */
+function toAscii(made) {
+  for (const chunk of Object.values(made))
     if (chunk.type === 'chunk' && chunk.code)
       chunk.code = chunk.code.replace(/[^\0-\x7f]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

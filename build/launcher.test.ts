@@ -4,6 +4,8 @@ import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { V8_FLAGS } from '../core/node/v8-flags.ts';
+import { findEngine } from '../electron/machines/engine.ts';
 import { root } from './paths.mjs';
 
 let folder = '';
@@ -33,7 +35,7 @@ function start(command: string, args: string[], options: { cwd?: string; path?: 
   const { stdout, stderr, status } = spawnSync(command, args, { cwd: options.cwd ?? '/', env, encoding: 'utf8' });
   const lines = stdout.split('\n').slice(0, -1);
   const bundle = lines.findIndex((line) => line.endsWith('/dist/terrarium-x86_64.mjs'));
-  return { bundle: lines[bundle], args: lines.slice(bundle + 1), status, stderr };
+  return { flags: lines.slice(0, bundle), bundle: lines[bundle], args: lines.slice(bundle + 1), status, stderr };
 }
 
 describe('terrarium-x86_64', () => {
@@ -55,6 +57,13 @@ describe('terrarium-x86_64', () => {
     expect(start('terrarium-x86_64', ['-S'], onPath).args).toEqual(['-S']);
     expect(start('./terrarium-x86_64', ['-S'], { cwd: join(checkout, 'build/bin') }).args).toEqual(['-S']);
     expect(start('sh', ['terrarium-x86_64', '-S'], { cwd: join(checkout, 'build/bin') }).args).toEqual(['-S']);
+  });
+
+  it('gives Node the flags that the app gives it, and those that the program would otherwise set itself', () => {
+    const { flags } = start(launcher(), ['-S']);
+    const ofApp = findEngine(root, {}).prefix.filter((word) => word.startsWith('--'));
+    expect(flags.filter((flag) => !flag.startsWith('--disable-warning')).sort()).toEqual(ofApp.sort());
+    expect(flags).toEqual(expect.arrayContaining([...V8_FLAGS]));
   });
 
   it('does not care for the node on PATH', () => {

@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import { join } from 'node:path';
 import { dist, root } from '../paths.mjs';
 
-/** Each bundle: `entries` by output name, `programs` that those run (kept-code.ts), the folders whose files it may contain, and what proves that it is built. */
+/** Each bundle: `entries` by output name, `programs` that those run (core/node/kept-code.ts), the folders whose files it may contain, and
+ *  what proves that it is built. */
 export const targets = {
   emulator: {
     entries: { 'terrarium-x86_64': 'core/node/start.ts', 'compile-worker': 'core/node/compile-start.ts' },

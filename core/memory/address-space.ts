@@ -189,7 +189,7 @@ export class AddressSpace {
   }
 
   /** Writes a value again and again, each time behind the last. Returns whether that was done; false: write singly. */
-  fill(address: number, size: AccessSize, value: number, count: number): boolean {
+  fill(address: number, size: 1 | 2 | 4, value: number, count: number): boolean {
     const range = this.find(address);
     const fill = range?.region.ops?.fill;
     if (!range || !fill || address + size * count > range.start + range.size) return false;

@@ -20,7 +20,7 @@ export interface MemoryRegionOps<T = unknown> {
   /** The same as reading `size` bytes at `offset` again and again, until `target` is full or the device would do more than hand out bytes. Returns how many reads that were; 0: read singly. */
   readString?(device: T, offset: number, size: number, target: Uint8Array): number;
   /** The same as writing `value` to `count` places, one behind the other. */
-  fill?(device: T, offset: number, value: number, size: number, count: number): void;
+  fill?(device: T, offset: number, value: number, size: 1 | 2 | 4, count: number): void;
   readonly valid?: AccessRules & { accepts?(device: T, offset: number, size: number, isWrite: boolean): boolean };
   readonly impl?: AccessRules;
   /** Default little. */

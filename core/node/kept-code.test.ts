@@ -98,6 +98,16 @@ describe('a program', () => {
     expect([longer.sum(1), longer.kept()]).toEqual([3, ['none', 'whole']]);
   });
 
+  it('runs each bundle once, also where they require each other', () => {
+    const write = (name: string, text: string) => writeFileSync(file(name), text);
+    write('a.cjs', "exports.first = 1; exports.b = require('./b.cjs'); exports.c = require('./c.cjs');");
+    write('b.cjs', "exports.seen = { ...require('./a.cjs') }; exports.c = require('./c.cjs');");
+    write('c.cjs', 'exports.runs = globalThis.keptRuns = (globalThis.keptRuns ?? 0) + 1;');
+    const { exports, bundles } = loadProgram(file('a.cjs'), 'main', { folder: file('code'), build: '1' });
+    const a = exports as { b: { seen: object; c: object }; c: { runs: number } };
+    expect([a.c.runs, a.b.c === a.c, a.b.seen, bundles.length]).toEqual([1, true, { first: 1 }, 3]);
+  });
+
   it('runs without a place to keep code', () => {
     load();
     const { exports, bundles } = loadProgram(file('main.cjs'), 'main', null);

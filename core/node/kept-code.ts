@@ -90,8 +90,14 @@ export interface KeepingPlace {
 export function loadProgram(file: string, role: string, place: KeepingPlace | null): Program {
   const flags = crc32(`${process.version} ${process.arch} ${process.execArgv.join(' ')}`).toString(16);
   const bundles: Bundle[] = [];
+  const modules = new Map<string, { exports: unknown }>();
   const requireBuiltin = createRequire(file);
+  /** Once, however often it is required; who requires it while it runs gets what it exports so far, as in Node. */
   const run = (path: string): unknown => {
+    const known = modules.get(path);
+    if (known) return known.exports;
+    const module: { exports: unknown } = { exports: {} };
+    modules.set(path, module);
     // V8 keeps text of one byte per character, and scans it, in half the room.
     const text = `(function (exports, require, module, __filename, __dirname) {${readFileSync(path, 'latin1')}\n})`;
     const keptFile = place && join(place.folder, `${place.build}-${flags}-${role}-${basename(path)}.bin`);
@@ -104,7 +110,6 @@ export function loadProgram(file: string, role: string, place: KeepingPlace | nu
     const isUsed = kept !== null && script.cachedDataRejected === false;
     if (keptFile !== null)
       bundles.push({ script, file: keptFile, kept: !isUsed ? 'none' : kept.isWhole ? 'whole' : 'part' });
-    const module = { exports: {} };
     const require = (id: string): unknown => (id.startsWith('./') ? run(join(dirname(path), id)) : requireBuiltin(id));
     script.runInThisContext()(module.exports, require, module, path, dirname(path));
     return module.exports;

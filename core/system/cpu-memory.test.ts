@@ -44,6 +44,21 @@ describe('the memory of a CPU', () => {
     expect(heard).toEqual(['view', 'view']);
   });
 
+  it('lets a device that is in view be filled, and nothing else', () => {
+    const { env, memory } = board();
+    const fills: unknown[][] = [];
+    const ops = { read: () => 0, write() {}, fill: (...call: unknown[]) => void fills.push(call.slice(1)) };
+    env.systemMemory.addSubregion(0xb_8000, region().initIo(null, ops, null, 'text', 0x8000), 2);
+    expect(memory.fill(0xb_8010, 2, 0x720, 100)).toBe(true);
+    expect(fills).toEqual([[0x10, 0x720, 2, 100]]);
+    expect(memory.fill(0xb_fffe, 2, 0, 2)).toBe(false); // beyond its end
+    expect(memory.fill(0xa_0000, 2, 0, 2)).toBe(false); // has no fill
+    expect(memory.fill(0x1000, 2, 0, 2)).toBe(false); // RAM
+    memory.setSmm(true);
+    expect(memory.fill(0xb_8010, 2, 0, 2)).toBe(false); // hidden by SMRAM
+    expect(fills.length).toBe(1);
+  });
+
   it('stays the system’s on a machine without SMRAM', () => {
     const { memory, heard } = board({ hasSmram: false });
     memory.setSmm(true);

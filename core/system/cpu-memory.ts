@@ -2,8 +2,9 @@
 import { AddressSpace, type AddressSpaceListener, type PageBacking } from '../memory/address-space.ts';
 import { type AccessSize, FULL_SIZE, MemoryRegion } from '../memory/region.ts';
 import { objectNewAs, type QomObject } from '../qom/object.ts';
+import type { AddressSpace as CpuAddressSpace } from '../target/x86/system-ops.ts';
 
-export class CpuMemory {
+export class CpuMemory implements Required<Omit<CpuAddressSpace, 'readString'>> {
   /** `cpu-memory-0`: sees what the system sees. */
   readonly normal: AddressSpace;
   /** `cpu-smm-0`; null where the machine has no SMRAM. */
@@ -53,6 +54,9 @@ export class CpuMemory {
   }
   write(address: number, size: AccessSize, value: number): void {
     this.current.write(address, size, value);
+  }
+  fill(address: number, size: 1 | 2 | 4, value: number, count: number): boolean {
+    return this.current.fill(address, size, value, count);
   }
   lookupPage(address: number): PageBacking | null {
     return this.current.lookupPage(address);

@@ -481,8 +481,8 @@ function joinCpu(
   const cpu = new X86Cpu(
     {
       arena: env.arena.forTables() as never,
-      memory: memory as never,
-      io: env.io as never,
+      memory,
+      io: env.io,
       acknowledgeInterrupt: () => pc.interrupts.acknowledge(),
       apic: pc.interrupts.apicPort(),
       tscNow: () => env.clocks.virtual.now(),

@@ -63,6 +63,9 @@ export interface Block {
   /** Compiled regions that contain it. */
   regions: Set<CompiledRegion> | null;
 }
+/** A conditional branch at its end leads to itself or to what is before it: a loop. */
+export const leadsBack = ({ ends, target, length }: Pick<Block, 'ends' | 'target' | 'length'>): boolean =>
+  ends === BLOCK_END.branch && target < length;
 /** What a block has to undo when its code changes. */
 export interface CompiledRegion {
   /** Its blocks, its head first. */
@@ -130,7 +133,7 @@ interface DroppedBlock {
 const VARIANTS = 8;
 const REMEMBERED = 16384;
 
-/** Values by record. Records come in rising order: a search by halves finds one, without a table that grows by copying itself. */
+/** Blocks by record. Records come in rising order: a search by halves finds one, without a table that grows by copying itself. */
 class ByRecord {
   private records = new Uint32Array(1 << 12);
   private readonly blocks: (Block | null)[] = [];
@@ -380,7 +383,7 @@ export class BlockCache {
     }
     if (mode & MODE.limited) this.setWord(limit + RECORD.imm, length - 1);
     // What repeats, and what the interpreter is slow at, is compiled sooner.
-    if (counts && (isVector || (ends === BLOCK_END.branch && target < length)))
+    if (counts && (isVector || leadsBack({ ends, target, length })))
       this.setWord(record + RECORD.imm, Math.ceil(this.threshold * EAGER));
     const block: Block = {
       record,

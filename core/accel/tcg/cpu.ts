@@ -62,11 +62,11 @@ const JUMP_CACHE_BYTES = (TLB.jumpEntries + (1 << TLB.secondBits)) * 16;
 /** No mode, no place: a jump cache entry that is not in use. */
 const EMPTY = 0xffff_ffff;
 const RESYNC = SPECIAL.indexOf('resync');
-/** What stands in front of a block's first instruction. */
 /** Instructions between the moment when a loop is worth compiling and the request: its other blocks get hot with it. */
 const GATHERING = 30_000;
 /** Instructions at once while the other thread compiles: its answer should not wait long. */
 const WAITING_SLICE = 60_000;
+/** What stands in front of a block's first instruction. */
 const PREAMBLE = new Set([SPECIAL.indexOf('enter'), SPECIAL.indexOf('split')]);
 const BUDGET = FIELDS.budget.offset >>> 2;
 const CHARGED = FIELDS.charged.offset >>> 2;

@@ -508,20 +508,20 @@ export class VgaCommon {
   }
 
   writeMemory(offset: number, value: number): void {
-    this.#writePlanes(offset, this.#combine(value));
+    this.#writePlanes(this.#translate(offset), this.#combine(value), this.#memoryMode, this.#planeMask, this.words);
   }
-  /** A value of so many bytes again and again. */
+  /** A value of so many bytes again and again: nothing that the registers say changes on the way. */
   fillMemory(offset: number, value: number, size: number, count: number): void {
     const planes: number[] = [];
     for (let i = 0; i < size; i++) planes.push(this.#combine((value >>> (8 * i)) & 0xff));
-    for (let i = 0; i < size * count; i++) this.#writePlanes(offset + i, planes[i % size]!);
+    const [mode, enabled, words] = [this.#memoryMode, this.#planeMask, this.words];
+    for (let i = 0; i < size * count; i++)
+      this.#writePlanes(this.#translate(offset + i), planes[i % size]!, mode, enabled, words);
   }
-  /** What a byte came to goes where the memory's mode says. */
-  #writePlanes(offset: number, value: number): void {
-    const address = this.#translate(offset);
+  /** What a byte came to goes where the memory's mode says; outside of the window (-1) nowhere. */
+  #writePlanes(address: number, value: number, mode: number, enabled: number, words: Uint32Array): void {
     if (address < 0) return;
-    const mode = this.#memoryMode;
-    let planes = this.#planeMask;
+    let planes = enabled;
     let word: number;
     if (mode & CHAIN4) {
       planes &= 1 << (address & 3);
@@ -532,7 +532,6 @@ export class VgaCommon {
     } else {
       word = address;
     }
-    const { words } = this;
     if (planes === 0 || word >= words.length) return;
     const mask = PLANES[planes]!;
     words[word] = (words[word]! & ~mask) | (value & mask);

@@ -37,7 +37,7 @@ export interface AddressSpace {
   /** A run of reads from one register; how many were made, 0: read singly. */
   readString?(addr: number, size: 1 | 2 | 4 | 8, target: Uint8Array): number;
   /** A run of writes of one value, each behind the last; false: they are to be made singly. */
-  fill?(addr: number, size: 1 | 2 | 4 | 8, value: number, count: number): boolean;
+  fill?(addr: number, size: 1 | 2 | 4, value: number, count: number): boolean;
   lookupPage(addr: number): PageBacking | null;
   markDirty(arenaOffset: number, length: number): void;
   subscribe(listener: {

@@ -1,7 +1,7 @@
 /** The second tier: hot blocks become regions, regions that got hot together become a module. Old modules are dropped when
  *  code takes more room than allowed. */
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, MODE } from '../blocks.ts';
+import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, leadsBack, MODE } from '../blocks.ts';
 import {
   type BatchHead,
   type BatchResult,
@@ -217,7 +217,7 @@ export class Jit {
     this.queue.push({ record, linear });
     if (this.thread === null || this.pending !== null || this.load < IDLE_LOAD) return false;
     const block = this.host.blocks.blockAt(record);
-    return block?.ends === BLOCK_END.branch && block.target < block.length;
+    return block !== undefined && leadsBack(block);
   }
   /** The other thread is at work. */
   get isWaiting(): boolean {
