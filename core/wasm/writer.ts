@@ -45,18 +45,54 @@ export class ByteWriter {
     }
     this.byte(((v % 128) + 128) % 128);
   }
+  /** Room for what is filled in later. */
+  skip(bytes: number): void {
+    for (let i = 0; i < bytes; i++) this.byte(0);
+  }
   name(text: string): void {
     this.u32(text.length);
     for (let i = 0; i < text.length; i++) this.byte(text.charCodeAt(i));
   }
   append(other: ByteWriter): void {
-    if (this.length + other.length > this.bytes.length) this.grow(other.length);
-    this.bytes.set(other.bytes.subarray(0, other.length), this.length);
-    this.length += other.length;
+    this.appendBytes(other.bytes.subarray(0, other.length));
+  }
+  appendBytes(bytes: Uint8Array): void {
+    if (this.length + bytes.length > this.bytes.length) this.grow(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
   }
   take(): Uint8Array<ArrayBuffer> {
     return this.bytes.slice(0, this.length);
   }
+}
+
+/** A constant or callee in a function's body that is filled in later. `at`: where in the body; what `kind` and `value` say is for those
+ *  who write and who link. */
+export interface Reference {
+  readonly at: number;
+  readonly kind: number;
+  readonly value: number;
+}
+export interface BranchHint {
+  readonly at: number;
+  readonly likely: boolean;
+}
+/** Local declarations (run-length), code and the final `end`; places count from the declarations' start. */
+export interface FunctionBody {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly hints: readonly BranchHint[];
+  readonly references: readonly Reference[];
+}
+
+/** Fills in a constant (`i32Reference`) or a callee (`callReference`) of a body. */
+export function setConstant(body: Uint8Array, at: number, value: number): void {
+  for (let i = 0; i < 4; i++) body[at + i] = ((value >> (7 * i)) & 0x7f) | 0x80;
+  body[at + 4] = (value >> 28) & 0x7f;
+}
+export function setCallee(body: Uint8Array, at: number, index: number): void {
+  if (index >>> 14) throw new Error(`function ${index} of a module: there is room for 16384`);
+  body[at] = (index & 0x7f) | 0x80;
+  body[at + 1] = index >>> 7;
 }
 
 /** One function's instructions and locals. Parameters are locals 0 .. n-1. */
@@ -65,7 +101,8 @@ export class FunctionWriter {
   readonly type: number;
   private readonly paramCount: number;
   private readonly locals: number[] = [];
-  private readonly hints: { readonly at: number; readonly likely: boolean }[] = [];
+  private readonly hints: BranchHint[] = [];
+  private readonly references: Reference[] = [];
   constructor(type: number, paramCount: number) {
     this.type = type;
     this.paramCount = paramCount;
@@ -98,6 +135,12 @@ export class FunctionWriter {
     this.code.byte(OP.i32Const);
     this.code.s32(value);
   }
+  /** A 32-bit constant that is filled in later. */
+  i32Reference(kind: number, value: number): void {
+    this.code.byte(OP.i32Const);
+    this.references.push({ at: this.code.length, kind, value });
+    this.code.skip(5);
+  }
   i64(value: number): void {
     this.code.byte(OP.i64Const);
     this.code.s64(value);
@@ -126,13 +169,18 @@ export class FunctionWriter {
     this.code.byte(OP.call);
     this.code.u32(index);
   }
+  /** A call of a function whose index is filled in later. */
+  callReference(kind: number, value: number): void {
+    this.code.byte(OP.call);
+    this.references.push({ at: this.code.length, kind, value });
+    this.code.skip(2);
+  }
   callIndirect(type: number, table = 0, opcode: number = OP.callIndirect): void {
     this.code.byte(opcode);
     this.code.u32(type);
     this.code.u32(table);
   }
-  /** Local declarations (run-length) followed by code and the final `end`. Hints count from the declarations' start. */
-  body(): { readonly bytes: ByteWriter; readonly hints: readonly { at: number; likely: boolean }[] } {
+  body(): FunctionBody {
     const head = new ByteWriter(16 + this.code.length);
     const runs: [number, number][] = [];
     for (const type of this.locals) {
@@ -148,7 +196,11 @@ export class FunctionWriter {
     const shift = head.length;
     head.append(this.code);
     head.byte(OP.end);
-    return { bytes: head, hints: this.hints.map((hint) => ({ at: hint.at + shift, likely: hint.likely })) };
+    return {
+      bytes: head.take(),
+      hints: this.hints.map(({ at, likely }) => ({ at: at + shift, likely })),
+      references: this.references.map(({ at, kind, value }) => ({ at: at + shift, kind, value })),
+    };
   }
 }
 
@@ -159,7 +211,7 @@ export class ModuleWriter {
   private readonly imports = new ByteWriter();
   private importCount = 0;
   private importedFunctions = 0;
-  private readonly functions: FunctionWriter[] = [];
+  private readonly functions: (FunctionWriter | { readonly type: number; readonly linked: FunctionBody })[] = [];
   private readonly exports = new ByteWriter();
   private exportCount = 0;
 
@@ -204,15 +256,19 @@ export class ModuleWriter {
     this.functions.push(f);
     return f;
   }
+  /** A function whose body was written before, its references filled in. Returns its call index. */
+  linkedFunction(params: readonly number[], results: readonly number[], body: FunctionBody): number {
+    return this.importedFunctions + this.functions.push({ type: this.type(params, results), linked: body }) - 1;
+  }
   /** Call index of a function made here. All imports must have been declared. */
   indexOf(f: FunctionWriter): number {
     return this.importedFunctions + this.functions.indexOf(f);
   }
-  export(name: string, f: FunctionWriter): void {
+  export(name: string, f: FunctionWriter | number): void {
     this.exportCount++;
     this.exports.name(name);
     this.exports.byte(0);
-    this.exports.u32(this.indexOf(f));
+    this.exports.u32(typeof f === 'number' ? f : this.indexOf(f));
   }
 
   finish(): Uint8Array<ArrayBuffer> {
@@ -237,9 +293,9 @@ export class ModuleWriter {
     const hints = new ByteWriter();
     let hinted = 0;
     this.functions.forEach((f, i) => {
-      const body = f.body();
+      const body = 'linked' in f ? f.linked : f.body();
       code.u32(body.bytes.length);
-      code.append(body.bytes);
+      code.appendBytes(body.bytes);
       if (body.hints.length === 0) return;
       hinted++;
       hints.u32(this.importedFunctions + i);

@@ -95,6 +95,11 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
   abstract nativeState(name: string, ...args: Node[]): Node;
   abstract jumpState(): void;
 
+  protected callNative(name: string): void {
+    const index = this.imports.natives[name];
+    if (index === undefined) throw new Error(`the native function ${name} is not in the definition's list`);
+    this.w.call(index);
+  }
   native(name: string, ...given: Node[]): Node {
     const { params } = NATIVES[name]!;
     const args = given.map((arg, i) => {
@@ -105,10 +110,8 @@ export abstract class InstructionEmitter extends Graph implements Ops<Node> {
     this.settle(ALIAS.field | ALIAS.guest);
     const result = this.resultNode(NATIVES[name]!.result);
     this.statements.push(() => {
-      const index = this.imports.natives[name];
-      if (index === undefined) throw new Error(`the native function ${name} is not in the definition's list`);
       for (const arg of args) this.value(arg);
-      this.w.call(index);
+      this.callNative(name);
       if (result.uses === 0) this.w.op(OP.drop);
       else this.bindResult(result);
     });

@@ -2,7 +2,7 @@
 import { longMapsFor, mapsFor, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 import { RECORD } from '../interpreter/layout.ts';
-import { type CompileLayout, type CompileRequest, compileModule } from './compile.ts';
+import { type CompileLayout, compileRegion, linkModule, type RegionCode, type RegionPlace } from './compile.ts';
 import { type CodeBlock, type CodeSource, planRegion } from './plan.ts';
 
 /** A block to begin a region with, and the handler number that the region will have. */
@@ -42,7 +42,7 @@ export function compileBatch(
   heads: readonly BatchHead[],
   { layout, isLong, skipsCovered, isTwice }: BatchOptions,
 ): BatchResult<Uint8Array<ArrayBuffer>> {
-  const requests: CompileRequest[] = [];
+  const parts: { code: RegionCode; place: RegionPlace }[] = [];
   const regions: BatchRegion[] = [];
   const covered: number[] = [];
   const refused: number[] = [];
@@ -65,10 +65,11 @@ export function compileBatch(
     const entries = plan.entries.map((entry) => ({ block: entry, delta: plan.blocks[entry]!.delta }));
     for (const entry of entries) begun.add(records[entry.block]!);
     for (const record of records) members.add(record);
-    requests.push({ plan, handler });
+    const place = { blocks: plan.blocks.map((planned) => planned.block), handler };
+    parts.push({ code: compileRegion(plan, layout, isLong), place });
     regions.push({ head, records, entries, instructions: plan.instructions });
   });
-  const code = requests.length > 0 ? compileModule(requests, layout, isLong) : null;
+  const code = parts.length > 0 ? linkModule(parts, layout, isLong) : null;
   return { code, bytes: code?.length ?? 0, regions, covered, refused };
 }
 

@@ -1,16 +1,18 @@
 /** Planned regions to one WebAssembly module: a function for each, (record, unused) -> record where the interpreter goes on
- *  (0: leave), as handlers of the interpreter are. */
-import type { Instruction } from '../../../target/x86/semantics/ops.ts';
+ *  (0: leave), as handlers of the interpreter are. What a region's code knows of the machine it runs in, where its blocks and their
+ *  records lie, is filled in when it becomes part of a module: the same code can be used again. */
+import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
-import { type FunctionWriter, ModuleWriter } from '../../../wasm/writer.ts';
+import { type FunctionBody, FunctionWriter, ModuleWriter, setCallee, setConstant } from '../../../wasm/writer.ts';
 import { MODE } from '../blocks.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { emitTlbCheck } from '../emit/tlb-check.ts';
-import { declareNatives, PAGES } from '../interpreter/generate.ts';
+import { PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
-import type { Plan } from './plan.ts';
+import type { CodeBlock, Plan } from './plan.ts';
+import { FIND, NATIVE_NAMES, REFERENCE } from './references.ts';
 import { RegionEmitter, type RegionLayout } from './region-emitter.ts';
 import { EXIT, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
@@ -18,11 +20,6 @@ import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
 import { CUT, FALLS } from './structure.ts';
 
-export interface CompileRequest {
-  readonly plan: Plan;
-  /** Handler number by which the interpreter and other regions reach the function. */
-  readonly handler: number;
-}
 export type CompileLayout = RegionLayout & RegionEndLayout;
 
 /** What only the interpreter calls. */
@@ -102,7 +99,7 @@ interface RegionEnd {
 
 function emitRegion(
   w: FunctionWriter,
-  request: CompileRequest,
+  plan: Plan,
   imports: EngineImports,
   layout: CompileLayout,
   functions: RegionFunctions,
@@ -110,7 +107,6 @@ function emitRegion(
   end: RegionEnd,
   isLong: boolean,
 ): void {
-  const { plan } = request;
   const registers = { gprs: 0, gprsWritten: 0, xmms: 0, xmmsWritten: 0 };
   for (const { insns } of plan.blocks)
     for (const { traits } of insns) {
@@ -119,7 +115,7 @@ function emitRegion(
       registers.xmms |= traits.xmms;
       registers.xmmsWritten |= traits.xmmsWritten;
     }
-  const head = { record: plan.blocks[0]!.block.record + RECORD.handler, handler: request.handler };
+  const head = plan.blocks[0]!.block.record + RECORD.handler;
   const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, caches, isLong);
   emitter.emitEntry();
   const hasEntries = plan.entries.length > 1;
@@ -218,7 +214,7 @@ function emitLimitCheck(
   w.op(OP.i32GtU);
   w.op(OP.i32Or);
   w.block(OP.if, VOID, false);
-  w.i32(plan.blocks[0]!.insns[0]!.record);
+  w.i32Reference(REFERENCE.record, plan.blocks[0]!.insns[0]!.record);
   w.set(emitter.exitRecord);
   w.get(emitter.eip0);
   w.set(emitter.exitEip);
@@ -321,53 +317,105 @@ function emitEnd(
   tailCall(end.end);
 }
 
-/** One module with a function for each request, exported by position. All are of 64-bit code, or none. */
-export function compileModule(
-  requests: readonly CompileRequest[],
-  layout: CompileLayout,
-  isLong: boolean,
-): Uint8Array<ArrayBuffer> {
-  const module = new ModuleWriter();
-  const used = new Set<Instruction>();
-  for (const { plan } of requests) for (const b of plan.blocks) for (const { d } of b.insns) used.add(d.instruction);
+/** What modules of regions import, in the same order everywhere: the code of regions counts on it. Natives come behind. */
+function declareShared(module: ModuleWriter, isLong: boolean) {
   const address = isLong ? I64 : I32;
-  const helper = module.importFunction('e', 'helper', [I32, I32, I32, I32, I32], [I32]);
-  const imports: EngineImports = { ...NOT_IMPORTED, helper, natives: declareNatives(module, used) };
-  const fill = (name: string) => module.importFunction('e', isLong ? `${name}Long` : name, [address, I32], [I32]);
-  const fillRead = fill('fillRead');
-  const fillWrite = fill('fillWrite');
   const shared = (name: string, ...params: number[]) =>
     module.importFunction('e', isLong ? `${name}Long` : name, params, [I32]);
-  const flagAux = shared('flagAux', I32, address, address);
-  const end: RegionEnd = {
+  return {
+    helper: module.importFunction('e', 'helper', [I32, I32, I32, I32, I32], [I32]),
+    fillRead: shared('fillRead', address, I32),
+    fillWrite: shared('fillWrite', address, I32),
+    flagAux: shared('flagAux', I32, address, address),
     end: shared('end', I32, I32, I32),
     find: shared('find', address, I32),
     interpreted: shared('interpreted', I32),
     chainType: module.type([I32, address], [I32]),
   };
+}
+const SHARED = [false, true].map((isLong) => declareShared(new ModuleWriter(), isLong));
+
+/** The code of a region. References to blocks count in `value` from what they say (`REFERENCE`), `blocks` holds whose they are. */
+export interface RegionCode extends FunctionBody {
+  /** For each reference the number of its block, or -1. */
+  readonly blocks: readonly number[];
+}
+/** Where a region's blocks are in this machine, in the order of its plan, and the handler number by which it is reached. */
+export interface RegionPlace {
+  readonly blocks: readonly Pick<CodeBlock, 'record' | 'start'>[];
+  readonly handler: number;
+}
+
+export function compileRegion(plan: Plan, layout: CompileLayout, isLong: boolean): RegionCode {
+  const { helper, fillRead, fillWrite, flagAux, end, find, interpreted, chainType } = SHARED[isLong ? 1 : 0]!;
+  const imports: EngineImports = { ...NOT_IMPORTED, helper, natives: {} };
+  const functions: RegionFunctions = { fillRead, fillWrite, flagAux };
+  const w = new FunctionWriter(0, 2);
+  emitRegion(w, plan, imports, layout, functions, pageCaches(plan), { end, find, interpreted, chainType }, isLong);
+  const { bytes, hints, references } = w.body();
+  const owners = references.map(({ kind, value }) => {
+    if (kind === REFERENCE.record)
+      return plan.blocks.findIndex(({ block }) => value >= block.record && value < block.end);
+    return kind === REFERENCE.code ? plan.blocks.findIndex(({ block }) => value === block.start) : -1;
+  });
+  return {
+    bytes,
+    hints,
+    references: references.map(({ at, kind, value }, i) => {
+      if (kind !== REFERENCE.record && kind !== REFERENCE.code) return { at, kind, value };
+      const owner = plan.blocks[owners[i]!];
+      if (!owner) throw new Error(`a region refers to ${value}, which is none of its blocks`);
+      return { at, kind, value: value - (kind === REFERENCE.record ? owner.block.record : owner.block.start) };
+    }),
+    blocks: owners,
+  };
+}
+
+/** One module with a function for each region, exported by position. All are of 64-bit code, or none. */
+export function linkModule(
+  regions: readonly { readonly code: RegionCode; readonly place: RegionPlace }[],
+  layout: CompileLayout,
+  isLong: boolean,
+): Uint8Array<ArrayBuffer> {
+  const module = new ModuleWriter();
+  const { fillRead, fillWrite } = declareShared(module, isLong);
+  const natives = new Map<number, number>();
+  let hasFind = false;
+  for (const { code } of regions)
+    for (const { kind, value } of code.references) {
+      hasFind ||= kind === REFERENCE.find;
+      if (kind !== REFERENCE.native || natives.has(value)) continue;
+      const name = NATIVE_NAMES[value]!;
+      const { params, result } = NATIVES[name]!;
+      natives.set(value, module.importFunction('n', name, params, [result]));
+    }
   module.importTable('e', 'table', 0);
   module.importMemory('e', 'memory', 1, PAGES, true);
-  const make = (emit: (w: FunctionWriter) => void): number => {
+  const address = isLong ? I64 : I32;
+  const find = (right: number, fill: number | null): number => {
     const w = module.function([address, I32], [I32]);
-    emit(w);
+    emitFind(w, layout, right, fill, isLong);
     return module.indexOf(w);
   };
-  const caches = requests.map(({ plan }) => pageCaches(plan));
-  const isCached = caches.some(({ cached }) => cached.size > 0);
-  const find = (right: number, fill: number | null) =>
-    isCached ? make((w) => emitFind(w, layout, right, fill, isLong)) : -1;
-  const functions: RegionFunctions = {
-    fillRead,
-    fillWrite,
-    findRead: find(TLB.read, fillRead),
-    knowsWrite: find(TLB.write, null),
-    findWrite: find(TLB.write, fillWrite),
-    flagAux,
-  };
-  requests.forEach((request, i) => {
-    const w = module.function([I32, address], [I32]);
-    module.export(String(i), w);
-    emitRegion(w, request, imports, layout, functions, caches[i]!, end, isLong);
+  const finds: number[] = [];
+  if (hasFind) {
+    finds[FIND.read] = find(TLB.read, fillRead);
+    finds[FIND.knownWrite] = find(TLB.write, null);
+    finds[FIND.write] = find(TLB.write, fillWrite);
+  }
+  regions.forEach(({ code, place }, i) => {
+    const bytes = code.bytes.slice();
+    code.references.forEach(({ at, kind, value }, k) => {
+      if (kind === REFERENCE.find) setCallee(bytes, at, finds[value]!);
+      else if (kind === REFERENCE.native) setCallee(bytes, at, natives.get(value)!);
+      else if (kind === REFERENCE.handler) setConstant(bytes, at, place.handler);
+      else {
+        const block = place.blocks[code.blocks[k]!]!;
+        setConstant(bytes, at, value + (kind === REFERENCE.record ? block.record : block.start));
+      }
+    });
+    const body = { bytes, hints: code.hints, references: [] };
+    module.export(String(i), module.linkedFunction([I32, address], [I32], body));
   });
   return module.finish();
 }

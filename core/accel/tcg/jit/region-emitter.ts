@@ -11,6 +11,7 @@ import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { TLB } from '../interpreter/layout.ts';
 import { FLAG_KIND } from './flags.ts';
 import { crossesPage, type PlannedBlock, type PlannedEdge, type PlannedInsn } from './plan.ts';
+import { nativeNumber, REFERENCE } from './references.ts';
 import { EXIT, LAST_APART } from './region-end.ts';
 import { ALIAS_FLAGS, type Flags, type RegionFunctions } from './region-flags.ts';
 import { type PageCaches, RegionMemory, type Sum } from './region-memory.ts';
@@ -49,9 +50,8 @@ export class RegionEmitter extends RegionMemory {
   readonly exitRecord: number;
   readonly exitEip: number;
   readonly exitKind: number;
-  /** Word of linear memory that holds the region's number while it is valid, and that number. */
+  /** Word of linear memory that holds the region's number while it is valid. */
   private readonly headRecord: number;
-  private readonly handler: number;
   private readonly noPage: number;
   private readonly counters: number;
   private nextRecord = 0;
@@ -73,7 +73,7 @@ export class RegionEmitter extends RegionMemory {
     layout: RegionLayout,
     functions: RegionFunctions,
     registers: RegionRegisters,
-    head: { record: number; handler: number },
+    headRecord: number,
     caches: PageCaches,
     isLong: boolean,
   ) {
@@ -81,8 +81,7 @@ export class RegionEmitter extends RegionMemory {
     this.counters = layout.counters;
     this.noPage = isLong ? NO_LONG_PAGE + layout.nowhere : NO_PAGE;
     this.registers = registers;
-    this.headRecord = head.record;
-    this.handler = head.handler;
+    this.headRecord = headRecord;
     for (let i = 0; i < REGISTERS; i++) this.gpr.push(registers.gprs & (1 << i) ? writer.local(this.word) : -1);
     this.eip0 = writer.local(this.word);
     this.budget = writer.local(I32);
@@ -163,7 +162,7 @@ export class RegionEmitter extends RegionMemory {
   private emitExit(kind: number, record: number, delta: number, isCut = false): void {
     const { w } = this;
     if (record !== 0) {
-      w.i32(record);
+      w.i32Reference(REFERENCE.record, record);
       w.set(this.exitRecord);
     }
     this.emitEip(delta);
@@ -197,7 +196,7 @@ export class RegionEmitter extends RegionMemory {
   protected emitApart(insn: PlannedInsn, block: PlannedBlock): void {
     const { w } = this;
     w.i32(0);
-    w.i32(insn.record);
+    w.i32Reference(REFERENCE.record, insn.record);
     w.memory(OP.i32Store, this.counters + 4 * LAST_APART);
     this.emitResume(insn, block);
   }
@@ -249,7 +248,7 @@ export class RegionEmitter extends RegionMemory {
       this.emitHeldFlags(flags);
       this.depth += opened;
       if (edge.slot !== 0) {
-        w.i32(edge.slot);
+        w.i32Reference(REFERENCE.record, edge.slot);
         w.memory(OP.i32Load, 0);
         w.set(this.exitRecord);
         this.emitExit(EXIT.chain, 0, edge.delta);
@@ -308,7 +307,7 @@ export class RegionEmitter extends RegionMemory {
     w.memory(OP.i32Load, TLB.addend);
     low();
     w.op(OP.i32Add);
-    w.i32(block.start | 0);
+    w.i32Reference(REFERENCE.code, block.start);
     w.op(OP.i32Ne);
     w.op(OP.i32Or);
     this.scratch.give(this.word, linear);
@@ -574,6 +573,9 @@ export class RegionEmitter extends RegionMemory {
     this.registerSums = [];
     this.forgetPlaces();
   }
+  protected override callNative(name: string): void {
+    this.w.callReference(REFERENCE.native, nativeNumber(name));
+  }
   nativeState(name: string, ...args: Node[]): Node {
     this.forgetPlaces();
     this.flagsToLocals(this.flags!);
@@ -720,7 +722,7 @@ export class RegionEmitter extends RegionMemory {
       this.emitEip(block.delta);
       w.memory(this.isLong ? OP.i64Store : OP.i32Store, layout.state + FIELDS.rip.offset);
       w.i32(id);
-      w.i32(insn.record);
+      w.i32Reference(REFERENCE.record, insn.record);
       for (const arg of given) this.value(arg);
       w.call(this.imports.helper);
       this.bindResult(result);
@@ -760,9 +762,9 @@ export class RegionEmitter extends RegionMemory {
     this.flagsToLocals(this.flags!);
     this.statements.push(() => {
       const { w } = this;
-      w.i32(this.headRecord);
+      w.i32Reference(REFERENCE.record, this.headRecord);
       w.memory(OP.i32Load16U, 0);
-      w.i32(this.handler);
+      w.i32Reference(REFERENCE.handler, 0);
       w.op(OP.i32Ne);
       w.block(OP.if, VOID, false);
       this.depth++;

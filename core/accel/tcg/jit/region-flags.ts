@@ -13,11 +13,6 @@ export interface RegionFunctions {
   /** (linear, bytes) -> addend, or 1, of a page that the TLB does not know. */
   readonly fillRead: number;
   readonly fillWrite: number;
-  /** (linear, bytes) -> addend, or 1: not by the TLB. For page caches: -1 in a module without any. */
-  readonly findRead: number;
-  /** The same right to write as far as the TLB has it: a walk for it would set the page's dirty bit. */
-  readonly knowsWrite: number;
-  readonly findWrite: number;
   /** (kind, result, operand) -> flagAux. */
   readonly flagAux: number;
 }

@@ -9,6 +9,7 @@ import { emitJournal } from '../emit/journal.ts';
 import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { TLB } from '../interpreter/layout.ts';
 import type { PlannedBlock, PlannedInsn } from './plan.ts';
+import { FIND, REFERENCE } from './references.ts';
 import { RegionFlags, type RegionFunctions } from './region-flags.ts';
 import { GROUPS } from './region-ops.ts';
 
@@ -216,8 +217,7 @@ export abstract class RegionMemory extends RegionFlags {
   /** Leaves the place of an access whose group remembers its last page. */
   private lookAtPage(ea: () => void, bytes: number, access: number, site: number, leave: () => void): void {
     const { w } = this;
-    const { findRead, findWrite, knowsWrite } = this.functions;
-    const find = !(site & 1) ? findRead : access & 1 ? findWrite : knowsWrite;
+    const find = !(site & 1) ? FIND.read : access & 1 ? FIND.write : FIND.knownWrite;
     const resume = () => {
       this.depth += 2;
       leave();
@@ -239,10 +239,10 @@ export abstract class RegionMemory extends RegionFlags {
     w.i64(4096 - bytes);
     w.op(OP.i64GtU);
     w.block(OP.if, VOID, false);
-    const look = (find: number) => {
+    const look = (how: number) => {
       ea();
       w.i32(bytes);
-      w.call(find);
+      w.callReference(REFERENCE.find, how);
       w.tee(found);
       w.i32(1);
       w.op(OP.i32Eq);
@@ -256,7 +256,7 @@ export abstract class RegionMemory extends RegionFlags {
     look(find);
     if (fallsBack) {
       this.depth++;
-      look(findRead);
+      look(FIND.read);
       resume();
       w.end();
       this.depth--;
