@@ -58,6 +58,8 @@ export interface CompilerStatistics {
   /** Since power-on, all that follows. */
   readonly compiledRegions: number;
   readonly compiledInstructions: number;
+  /** Of those compiled: whose code was kept from an earlier run. */
+  readonly reused: number;
   /** Blocks that were hot and not worth or not possible to compile. */
   readonly refused: number;
   /** Regions gone, and those of them whose code the guest changed. */

@@ -219,6 +219,7 @@ describe('QMP', () => {
         codeLimit: 1 << 20,
         compiledRegions: 15,
         compiledInstructions: 16,
+        reused: 26,
         refused: 17,
         released: 18,
         invalidated: 19,
@@ -246,6 +247,7 @@ describe('QMP', () => {
       'code-limit': 1 << 20,
       'compiled-regions': 15,
       'compiled-instructions': 16,
+      reused: 26,
       refused: 17,
       released: 18,
       invalidated: 19,
@@ -254,7 +256,7 @@ describe('QMP', () => {
       'compile-milliseconds': 22.25,
       exits: { resumed: 23, interpreted: 2 ** 33, budget: 25 },
     });
-    for (const number of [12, 13, 15, 16, 17, 18, 20, 23, 2 ** 33, 25])
+    for (const number of [12, 13, 15, 16, 26, 17, 18, 20, 23, 2 ** 33, 25])
       expect(text).toMatch(new RegExp(`[ (]${number}\\b`));
     expect(text).toContain('22.3 ms');
     const { jit } = machine;

@@ -1,24 +1,31 @@
 /** A thread beside the machine's own that compiles regions. */
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { CompilerAnswer, CompilerJob, CompilerSetup, CompilerThread } from '../accel/tcg/jit/batch.ts';
+import { type RegionFiles, readKnown, regionFiles } from './region-files.ts';
 
 /** What the thread is started with. */
 export interface CompilerData {
   readonly setup: CompilerSetup;
+  readonly files: RegionFiles | null;
   readonly port: import('node:worker_threads').MessagePort;
-  /** Counts answers. */
+  /** Counts answers, and requests to write what is kept that are done. */
   readonly answered: Int32Array<SharedArrayBuffer>;
 }
+/** What the machine's thread says besides jobs: it ends, and what is new is to be written. */
+export const ENDING = 'ending';
+/** For so long the end of the program waits for that, at most. */
+const ENDING_MS = 500;
 
 /** MiB that the thread's objects may take; a batch leaves little behind. */
 const HEAP = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 8 } as const;
 
-/** @param file the thread's program, `compile-worker` */
-export function startCompilerThread(file: URL, setup: CompilerSetup): CompilerThread {
+/** @param file the thread's program, `compile-worker`
+ *  @param files what earlier runs compiled */
+export function startCompilerThread(file: URL, setup: CompilerSetup, files = regionFiles(setup)): CompilerThread {
   const { port1, port2 } = new MessageChannel();
-  const answered = new Int32Array(new SharedArrayBuffer(4));
+  const answered = new Int32Array(new SharedArrayBuffer(8));
   const worker = new Worker(file, {
-    workerData: { setup, port: port2, answered } satisfies CompilerData,
+    workerData: { setup, files, port: port2, answered } satisfies CompilerData,
     transferList: [port2],
     resourceLimits: HEAP,
   });
@@ -27,8 +34,15 @@ export function startCompilerThread(file: URL, setup: CompilerSetup): CompilerTh
   worker.on('error', (error) => {
     failure = error instanceof Error ? error : new Error(String(error));
   });
+  if (files)
+    process.once('exit', () => {
+      if (failure) return;
+      port1.postMessage(ENDING);
+      Atomics.wait(answered, 1, 0, ENDING_MS);
+    });
   let taken = 0;
   return {
+    known: files && readKnown(files),
     post: (job: CompilerJob) => port1.postMessage(job),
     take() {
       if (failure) throw failure;

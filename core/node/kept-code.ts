@@ -85,6 +85,14 @@ export interface KeepingPlace {
   readonly build: string;
 }
 
+/** Null for sources that were not built, which may be any, and where there is no folder. */
+export function keepingPlace(): KeepingPlace | null {
+  const folder = codeFolder();
+  return typeof __TERRARIUM_BUILD__ === 'string' && folder !== undefined
+    ? { folder, build: __TERRARIUM_BUILD__ }
+    : null;
+}
+
 /** Runs a CommonJS bundle of ASCII, and those beside it that it requires. `role` tells programs apart that share bundles and use
  *  different functions of them. */
 export function loadProgram(file: string, role: string, place: KeepingPlace | null): Program {
@@ -130,9 +138,7 @@ export function loadProgram(file: string, role: string, place: KeepingPlace | nu
 /** The same for the whole process or thread, which keeps its code once it has run for a while, or when it ends. Returns what the program
  *  exports. */
 export function runProgram(file: string, role: string): unknown {
-  const folder = codeFolder();
-  const isBuilt = typeof __TERRARIUM_BUILD__ === 'string';
-  const program = loadProgram(file, role, folder && isBuilt ? { folder, build: __TERRARIUM_BUILD__ } : null);
+  const program = loadProgram(file, role, keepingPlace());
   setTimeout(() => program.save(true), STARTED_MS).unref();
   process.on('exit', () => program.save(false));
   return program.exports;

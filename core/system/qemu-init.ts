@@ -1,7 +1,7 @@
 /** Start-up in QEMU's order and phases: from a parsed command line to a machine that is ready to run. */
 
 import { X86Cpu } from '../accel/tcg/cpu.ts';
-import { JIT_DEFAULTS, JIT_MODES, type JitMode, type JitOptions } from '../accel/tcg/jit/jit.ts';
+import { JIT_DEFAULTS, JIT_MODES, type JitOptions } from '../accel/tcg/jit/jit.ts';
 import { DisplayRegistry } from '../backends/display/console.ts';
 import { InputCore } from '../backends/input/input-core.ts';
 import { Clocks } from '../clock/clock.ts';
@@ -291,7 +291,7 @@ function checkAccelerator(command: ParsedCommandLine, host: SystemHost): JitOpti
 }
 
 /** @throws UserError in QEMU's words; what would mean something other than what there is, is refused by name */
-function setTcgProperty(jit: { mode: JitMode; codeBytes: number }, key: string, value: string): void {
+function setTcgProperty(jit: { -readonly [K in keyof JitOptions]: JitOptions[K] }, key: string, value: string): void {
   if (key === 'thread') {
     if (value !== 'single' && value !== 'multi') throw new UserError(`Invalid 'thread' setting ${value}`);
     if (value === 'multi') throw new UserError("'thread=multi' is not supported yet: there is one processor");
@@ -308,6 +308,9 @@ function setTcgProperty(jit: { mode: JitMode; codeBytes: number }, key: string, 
     const mode = JIT_MODES.find((known) => known === value);
     if (!mode) throw new UserError(`Invalid 'x-jit' setting ${value}: it is one of ${JIT_MODES.join(', ')}`);
     jit.mode = mode;
+  } else if (key === 'x-keep') {
+    if (value !== 'on' && value !== 'off') throw new UserError("Parameter 'x-keep' expects 'on' or 'off'");
+    jit.keeps = value === 'on';
   } else throw new UserError(`Property 'tcg-accel.${key}' not found`);
 }
 

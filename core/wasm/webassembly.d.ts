@@ -12,6 +12,7 @@ declare namespace WebAssembly {
     set(index: number, value: unknown): void;
     grow(delta: number): number;
   }
+  class CompileError extends Error {}
   class Module {
     constructor(bytes: Uint8Array | ArrayBuffer);
   }

@@ -8,8 +8,9 @@ import type { BenchmarkGuest } from '../guests/images.ts';
 import { engine as emulator, hasQemu, qemu } from '../support/machine.ts';
 import { cpuSeconds, peakMiB } from './process-usage.ts';
 
-export type EngineName = 'native' | 'terrarium' | 'qemu' | 'v86';
-export const ENGINES: readonly EngineName[] = ['native', 'terrarium', 'qemu', 'v86'];
+/** `first`: ours without what earlier runs have translated. */
+export type EngineName = 'native' | 'terrarium' | 'first' | 'qemu' | 'v86';
+export const ENGINES: readonly EngineName[] = ['native', 'terrarium', 'first', 'qemu', 'v86'];
 export const GROUPS = ['int', 'sse', 'x87', 'system', 'app'] as const;
 
 export interface TestTime {
@@ -59,7 +60,8 @@ function commandLine(engine: EngineName, guest: BenchmarkGuest, options: RunOpti
   args.push('-serial', 'stdio', '-display', 'none', '-no-reboot');
   if (engine === 'v86') return [process.execPath, [v86Script, ...args]];
   if (engine === 'qemu') return [qemu, ['-accel', 'tcg', ...args]];
-  return [emulator, [...options.ours, ...args]];
+  const first = engine === 'first' ? ['-accel', 'tcg,x-keep=off'] : [];
+  return [emulator, [...first, ...options.ours, ...args]];
 }
 
 export function runGuest(engine: EngineName, guest: BenchmarkGuest, options: RunOptions): Promise<GuestRun> {

@@ -1,8 +1,8 @@
 /**
  * A CPU-bound Linux guest (Debian's 686 kernel, busybox, the program in guest/) on this host natively, on ours, on QEMU TCG and
- * on v86, in turn. Every test's checksum must be the native run's. Ends with the bars that were met and missed.
+ * on v86, in turn; `first` is ours as when the guest is run for the first time. Every test's checksum must be the native run's. Ends with the bars that were met and missed.
  *
- *    node tests/bench/guest.bench.ts [--run int,sse,x87,system,app,GROUP.TEST,...] [--engines native,terrarium,qemu,v86]
+ *    node tests/bench/guest.bench.ts [--run int,sse,x87,system,app,GROUP.TEST,...] [--engines native,terrarium,first,qemu,v86]
  *                                    [--reps 3] [--idle 10] [--limit 900] [--json FILE] [--from FILE]
  *                                    [--clock host|best|cpu] [--verbose] [--bits 32|64] [-- OPTION ...]
  *

@@ -19,6 +19,7 @@ export const rescueFloppy = '/usr/lib/grub-rescue/grub-rescue-floppy.img';
 export interface MachineOptions {
   readonly program?: string;
   readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class RunningMachine {
@@ -42,11 +43,12 @@ export class RunningMachine {
   }
 
   /** Starts with `-display none` and a QMP socket. */
-  static async start({ program = engine, args }: MachineOptions): Promise<RunningMachine> {
+  static async start({ program = engine, args, env }: MachineOptions): Promise<RunningMachine> {
     const folder = mkdtempSync(join(tmpdir(), 'terrarium-test-'));
     const socket = join(folder, 'qmp');
     const child = spawn(program, ['-display', 'none', '-qmp', `unix:${socket},server=on,wait=off`, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...(env ? { env: { ...process.env, ...env } } : {}),
     });
     const machine = new RunningMachine(child, folder);
     const failed = machine.exited.then((code) => {

@@ -13,6 +13,7 @@ import type { RamArena } from '../../target/x86/system-ops.ts';
 import { formCode, formKey } from './interpreter/forms.ts';
 import { SPECIAL, type SpecialName, specialNames } from './interpreter/generate.ts';
 import { RECORD } from './interpreter/layout.ts';
+import { blockKey, KNOWN, type KnownBlocks } from './jit/known-blocks.ts';
 
 /** What decoded code depends on besides its bytes. `limited`: CS has a limit below 4 GiB, `narrow`: even one below 64 KiB, where
  *  targets of 16 bits may lie beyond it. */
@@ -39,6 +40,10 @@ const BLOCK_RECORDS = 260;
 const MAX_INSTRUCTIONS = 64;
 /** Part of the threshold for blocks with a branch backwards or vector instructions. */
 const EAGER = 0.4;
+/** A block that has run this part of the threshold comes along into a region. */
+export const WARM_PART = 40;
+/** Runs of a block with which a kept region begins, until it is asked for. By then the rest of the region has mostly been decoded. */
+const KNOWN_RUNS = 30;
 /** Instruction offsets are bytes. */
 const MAX_OFFSET = 255 - MAX_LENGTH;
 
@@ -58,6 +63,10 @@ export interface Block {
   readonly ends: BlockEnd;
   readonly target: number;
   isValid: boolean;
+  /** Its key, where earlier runs began a region with such a block; -1: they did not. */
+  knownKey: number;
+  /** It waits for a kept region. */
+  isEarly: boolean;
   /** The next block of its chain. */
   next: Block | null;
   /** Compiled regions that contain it. */
@@ -215,6 +224,8 @@ export class BlockCache {
   onDrop: (block: Block) => void = () => {};
   /** Runs of a block until it is worth compiling; 0: never. */
   threshold = 0;
+  /** What earlier runs compiled. */
+  earlier: KnownBlocks | null = null;
   /** Those that count their runs. */
   private readonly byRecord = new ByRecord();
   /** The instructions that the CPU's model has; all of them without it. */
@@ -272,6 +283,7 @@ export class BlockCache {
   }
   /** Counts again, down from the threshold. */
   resetEntry(block: Block, from = this.threshold): void {
+    block.isEarly = false;
     this.setEntry(block, special.enter);
     this.setWord(block.record + RECORD.imm, from);
   }
@@ -395,14 +407,35 @@ export class BlockCache {
       ends,
       target,
       isValid: true,
+      knownKey: -1,
+      isEarly: false,
       next: null,
       regions: null,
     };
-    if (counts) this.byRecord.add(block);
+    if (counts) {
+      this.byRecord.add(block);
+      this.recall(block);
+    }
     this.enlist(block);
     this.register(block, start, block.length);
     if (second >= 0) this.register(block, second, MAX_LENGTH);
     return block;
+  }
+  /** What earlier runs compiled counts as warm, and is asked for soon where a region begins with it. */
+  private recall(block: Block): void {
+    const { earlier, threshold } = this;
+    if (earlier === null || block.second >= 0) return;
+    const { start, length, mode, record } = block;
+    const key = blockKey(this.arena.bytes, start, length, start & 0xfff, mode);
+    const found = earlier.find(key);
+    if (found === KNOWN.no) return;
+    let left = threshold - Math.ceil(threshold / WARM_PART);
+    if (found === KNOWN.head) {
+      block.knownKey = key;
+      block.isEarly = true;
+      left = KNOWN_RUNS;
+    }
+    this.setWord(record + RECORD.imm, Math.min(this.word(record, RECORD.imm), left));
   }
   /** To the front of its chain, which loses what is no more. A block that comes back may still be there. */
   private enlist(block: Block): void {
@@ -710,6 +743,8 @@ export class BlockCache {
       this.remembered.delete(variant);
       for (let k = 0; k < handlers.length; k += 2) this.u16[(handlers[k]! - this.pool) >>> 1] = handlers[k + 1]!;
       block.isValid = true;
+      // Who had asked to compile it was told that it is gone.
+      if (this.blockAt(block.record) && this.runs(block) >= this.threshold) this.resetEntry(block);
       this.enlist(block);
       this.register(block, block.start, block.length);
       return block;
@@ -720,6 +755,8 @@ export class BlockCache {
   private drop(block: Block, isBeforeWrite: boolean): void {
     block.isValid = false;
     this.onDrop(block);
+    // Code that changes is not worth compiling soon.
+    if (block.knownKey >= 0 && block.regions?.size) this.earlier?.forget(block.knownKey);
     if (block.regions) for (const region of [...block.regions]) region.release();
     const handlers: number[] = [];
     let previous = -1;

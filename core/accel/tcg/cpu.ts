@@ -53,6 +53,7 @@ export interface X86CpuOptions {
   readonly jit?: JitOptions;
   /** Starts a thread that compiles. Without it regions are compiled where the guest runs. */
   readonly startCompiler?: JitHost['startCompiler'];
+  readonly kept?: JitHost['kept'];
   /** Milliseconds, for statistics. */
   readonly now?: () => number;
 }
@@ -204,6 +205,7 @@ export class X86Cpu {
       locate: (linear: number, isUser: boolean) =>
         this.memory.locateCached(this.runsLong ? linear : linear >>> 0, isUser),
       startCompiler: options.startCompiler,
+      kept: options.kept,
     };
     this.jit = new Jit({ ...host, ...machine.table }, options.jit ?? JIT_DEFAULTS, this.now);
     if (isLockStep) this.lockStep = this.createLockStep(machine);

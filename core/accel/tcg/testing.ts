@@ -36,6 +36,7 @@ export function bareMachine(
     definition?: CpuDefinition;
     ramAt?: number;
     startCompiler?: JitHost['startCompiler'];
+    kept?: JitHost['kept'];
   } = {},
 ): BareMachine {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
@@ -115,7 +116,8 @@ export function bareMachine(
   const cpu = new X86Cpu(bus, {
     ...(options.definition ? { definition: options.definition } : {}),
     ...(options.startCompiler ? { startCompiler: options.startCompiler } : {}),
-    jit: { mode: options.jit ?? testedMode(), codeBytes: options.codeBytes ?? JIT_DEFAULTS.codeBytes },
+    ...(options.kept ? { kept: options.kept } : {}),
+    jit: { ...JIT_DEFAULTS, mode: options.jit ?? testedMode(), codeBytes: options.codeBytes ?? JIT_DEFAULTS.codeBytes },
   });
   return Object.assign(machine, {
     cpu,

@@ -1,13 +1,15 @@
 /** Random programs in one tier and in the other: `node tests/cpu/tiers/tiers.soak.ts [SECONDS] [FIRST_SEED] [16|32|64]`, all
  *  kinds of code if it is not said.
  *  What tells them apart is reduced and kept in regressions/. */
+import { KeptRegions } from '../../../core/accel/tcg/jit/kept-regions.ts';
 import { soak } from '../../hostility/random.ts';
 import { BITS, Mismatch, tryWays } from './compare.ts';
 import { keep } from './regressions.ts';
-import { blocks, compiled, compiledSlices, singleSteps, slices } from './ways.ts';
+import { blocks, compiled, compiledSlices, compiledWith, singleSteps, slices } from './ways.ts';
 
 const reference = singleSteps();
-const ways = [blocks(), slices(), compiled(), compiledSlices()];
+const kept = new KeptRegions(null);
+const ways = [blocks(), slices(), compiled(), compiledSlices(), compiledWith(kept), compiledWith(kept)];
 const [, , , , only] = process.argv;
 let executed = 0;
 await soak('tiers', 60, (seed) => {

@@ -1,5 +1,6 @@
 /** The ways in which our CPU can run a program. */
 import type { JitMode } from '../../../core/accel/tcg/jit/jit.ts';
+import type { KeptRegions } from '../../../core/accel/tcg/jit/kept-regions.ts';
 import { bareMachine } from '../../../core/accel/tcg/testing.ts';
 import type { Way } from './compare.ts';
 import { Guest } from './guest.ts';
@@ -8,8 +9,8 @@ import { RAM_BYTES } from './world.ts';
 /** A breakpoint where nothing is makes every block one instruction long. */
 const NOWHERE = 0xffff_fff1;
 
-function guest(jit: JitMode): Guest {
-  return new Guest(bareMachine(RAM_BYTES, { jit }));
+function guest(jit: JitMode, kept?: KeptRegions): Guest {
+  return new Guest(bareMachine(RAM_BYTES, { jit, ...(kept ? { kept } : {}) }));
 }
 
 export function singleSteps(): Way {
@@ -27,6 +28,10 @@ export function slices(): Way {
 /** All that has run once is compiled: the second pass runs compiled code, the third what was compiled on the way. */
 export function compiled(): Way {
   return { name: 'compiled', guest: guest('always'), isCompiled: true, passes: 3, slice: () => 1000 };
+}
+/** With code that was compiled before, and keeps what it compiles. */
+export function compiledWith(kept: KeptRegions): Way {
+  return { ...compiled(), name: 'kept code', guest: guest('always', kept) };
 }
 export function compiledSlices(): Way {
   return {

@@ -3,12 +3,16 @@ import { longMapsFor, mapsFor, type OpcodeMaps } from '../../../target/x86/decod
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { type CompileLayout, compileRegion, linkModule, type RegionCode, type RegionPlace } from './compile.ts';
-import { type CodeBlock, type CodeSource, planRegion } from './plan.ts';
+import type { KeptMatch, KeptRegions } from './kept-regions.ts';
+import type { KnownBlocks } from './known-blocks.ts';
+import { type CodeBlock, type CodeSource, type Plan, planRegion } from './plan.ts';
 
-/** A block to begin a region with, and the handler number that the region will have. */
+/** A block to begin a region with, and the handler number that the region will have. `isEarly`: it is here because of what earlier runs
+ *  knew of it, and waits longer if no kept region fits. */
 export interface BatchHead {
   readonly block: CodeBlock;
   readonly handler: number;
+  readonly isEarly: boolean;
 }
 /** A region of a batch: which head it belongs to, and the first records of its blocks. `entries`: where it is entered, as positions in
  *  `records` and distances from the head. */
@@ -19,14 +23,25 @@ export interface BatchRegion {
   readonly instructions: number;
 }
 /** `regions`: in the order of the module's exports. The heads that are missing there: `covered` are part of another region of the
- *  batch, `refused` cannot be compiled. */
+ *  batch, `refused` cannot be compiled, `early` came too soon. `reused`: regions whose code was there already. */
 export interface BatchResult<Code> {
   readonly code: Code | null;
   readonly bytes: number;
   readonly regions: readonly BatchRegion[];
   readonly covered: readonly number[];
   readonly refused: readonly number[];
+  readonly early: readonly number[];
+  readonly reused: number;
 }
+export const EMPTY_BATCH: BatchResult<never> = {
+  code: null,
+  bytes: 0,
+  regions: [],
+  covered: [],
+  refused: [],
+  early: [],
+  reused: 0,
+};
 
 export interface BatchOptions {
   readonly layout: CompileLayout;
@@ -35,25 +50,47 @@ export interface BatchOptions {
   readonly skipsCovered: boolean;
   /** The regions will be run in lock-step. */
   readonly isTwice: boolean;
+  readonly kept?: KeptRegions | undefined;
+  /** What was compiled anew. */
+  readonly onCompiled?: ((region: number, plan: Plan, code: RegionCode) => void) | undefined;
 }
 
 export function compileBatch(
   source: CodeSource,
   heads: readonly BatchHead[],
-  { layout, isLong, skipsCovered, isTwice }: BatchOptions,
+  { layout, isLong, skipsCovered, isTwice, kept, onCompiled }: BatchOptions,
 ): BatchResult<Uint8Array<ArrayBuffer>> {
   const parts: { code: RegionCode; place: RegionPlace }[] = [];
   const regions: BatchRegion[] = [];
   const covered: number[] = [];
   const refused: number[] = [];
+  const early: number[] = [];
+  let reused = 0;
   const members = new Set<number>();
   const begun = new Set<number>();
   const known: CodeSource = Object.create(source, {
     isHead: { value: (block: CodeBlock) => begun.has(block.record) || source.isHead(block) },
   });
-  heads.forEach(({ block, handler }, head) => {
+  heads.forEach(({ block, handler, isEarly }, head) => {
     if (begun.has(block.record) || (skipsCovered && members.has(block.record))) {
       covered.push(head);
+      return;
+    }
+    const add = ({ blocks, code, entries, instructions }: KeptMatch) => {
+      const records = blocks.map(({ record }) => record);
+      for (const entry of entries) begun.add(records[entry.block]!);
+      for (const record of records) members.add(record);
+      parts.push({ code, place: { blocks, handler } });
+      regions.push({ head, records, entries, instructions });
+    };
+    const match = kept?.find(source, block, layout.hotCount);
+    if (match) {
+      reused++;
+      add(match);
+      return;
+    }
+    if (isEarly) {
+      early.push(head);
       return;
     }
     const plan = planRegion(known, block, isTwice);
@@ -61,16 +98,14 @@ export function compileBatch(
       refused.push(head);
       return;
     }
-    const records = plan.blocks.map((planned) => planned.block.record);
+    const code = compileRegion(plan, layout, isLong);
     const entries = plan.entries.map((entry) => ({ block: entry, delta: plan.blocks[entry]!.delta }));
-    for (const entry of entries) begun.add(records[entry.block]!);
-    for (const record of records) members.add(record);
-    const place = { blocks: plan.blocks.map((planned) => planned.block), handler };
-    parts.push({ code: compileRegion(plan, layout, isLong), place });
-    regions.push({ head, records, entries, instructions: plan.instructions });
+    onCompiled?.(regions.length, plan, code);
+    const blocks = plan.blocks.map((planned) => planned.block);
+    add({ blocks, code, entries, instructions: plan.instructions });
   });
   const code = parts.length > 0 ? linkModule(parts, layout, isLong) : null;
-  return { code, bytes: code?.length ?? 0, regions, covered, refused };
+  return { code, bytes: code?.length ?? 0, regions, covered, refused, early, reused };
 }
 
 // -- for another thread ------------------------------------------------------------------------------------------------
@@ -83,9 +118,12 @@ export interface CompilerSetup {
   /** Names of helpers in the order of their numbers. */
   readonly helpers: readonly string[];
   readonly layout: Omit<CompileLayout, 'hotCount'>;
+  /** As in JitOptions. */
+  readonly keeps: boolean;
 }
-/** `blocks`: BLOCK_WORDS for each block that may be taken along (see `packBlock`); `heads`: position in `blocks` and handler number of
- *  each; `pages`: other pages that the heads' code leads to, as head, distance in pages, place in the arena. */
+/** `blocks`: BLOCK_WORDS for each block that may be taken along (see `packBlock`); `heads`: position in `blocks`, handler number and 1
+ *  if early of each; `pages`: other pages that the heads' code leads to, as head, distance in pages, place in the arena.
+ *  `sound`: the regions of the answer before whose code has not changed since it was asked for. */
 export interface CompilerJob {
   readonly id: number;
   readonly isLong: boolean;
@@ -93,6 +131,7 @@ export interface CompilerJob {
   readonly blocks: Uint32Array<ArrayBuffer>;
   readonly heads: Uint32Array<ArrayBuffer>;
   readonly pages: Int32Array<ArrayBuffer>;
+  readonly sound: readonly number[];
 }
 export interface CompilerAnswer extends BatchResult<WebAssembly.Module> {
   readonly id: number;
@@ -102,12 +141,15 @@ export interface CompilerAnswer extends BatchResult<WebAssembly.Module> {
 }
 /** A thread that compiles. */
 export interface CompilerThread {
+  /** What earlier runs compiled. */
+  readonly known?: KnownBlocks | null;
   post(job: CompilerJob): void;
   /** The answer to a job, when there is one. @throws Error when the thread is no more */
   take(): CompilerAnswer | null;
 }
 
 const BLOCK_WORDS = 6;
+const HEAD_WORDS = 3;
 const PAGE_WORDS = 3;
 export function packBlock(words: number[], block: CodeBlock, isHead: boolean, isApart: boolean): void {
   const { record, end, start, length, mode } = block;
@@ -155,7 +197,7 @@ class PackedSource implements CodeSource {
     }
     for (let at = 0; at < pages.length; at += PAGE_WORDS) {
       const [head, distance, page] = pages.subarray(at, at + PAGE_WORDS) as unknown as [number, number, number];
-      const block = this.blocks[heads[2 * head]!]!;
+      const block = this.blocks[heads[HEAD_WORDS * head]!]!;
       const known = this.pages.get(block);
       if (known) known.set(distance, page >>> 0);
       else this.pages.set(block, new Map([[distance, page >>> 0]]));
@@ -186,9 +228,13 @@ export class BatchCompiler {
   private readonly setup: CompilerSetup;
   private readonly maps: OpcodeMaps | undefined;
   private readonly longMaps: OpcodeMaps | undefined;
+  private kept: KeptRegions | undefined;
+  /** What the last job compiled, by region: kept once it is known that its code was not changing. */
+  private readonly fresh = new Map<number, () => void>();
 
-  constructor(setup: CompilerSetup) {
+  constructor(setup: CompilerSetup, kept?: KeptRegions) {
     this.setup = setup;
+    this.kept = kept;
     const numbers = new Map(setup.helpers.map((name, i) => [name, i]));
     InstructionEmitter.helperIndex = (name) => numbers.get(name)!;
     if (setup.features === null) return;
@@ -198,12 +244,40 @@ export class BatchCompiler {
   }
   /** Guest code may change while it is read: what comes out then, the machine's own thread throws away. */
   compile(job: CompilerJob): BatchResult<WebAssembly.Module> {
+    for (const region of job.sound) this.fresh.get(region)?.();
+    this.fresh.clear();
+    const { kept } = this;
+    try {
+      return this.build(job, kept);
+    } catch (error) {
+      if (!kept || !(error instanceof WebAssembly.CompileError)) throw error;
+      // What was kept is not what it should be.
+      this.kept = undefined;
+      this.fresh.clear();
+      return this.build(job, undefined);
+    }
+  }
+  private build(job: CompilerJob, kept: KeptRegions | undefined): BatchResult<WebAssembly.Module> {
+    const { code, ...result } = this.assemble(job, kept);
+    return { ...result, code: code && new WebAssembly.Module(code) };
+  }
+  assemble(job: CompilerJob, kept: KeptRegions | undefined): BatchResult<Uint8Array<ArrayBuffer>> {
     const { isLong, hotCount, heads } = job;
     const source = new PackedSource(new Uint8Array(this.setup.memory.buffer), this.maps, this.longMaps, job);
     const wanted: BatchHead[] = [];
-    for (let i = 0; i < heads.length; i += 2) wanted.push({ block: source.blocks[heads[i]!]!, handler: heads[i + 1]! });
-    const layout = { ...this.setup.layout, hotCount };
-    const { code, ...result } = compileBatch(source, wanted, { layout, isLong, skipsCovered: true, isTwice: false });
-    return { ...result, code: code && new WebAssembly.Module(code) };
+    for (let i = 0; i < heads.length; i += HEAD_WORDS)
+      wanted.push({ block: source.blocks[heads[i]!]!, handler: heads[i + 1]!, isEarly: heads[i + 2] !== 0 });
+    return compileBatch(source, wanted, {
+      layout: { ...this.setup.layout, hotCount },
+      isLong,
+      skipsCovered: true,
+      isTwice: false,
+      kept,
+      onCompiled:
+        kept &&
+        ((region, plan, code) => {
+          this.fresh.set(region, kept.prepare(source, plan, code, hotCount));
+        }),
+    });
   }
 }

@@ -88,8 +88,8 @@ describe.each(['off', 'always', 'lockstep'] as const)('regions over several page
     // In front of a page's end: dec ecx; jmp into the next, which jumps back.
     const m = machine(jit, {
       [START]: [0xe9, ...word(0x1ff0 - (START + 5))],
-      [0x1ff0]: [0x49, 0xe9, ...word(0x2010 - 0x1ff6)],
-      [0x2010]: [0x40, 0x75, 0xdd], // inc eax; jnz 0x1ff0
+      8176: [0x49, 0xe9, ...word(0x2010 - 0x1ff6)],
+      8208: [0x40, 0x75, 0xdd], // inc eax; jnz 0x1ff0
     });
     m.cpu.state.setReg32(EAX, 0xffff_0000);
     for (let i = 0; i < 40; i++) m.cpu.run(500);

@@ -1,7 +1,7 @@
 /** The second tier: hot blocks become regions, regions that got hot together become a module. Old modules are dropped when
  *  code takes more room than allowed. */
 import type { RamArena } from '../../../target/x86/system-ops.ts';
-import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, leadsBack, MODE } from '../blocks.ts';
+import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, leadsBack, MODE, WARM_PART } from '../blocks.ts';
 import {
   type BatchHead,
   type BatchResult,
@@ -13,6 +13,7 @@ import {
   packBlock,
 } from './batch.ts';
 import type { CompileLayout } from './compile.ts';
+import type { KeptRegions } from './kept-regions.ts';
 import type { CodeBlock, CodeSource } from './plan.ts';
 import { LAST_APART, regionEndModule } from './region-end.ts';
 
@@ -25,8 +26,10 @@ export interface JitOptions {
   readonly mode: JitMode;
   /** Estimated bytes that compiled code may take. */
   readonly codeBytes: number;
+  /** Code of earlier runs is used again, and this one's kept, where there is a place for it. */
+  readonly keeps: boolean;
 }
-export const JIT_DEFAULTS: JitOptions = { mode: 'on', codeBytes: 128 << 20 };
+export const JIT_DEFAULTS: JitOptions = { mode: 'on', codeBytes: 128 << 20, keeps: true };
 
 /** What the engine lends: the table that handlers stand in, and imports for modules. */
 export interface JitHost {
@@ -47,6 +50,8 @@ export interface JitHost {
   readonly helpers: readonly string[];
   /** Features of the CPU's model; null: all there are. */
   readonly features: readonly string[] | null;
+  /** Code that was compiled before, for when there is no such thread. */
+  readonly kept?: KeptRegions | undefined;
   /** Starts a thread that compiles. Without it regions are compiled where the guest runs. */
   readonly startCompiler?: ((setup: CompilerSetup) => CompilerThread) | undefined;
 }
@@ -59,6 +64,8 @@ export interface JitStatistics {
   compiled: number;
   compiledInstructions: number;
   refused: number;
+  /** Of those compiled: whose code was kept from an earlier run. */
+  reused: number;
   /** Regions that are gone for whatever reason. */
   released: number;
   /** Of those: because the guest changed their code. */
@@ -81,8 +88,6 @@ export interface JitExits {
 const THRESHOLD = 2500;
 /** The same in lock-step, which is slow anyway. */
 const LOCKSTEP_THRESHOLD = 50;
-/** A block that has run this part of the threshold comes along into a region. */
-const WARM_PART = 40;
 /** One that became part of other regions gets its own after this part of the threshold. */
 const EXCUSED_PART = 20;
 /** Machine code takes about so many times the room of WebAssembly, both tiers of V8 together. */
@@ -154,6 +159,7 @@ export class Jit {
     compiled: 0,
     compiledInstructions: 0,
     refused: 0,
+    reused: 0,
     released: 0,
     invalidated: 0,
     evictedModules: 0,
@@ -177,6 +183,8 @@ export class Jit {
   private thread: CompilerThread | null = null;
   private pending: (Batch & { readonly id: number }) | null = null;
   private jobs = 0;
+  /** Regions of the last answer that are in use. */
+  private sound: number[] = [];
   /** Blocks whose code changed while the other thread was at work. */
   private readonly changed = new Set<Block>();
   /** Of how much of the last while the guest made use. */
@@ -205,7 +213,8 @@ export class Jit {
     const { startCompiler, arena, features, helpers, layout } = host;
     if (!startCompiler || options.mode !== 'on') return;
     this.patience = 0;
-    this.thread = startCompiler({ memory: arena.memory, features, helpers, layout });
+    this.thread = startCompiler({ memory: arena.memory, features, helpers, layout, keeps: options.keeps });
+    host.blocks.earlier = this.thread.known ?? null;
     host.blocks.onDrop = (block) => {
       if (this.pending) this.changed.add(block);
     };
@@ -367,6 +376,8 @@ export class Jit {
     const heads = this.takeQueue(isLong, Number.POSITIVE_INFINITY);
     if (heads.length === 0) return;
     const started = this.now();
+    // What is run twice is compiled in another way.
+    const kept = this.isLockStep ? undefined : host.kept;
     const slots = heads.map(() => host.takeSlot());
     const source: CodeSource = {
       bytes: arena.bytes,
@@ -382,12 +393,16 @@ export class Jit {
       index: (record) => blocks.index(record),
       pc: (record) => blocks.pc(record),
     };
-    const wanted: BatchHead[] = heads.map((block, i) => ({ block, handler: this.handlerOf(slots[i]!, isLong) }));
+    const wanted = heads.map((block, i): BatchHead => {
+      return { block, handler: this.handlerOf(slots[i]!, isLong), isEarly: false };
+    });
     const result = compileBatch(source, wanted, {
       layout: { ...layout, hotCount: host.hotCount(isLong) },
       isLong,
       skipsCovered: options.mode !== 'always',
       isTwice: this.isLockStep,
+      kept,
+      onCompiled: kept && ((_region, plan, code) => kept.prepare(source, plan, code, host.hotCount(isLong))()),
     });
     this.install({ heads, slots, isLong }, result, NOTHING);
     statistics.compileMilliseconds += this.now() - started;
@@ -415,7 +430,11 @@ export class Jit {
       add(head);
       for (const [distance, page] of this.reach(head, add)) pages.push(i, distance, page);
     });
-    const wanted = heads.flatMap((block, i) => [places.get(block)!, this.handlerOf(slots[i]!, isLong)]);
+    const wanted = heads.flatMap((block, i) => [
+      places.get(block)!,
+      this.handlerOf(slots[i]!, isLong),
+      block.isEarly ? 1 : 0,
+    ]);
     this.pending = { id: ++this.jobs, heads, slots, isLong };
     this.changed.clear();
     thread.post({
@@ -425,7 +444,9 @@ export class Jit {
       blocks: Uint32Array.from(words),
       heads: Uint32Array.from(wanted),
       pages: Int32Array.from(pages),
+      sound: this.sound,
     } satisfies CompilerJob);
+    this.sound = [];
   }
   private isWarm(block: Block): boolean {
     return block.isValid && block.second < 0 && this.host.blocks.runs(block) >= this.warm;
@@ -504,8 +525,10 @@ export class Jit {
       this.hasEnd.add(isLong);
     }
     for (const head of result.covered) this.excuse(heads[head]!);
+    for (const head of result.early) if (heads[head]!.isValid) blocks.resetEntry(heads[head]!);
     statistics.refused += result.refused.length;
-    for (const head of [...result.covered, ...result.refused]) host.giveSlot(slots[head]!);
+    statistics.reused += result.reused;
+    for (const head of [...result.covered, ...result.refused, ...result.early]) host.giveSlot(slots[head]!);
     if (result.code === null) return;
     const exports = host.instantiate(result.code);
     const module = new Module(result.bytes);
@@ -518,6 +541,7 @@ export class Jit {
         if (head.isValid) blocks.resetEntry(head);
         return;
       }
+      this.sound.push(i);
       const region = new Region(this, members as Block[], slot);
       region.module = module;
       module.regions.add(region);

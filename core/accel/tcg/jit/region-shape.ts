@@ -2,7 +2,7 @@
  *
  *  WebAssembly has no way into the middle of a loop. So the ways in part at places of their own: where the region begins, and in
  *  front of the header of every loop around a block that is an entry. From there they lead inwards, loop by loop. */
-import { type BranchTo, CUT, FALLS, type StructureVisitor, structure } from './structure.ts';
+import { type BranchTo, CUT, type StructureVisitor, structure } from './structure.ts';
 
 export interface RegionVisitor extends Omit<StructureVisitor, 'code'> {
   /** Entries part: `ways` has for each its `br` index, or FALLS. Entry 0 is where they go that are in the region already. */

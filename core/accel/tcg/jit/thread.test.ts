@@ -1,44 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { EAX, ECX, EDX } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, dropAllCode, enterFlat32 } from '../testing.ts';
-import { BatchCompiler, type CompilerAnswer, type CompilerJob, type CompilerSetup } from './batch.ts';
+import { SlowThread } from './thread-testing.ts';
 
 const START = 0x1000;
 const OTHER = 0x1100;
 
-/** A thread that answers when the test lets it. */
-class SlowThread {
-  readonly jobs: CompilerJob[] = [];
-  private readonly answers: CompilerAnswer[] = [];
-  private compiler!: BatchCompiler;
-  isDead = false;
-  start(setup: CompilerSetup): this {
-    this.compiler = new BatchCompiler(setup);
-    return this;
-  }
-  post(job: CompilerJob): void {
-    this.jobs.push(job);
-  }
-  take(): CompilerAnswer | null {
-    if (this.isDead) throw new Error('the thread is gone');
-    return this.answers.shift() ?? null;
-  }
-  /** Compiles what is asked for now; `tell` makes the answers arrive. */
-  work(): { tell(): void; regions: number } {
-    const made = this.jobs.splice(0).map((job): CompilerAnswer => {
-      const known = { id: job.id, milliseconds: 1, error: '' };
-      try {
-        return { ...this.compiler.compile(job), ...known };
-      } catch (error) {
-        return { code: null, bytes: 0, regions: [], covered: [], refused: [], ...known, error: String(error) };
-      }
-    });
-    return {
-      tell: () => void this.answers.push(...made),
-      regions: made.reduce((sum, { regions }) => sum + regions.length, 0),
-    };
-  }
-}
 function machine(code: Readonly<Record<number, readonly number[]>>): { m: BareMachine; thread: SlowThread } {
   const thread = new SlowThread();
   const m = bareMachine(4 << 20, { jit: 'on', startCompiler: (setup) => thread.start(setup) });
@@ -149,7 +116,7 @@ describe('regions that another thread compiles', () => {
       [OTHER]: [0x41, 0xe9, ...word(START - (OTHER + 6))],
     });
     m.cpu.state.setReg32(EDX, OTHER);
-    runUntil(m, () => thread.jobs.some((job) => job.heads.length >= 4));
+    runUntil(m, () => thread.jobs.some((job) => job.heads.length >= 6));
     const work = thread.work();
     m.dma(START + 5, Uint8Array.of(0xff, 0xe2));
     m.dma(OTHER, Uint8Array.of(0x43));

@@ -1,0 +1,362 @@
+import { describe, expect, it } from 'vitest';
+import { CR0, EAX, EBX, ECX, EDX, ESI } from '../../../target/x86/state.ts';
+import { type BareMachine, bareMachine, enterFlat32, enterLong } from '../testing.ts';
+import { KeptRegions } from './kept-regions.ts';
+import { blockKey, KNOWN } from './known-blocks.ts';
+import { knownBlocks, ROOM, SlowThread } from './thread-testing.ts';
+
+const START = 0x1000;
+const DATA = 0x8000;
+const word = (n: number) => [...new Uint8Array(Int32Array.of(n).buffer)];
+
+/** A loop over memory with natives of the x87, a helper and a call: what regions refer to.
+ *  1: mov eax,[esi]; inc eax; mov [esi],eax; fld1; fstp st0; xor eax,eax; push ebx; cpuid; pop ebx; call f; inc edx; dec edi; jnz 1b; hlt
+ *  f: inc ebx; ret */
+const MIXED = [
+  ...[0x8b, 0x06, 0x40, 0x89, 0x06, 0xd9, 0xe8, 0xdd, 0xd8, 0x31, 0xc0, 0x53, 0x51, 0x52, 0x0f, 0xa2, 0x5a, 0x59, 0x5b],
+  ...[0xe8, ...word(5), 0x42, 0x4f, 0x75, 0xe4, 0xf4],
+  ...[0x43, 0xc3],
+];
+const ROUNDS = 300;
+
+function machineAt(
+  at: number,
+  code: readonly number[],
+  kept?: KeptRegions,
+  jit: 'off' | 'always' = 'always',
+): BareMachine {
+  const m = bareMachine(4 << 20, { jit, ...(kept ? { kept } : {}) });
+  enterFlat32(m, at);
+  m.ram.set(code, at);
+  m.cpu.state.setReg32(ESI, DATA);
+  m.cpu.state.setReg32(7, ROUNDS);
+  return m;
+}
+/** Runs to the end and gives what came out. */
+function outcome(m: BareMachine): number[] {
+  for (let i = 0; i < 1000 && !m.cpu.state.halted; i++) m.cpu.run(200);
+  const { state } = m.cpu;
+  expect(state.halted).toBe(true);
+  return [EAX, EBX, ECX, EDX, ESI, 7].map((register) => state.reg32(register)).concat(m.view.getUint32(DATA, true));
+}
+const expected = () => outcome(machineAt(START, MIXED, undefined, 'off'));
+
+describe('kept regions', () => {
+  it('serve wherever the same code lies', () => {
+    const kept = new KeptRegions(null);
+    const first = machineAt(START, MIXED, kept);
+    expect(outcome(first)).toEqual(expected());
+    expect(first.cpu.jit.statistics).toMatchObject({ reused: 0 });
+    expect(first.cpu.jit.statistics.compiled).toBeGreaterThan(0);
+    for (const at of [START, START + 0x3000]) {
+      const again = machineAt(at, MIXED, kept);
+      // Something else first: the same records lie elsewhere.
+      again.ram.set([0x90, 0x90, 0xe9, ...word(at - 0x507)], 0x500);
+      again.cpu.state.eip = 0x500;
+      expect(outcome(again)).toEqual(expected());
+      const { compiled, reused } = again.cpu.jit.statistics;
+      expect(reused).toBeGreaterThan(0);
+      expect(compiled - reused).toBeLessThanOrEqual(1); // the jump
+    }
+  });
+
+  it('serve 64-bit code too', () => {
+    // 1: inc rax; add [rsi],rax; dec rdi; jnz 1b; hlt
+    const code = [0x48, 0xff, 0xc0, 0x48, 0x01, 0x06, 0x48, 0xff, 0xcf, 0x75, 0xf5, 0xf4];
+    const run = (at: number, kept?: KeptRegions) => {
+      const m = machineAt(at, code, kept);
+      enterLong(m, at);
+      return { m, outcome: outcome(m) };
+    };
+    const kept = new KeptRegions(null);
+    const plain = run(START, kept);
+    const again = run(START + 0x2000, kept);
+    expect(again.outcome).toEqual(plain.outcome);
+    expect(again.outcome.at(-1)).toBe((ROUNDS * (ROUNDS + 1)) / 2);
+    expect(again.m.cpu.jit.statistics.reused).toBe(again.m.cpu.jit.statistics.compiled);
+  });
+
+  it('are not taken for other code, of the first block or another, and not for another mode', () => {
+    for (const change of [2, MIXED.length - 2]) {
+      const kept = new KeptRegions(null);
+      outcome(machineAt(START, MIXED, kept));
+      const code = [...MIXED];
+      code[change] = change === 2 ? 0x48 : 0x4b; // dec for inc
+      const other = outcome(machineAt(START, code, kept));
+      expect(other).toEqual(outcome(machineAt(START, code, undefined, 'off')));
+      expect(other).not.toEqual(expected());
+    }
+    const kept = new KeptRegions(null);
+    // 1: inc eax; dec edi; jnz 1b; hlt, which in 64-bit code is: rex dec edi; jnz; hlt
+    const code = [0x40, 0x4f, 0x75, 0xfc, 0xf4];
+    outcome(machineAt(START, code, kept));
+    const long = machineAt(START, [0x40, 0x90, 0xff, 0xcf, 0x75, 0xfa, 0xf4], kept);
+    enterLong(long, START);
+    expect(outcome(long)[0]).toBe(0);
+  });
+
+  it('look where the pages of their code are mapped now', () => {
+    const DIRECTORY = 0x10_0000;
+    const CALLEE = 0x5000;
+    // 1: call CALLEE; inc ecx; jmp 1b; callee: inc eax; ret
+    const calls = [0xe8, ...word(CALLEE - (START + 5)), 0x41, 0xeb, 0xf8];
+    const paged = (kept: KeptRegions, at: number) => {
+      const m = machineAt(START, calls, kept);
+      m.view.setUint32(DIRECTORY, (DIRECTORY + 4096) | 7, true);
+      for (let i = 0; i < 1024; i++) m.view.setUint32(DIRECTORY + 4096 + 4 * i, (i << 12) | 7, true);
+      m.ram.set([0x40, 0xc3], at);
+      m.ram.set([0x43, 0xc3], 0x2_0000); // inc ebx; ret
+      m.cpu.state.cr3 = DIRECTORY;
+      m.cpu.state.cr0 = (CR0.PE | CR0.ET | CR0.PG) >>> 0;
+      const map = (physical: number) => {
+        m.view.setUint32(DIRECTORY + 4096 + (CALLEE >>> 12) * 4, physical | 7, true);
+        m.cpu.flushTlb();
+      };
+      map(at);
+      return { m, map };
+    };
+    const kept = new KeptRegions(null);
+    const first = paged(kept, CALLEE);
+    for (let i = 0; i < 40; i++) first.m.cpu.run(500);
+    const { m, map } = paged(kept, 0x1_8000);
+    const { state, jit } = m.cpu;
+    for (let i = 0; i < 40; i++) m.cpu.run(500);
+    expect(state.reg32(EAX)).toBe(4000);
+    expect(jit.statistics.reused).toBeGreaterThan(0);
+    const { interpreted } = jit.exits;
+    m.cpu.run(5000);
+    expect(jit.exits.interpreted).toBe(interpreted); // nothing is looked for: the callee is part of the region
+    const eax = state.reg32(EAX);
+    map(0x2_0000);
+    for (let i = 0; i < 40; i++) m.cpu.run(500);
+    expect(state.reg32(EAX)).toBe(eax);
+    expect(state.reg32(EBX)).toBe(4000);
+  });
+
+  it('are there again after they were saved, as far as they are whole', () => {
+    const kept = new KeptRegions(null);
+    expect(kept.isChanged).toBe(false);
+    outcome(machineAt(START, MIXED, kept));
+    expect(kept.isChanged).toBe(true);
+    const saved = kept.save(ROOM);
+    expect(kept.isChanged).toBe(false);
+    const reusedFrom = (bytes: Uint8Array) => {
+      const m = machineAt(START, MIXED, new KeptRegions(bytes));
+      expect(outcome(m)).toEqual(expected());
+      return m.cpu.jit.statistics.reused;
+    };
+    const all = reusedFrom(saved);
+    expect(all).toBeGreaterThan(0);
+    expect(reusedFrom(saved.subarray(0, saved.length - 4))).toBeLessThan(all);
+    for (const bytes of [new Uint8Array(0), new Uint8Array(7), saved.map(() => 0xff), saved.map(() => 0)])
+      expect(reusedFrom(bytes)).toBe(0);
+    const sizeless = saved.slice();
+    new Int32Array(sizeless.buffer)[1] = 0;
+    expect(reusedFrom(sizeless)).toBe(0);
+  });
+
+  it('take no more room than there is: those stay that were of use last', () => {
+    const kept = new KeptRegions(null);
+    outcome(machineAt(START, MIXED, kept));
+    const next = new KeptRegions(kept.save(ROOM));
+    // Another loop, used in the second run: 1: inc ecx; dec edi; jnz 1b; hlt
+    const other = [0x41, 0x4f, 0x75, 0xfc, 0xf4];
+    outcome(machineAt(START, other, next));
+    const room = new KeptRegions(next.save(ROOM)).save(ROOM).length - kept.save(ROOM).length + 4;
+    const last = new KeptRegions(next.save(room));
+    const [a, b] = [MIXED, other].map((code) => {
+      const m = machineAt(START, code, last);
+      outcome(m);
+      return m.cpu.jit.statistics.reused;
+    });
+    expect(a).toBe(0);
+    expect(b).toBeGreaterThan(0);
+    expect(new KeptRegions(next.save(0)).save(ROOM).length).toBe(4);
+  });
+
+  it('that begin alike are at most four', () => {
+    const kept = new KeptRegions(null);
+    let most = 0;
+    // 1: inc eax; jmp 2f; ... 2: (one of many instructions) dec edi; jnz 1b; hlt
+    for (let i = 0; i < 8; i++) {
+      outcome(machineAt(START, [0x40, 0xeb, 0x02, 0x90, 0x90, 0x83, 0xc1, i, 0x4f, 0x75, 0xf5, 0xf4], kept));
+      most = Math.max(most, kept.save(ROOM).length);
+    }
+    const again = (i: number) => {
+      const m = machineAt(START, [0x40, 0xeb, 0x02, 0x90, 0x90, 0x83, 0xc1, i, 0x4f, 0x75, 0xf5, 0xf4], kept);
+      return [outcome(m)[2], m.cpu.jit.statistics.reused > 0];
+    };
+    expect(again(7)).toEqual([7 * ROUNDS, true]);
+    expect(again(4)).toEqual([4 * ROUNDS, true]);
+    const fresh = machineAt(START, [0x40, 0xeb, 0x02, 0x90, 0x90, 0x83, 0xc1, 0, 0x4f, 0x75, 0xf5, 0xf4], kept);
+    outcome(fresh);
+    expect(fresh.cpu.jit.statistics.compiled).toBeGreaterThan(fresh.cpu.jit.statistics.reused);
+    expect(kept.save(ROOM).length).toBeLessThanOrEqual(most);
+  });
+
+  it('are not what lock-step runs', () => {
+    const kept = new KeptRegions(null);
+    outcome(machineAt(START, MIXED, kept));
+    const m = bareMachine(4 << 20, { jit: 'lockstep', kept });
+    enterFlat32(m, START);
+    m.ram.set(MIXED, START);
+    m.cpu.state.setReg32(ESI, DATA);
+    m.cpu.state.setReg32(7, ROUNDS);
+    expect(outcome(m)).toEqual(expected());
+    expect(m.cpu.jit.statistics.reused).toBe(0);
+  });
+});
+
+describe('with a thread that compiles, kept regions', () => {
+  /** 1: inc eax; inc ecx; jmp 1b */
+  const LOOP = [0x40, 0x41, 0xeb, 0xfc];
+  function threaded(kept: KeptRegions, code: readonly number[] = LOOP) {
+    const thread = new SlowThread(kept);
+    const m = bareMachine(4 << 20, { jit: 'on', startCompiler: (setup) => thread.start(setup) });
+    enterFlat32(m, START);
+    m.ram.set(code, START);
+    return { m, thread, jit: m.cpu.jit.statistics };
+  }
+  /** Instructions until something is asked for; what is asked for is answered. */
+  function untilAsked({ m, thread }: ReturnType<typeof threaded>): number {
+    let ran = 0;
+    while (thread.jobs.length === 0 && ran < 100_000) {
+      m.cpu.run(30);
+      ran += 30;
+    }
+    thread.work().tell();
+    m.cpu.run(30);
+    return ran;
+  }
+  /** A store that has the loop: the thread hears that it was sound with the next job. */
+  function filled(): KeptRegions {
+    const kept = new KeptRegions(null);
+    const made = threaded(kept);
+    expect(untilAsked(made)).toBeGreaterThan(2000);
+    expect(kept.isChanged).toBe(false);
+    made.m.ram.set(LOOP, START + 0x100);
+    made.m.cpu.state.eip = START + 0x100;
+    untilAsked(made);
+    expect(kept.isChanged).toBe(true);
+    return kept;
+  }
+
+  it('are asked for soon, and used', () => {
+    const again = threaded(filled());
+    expect(untilAsked(again)).toBeLessThan(300);
+    expect(again.jit).toMatchObject({ regions: 1, reused: 1 });
+    const { state } = again.m.cpu;
+    const before = state.reg32(EAX);
+    again.m.cpu.run(3000);
+    expect(state.reg32(EAX) - before).toBe(1000);
+  });
+
+  it('are byte for byte what would be compiled anew', () => {
+    // Over two pages, with natives, a helper, memory in a loop, a way out: where the second page lies in the arena matters too.
+    const DIRECTORY = 0x10_0000;
+    const CALLEE = 0x5000;
+    const call = [0xe8, ...word(CALLEE - (START + 24))];
+    // test esi,esi; jz: not taken; inc edx; jmp to the start
+    const code = [...MIXED.slice(0, 19), ...call, 0x85, 0xf6, 0x74, 0x7e, 0x42, 0xeb, 0xe1];
+    const paged = (kept: KeptRegions, at: number) => {
+      const made = threaded(kept, code);
+      const { view, ram, cpu } = made.m;
+      view.setUint32(DIRECTORY, (DIRECTORY + 4096) | 7, true);
+      for (let i = 0; i < 1024; i++) view.setUint32(DIRECTORY + 4096 + 4 * i, (i << 12) | 7, true);
+      view.setUint32(DIRECTORY + 4096 + (CALLEE >>> 12) * 4, at | 7, true);
+      ram.set([0x43, 0xc3], at); // inc ebx; ret
+      ram.set(LOOP, START + 0x100);
+      // Another time something else is decoded first: records lie elsewhere.
+      if (at !== CALLEE) {
+        ram.set([0x90, 0x90, 0xe9, ...word(START - 0x507)], 0x500);
+        cpu.state.eip = 0x500;
+      }
+      cpu.state.setReg32(ESI, DATA);
+      cpu.state.cr3 = DIRECTORY;
+      cpu.state.cr0 = (CR0.PE | CR0.ET | CR0.PG) >>> 0;
+      cpu.flushTlb();
+      for (let i = 0; i < 8; i++) untilAsked(made);
+      cpu.state.eip = START + 0x100;
+      untilAsked(made);
+      expect(made.jit.regions).toBeGreaterThan(0);
+      return made;
+    };
+    const kept = new KeptRegions(null);
+    paged(kept, CALLEE);
+    const again = paged(kept, 0x2_3000);
+    expect(again.jit.reused).toBeGreaterThan(0);
+    expect(again.thread.pairs.length).toBeGreaterThan(0);
+    for (const [used, anew] of again.thread.pairs) expect(Buffer.compare(used, anew)).toBe(0);
+  });
+
+  it('that do not fit let their first block wait as long as any other', () => {
+    // The region of the store goes on behind the branch: 1: inc eax; dec edx; jz 1b; jmp 1b
+    const forked = [0x40, 0x4a, 0x74, 0xfc, 0xeb, 0xfa];
+    const kept = new KeptRegions(null);
+    const made = threaded(kept, forked);
+    untilAsked(made);
+    made.m.ram.set(LOOP, START + 0x100);
+    made.m.cpu.state.eip = START + 0x100;
+    untilAsked(made);
+    const changed = [...forked];
+    changed.splice(4, 2, 0x90, 0xeb, 0xf9);
+    const other = threaded(kept, changed);
+    expect(untilAsked(other)).toBeLessThan(300);
+    expect(other.jit).toMatchObject({ regions: 0, reused: 0 });
+    expect(untilAsked(other)).toBeGreaterThan(2000);
+    expect(other.jit).toMatchObject({ regions: 1, reused: 0 });
+  });
+
+  it('of code that the guest changes are not asked for soon again', () => {
+    const { m, thread, jit } = threaded(filled());
+    untilAsked({ m, thread, jit });
+    expect(jit.regions).toBe(1);
+    m.dma(START, Uint8Array.of(0x43)); // inc ebx
+    m.dma(START, Uint8Array.of(0x40));
+    expect(untilAsked({ m, thread, jit })).toBeGreaterThan(2000);
+  });
+
+  it('are not made of code that changed while it was compiled', () => {
+    const kept = new KeptRegions(null);
+    const made = threaded(kept);
+    while (made.thread.jobs.length === 0) made.m.cpu.run(300);
+    const work = made.thread.work();
+    // The processor's own writes: the block comes back, with its record.
+    made.m.cpu.memory.write(START, 1, 0x43);
+    made.m.cpu.memory.write(START, 1, 0x40);
+    work.tell();
+    // Asked for again all the same.
+    expect(untilAsked(made)).toBeLessThan(10_000);
+    expect(kept.isChanged).toBe(false);
+  });
+
+  it('that V8 does not take are compiled anew', () => {
+    const kept = filled();
+    const saved = kept.save(ROOM);
+    // The last words are the code of the last region.
+    saved.fill(0xff, saved.length - 8);
+    const broken = threaded(new KeptRegions(saved));
+    untilAsked(broken);
+    untilAsked(broken);
+    expect(broken.jit).toMatchObject({ regions: 1, reused: 0 });
+    broken.m.cpu.run(3000);
+    expect(broken.m.cpu.state.reg32(EAX)).toBeGreaterThan(1000);
+  });
+
+  it('tell what they consist of', () => {
+    const known = knownBlocks(filled());
+    const bytes = Uint8Array.from(LOOP);
+    const { mode } = blockModeOf(LOOP);
+    expect(known.find(blockKey(bytes, 0, 4, 0, mode))).toBe(KNOWN.head);
+    expect(known.find(blockKey(bytes, 0, 4, 1, mode))).toBe(KNOWN.no);
+    expect(known.find(blockKey(bytes, 0, 3, 0, mode))).toBe(KNOWN.no);
+    known.forget(blockKey(bytes, 0, 4, 0, mode));
+    expect(known.find(blockKey(bytes, 0, 4, 0, mode))).toBe(KNOWN.no);
+  });
+  function blockModeOf(code: readonly number[]) {
+    const { m } = threaded(new KeptRegions(null), code);
+    m.cpu.run(30);
+    const { blocks } = m.cpu as unknown as { blocks: { pages: Map<number, { mode: number }[]> } };
+    return [...blocks.pages.values()][0]![0]!;
+  }
+});

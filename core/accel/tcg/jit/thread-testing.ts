@@ -1,0 +1,69 @@
+import {
+  BatchCompiler,
+  type CompilerAnswer,
+  type CompilerJob,
+  type CompilerSetup,
+  type CompilerThread,
+  EMPTY_BATCH,
+} from './batch.ts';
+import type { KeptRegions } from './kept-regions.ts';
+import { KnownBlocks } from './known-blocks.ts';
+
+export const ROOM = 1 << 20;
+export function knownBlocks(kept: KeptRegions): KnownBlocks {
+  const { members, heads } = kept.known(ROOM);
+  return new KnownBlocks(members, heads);
+}
+
+/** A thread that answers when the test lets it. */
+export class SlowThread implements CompilerThread {
+  readonly jobs: CompilerJob[] = [];
+  private readonly answers: CompilerAnswer[] = [];
+  private compiler!: BatchCompiler;
+  private other!: BatchCompiler;
+  isDead = false;
+  /** Of each job for which kept code alone was enough: it, and what comes out without. */
+  readonly pairs: (readonly [kept: Uint8Array, fresh: Uint8Array])[] = [];
+  /** What `kept` knew when the machine was made. */
+  readonly known: KnownBlocks | null;
+  private readonly kept: KeptRegions | undefined;
+  constructor(kept?: KeptRegions) {
+    this.kept = kept;
+    this.known = kept ? knownBlocks(kept) : null;
+  }
+  start(setup: CompilerSetup): this {
+    this.compiler = new BatchCompiler(setup, this.kept);
+    this.other = new BatchCompiler(setup);
+    return this;
+  }
+  post(job: CompilerJob): void {
+    this.jobs.push(job);
+  }
+  take(): CompilerAnswer | null {
+    if (this.isDead) throw new Error('the thread is gone');
+    return this.answers.shift() ?? null;
+  }
+  private pair(job: CompilerJob): void {
+    if (!this.kept) return;
+    const kept = this.other.assemble(job, this.kept);
+    if (kept.reused === 0 || kept.reused < kept.regions.length || kept.early.length > 0) return;
+    const fresh = this.other.assemble({ ...job, heads: job.heads.map((w, i) => (i % 3 === 2 ? 0 : w)) }, undefined);
+    if (JSON.stringify(kept.regions) === JSON.stringify(fresh.regions)) this.pairs.push([kept.code!, fresh.code!]);
+  }
+  /** Compiles what is asked for now; `tell` makes the answers arrive. */
+  work(): { tell(): void; regions: number } {
+    const made = this.jobs.splice(0).map((job): CompilerAnswer => {
+      const known = { id: job.id, milliseconds: 1, error: '' };
+      try {
+        this.pair(job);
+        return { ...this.compiler.compile(job), ...known };
+      } catch (error) {
+        return { ...EMPTY_BATCH, ...known, error: String(error) };
+      }
+    });
+    return {
+      tell: () => void this.answers.push(...made),
+      regions: made.reduce((sum, { regions }) => sum + regions.length, 0),
+    };
+  }
+}
