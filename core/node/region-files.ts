@@ -8,10 +8,10 @@ import { KnownBlocks } from '../accel/tcg/jit/known-blocks.ts';
 import { type KeepingPlace, keepingPlace, readKept, writeKept } from './kept-code.ts';
 
 /** Bytes that regions may take in a file. */
-const ROOM = 8 << 20;
-/** When they are written: once a guest has started, and now and then after it. */
-const FIRST_MS = 10_000;
-const LATER_MS = 120_000;
+const ROOM = 6 << 20;
+/** When they are written, besides the machine's end. */
+const FIRST_MS = 60_000;
+const LATER_MS = 300_000;
 
 export interface RegionFiles {
   readonly regions: string;

@@ -26,8 +26,9 @@ const HEADER_WORDS = 13;
 const BLOCK_WORDS = 4;
 /** Position among the blocks, distance from the head. */
 const ENTRY_WORDS = 2;
-/** Place in the code, kind and block + 1, value. */
-const REFERENCE_WORDS = 3;
+/** Place in the code, kind and block + 1 in one word (18, 4 and 8 bits); value. */
+const REFERENCE_WORDS = 2;
+const MAX_CODE = 1 << 18;
 /** Regions that begin with the same code. */
 const MAX_VARIANTS = 4;
 
@@ -90,8 +91,9 @@ class KeptRegion {
     const references: { at: number; kind: number; value: number }[] = [];
     const blocks: number[] = [];
     for (let at = this.referencesAt; at < this.hintsAt; at += REFERENCE_WORDS) {
-      references.push({ at: data[at]!, kind: data[at + 1]! & 0xff, value: data[at + 2]! });
-      blocks.push((data[at + 1]! >> 8) - 1);
+      const what = data[at]!;
+      references.push({ at: what & (MAX_CODE - 1), kind: (what >>> 18) & 0xf, value: data[at + 1]! });
+      blocks.push(((what >>> 22) & 0xff) - 1);
     }
     const hints = Array.from(data.subarray(this.hintsAt, this.guestAt), (word) => ({
       at: word >>> 1,
@@ -116,7 +118,9 @@ export class KeptRegions {
 
   /** @param kept what `save` gave, or null. Anything that is not whole is dropped. */
   constructor(kept: Uint8Array | null) {
-    const all = new Int32Array(new Uint8Array(kept ?? []).buffer, 0, (kept?.length ?? 0) >> 2);
+    // What is read from a file is at the start of memory of its own: taken over as it is.
+    const bytes = kept === null || kept.byteOffset % 4 === 0 ? (kept ?? new Uint8Array(0)) : new Uint8Array(kept);
+    const all = new Int32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length >> 2);
     this.run = (all[0] ?? 0) + 1;
     for (let at = 1; at < all.length; ) {
       const length = all[at]! >> 2;
@@ -155,6 +159,7 @@ export class KeptRegions {
   /** Copies a region and the guest code that it was made of. It is kept when the result is called: the guest may be changing that
    *  code, which is known only later. */
   prepare(source: CodeSource, plan: Plan, code: RegionCode, hotCount: number): () => void {
+    if (code.bytes.length >= MAX_CODE || plan.blocks.length >= 0xff) return () => {};
     // The same code at two linear addresses lies at two places another time.
     if (new Set(plan.blocks.map(({ block }) => block)).size < plan.blocks.length) return () => {};
     const head = plan.blocks[0]!.block;
@@ -178,7 +183,7 @@ export class KeptRegions {
       list.push(delta, block.length, block.end - block.record, isApart ? 1 : 0);
     for (const entry of entries) list.push(entry, blocks[entry]!.delta);
     references.forEach(({ at, kind, value }, i) => {
-      list.push(at, kind | ((code.blocks[i]! + 1) << 8), value);
+      list.push(at | (kind << 18) | ((code.blocks[i]! + 1) << 22), value);
     });
     for (const { at, likely } of hints) list.push(2 * at + (likely ? 1 : 0));
     const guestAt = list.length;
