@@ -2,14 +2,14 @@
 import { workerData } from 'node:worker_threads';
 import { BatchCompiler, type CompilerAnswer, type CompilerJob, EMPTY_BATCH } from '../accel/tcg/jit/batch.ts';
 import { type CompilerData, ENDING } from './compiler-thread.ts';
-import { keepRegions, readRegions, writeRegions } from './region-files.ts';
+import { RegionFile } from './region-files.ts';
 import { setV8Flags } from './v8-flags.ts';
 
 const { setup, files, port, answered } = workerData as CompilerData;
 setV8Flags();
-const kept = files ? readRegions(files) : undefined;
-if (files && kept) keepRegions(files, kept);
-const compiler = new BatchCompiler(setup, kept);
+const regions = files && new RegionFile(files);
+regions?.writeNowAndThen();
+const compiler = new BatchCompiler(setup, regions?.kept);
 
 function answer(job: CompilerJob): CompilerAnswer {
   const started = performance.now();
@@ -28,7 +28,7 @@ function answer(job: CompilerJob): CompilerAnswer {
 }
 port.on('message', (job: CompilerJob | typeof ENDING) => {
   if (job === ENDING) {
-    if (files && kept?.isChanged) writeRegions(files, kept);
+    regions?.write();
     Atomics.store(answered, 1, 1);
     Atomics.notify(answered, 1);
     return;

@@ -1,7 +1,7 @@
 /** A thread beside the machine's own that compiles regions. */
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { CompilerAnswer, CompilerJob, CompilerSetup, CompilerThread } from '../accel/tcg/jit/batch.ts';
-import { type RegionFiles, readKnown, regionFiles } from './region-files.ts';
+import { type RegionFiles, readCatalogue, regionFiles } from './region-files.ts';
 
 /** What the thread is started with. */
 export interface CompilerData {
@@ -34,16 +34,20 @@ export function startCompilerThread(file: URL, setup: CompilerSetup, files = reg
   worker.on('error', (error) => {
     failure = error instanceof Error ? error : new Error(String(error));
   });
+  let isAsked = false;
   if (files)
     process.once('exit', () => {
-      if (failure) return;
+      if (failure || !isAsked) return;
       port1.postMessage(ENDING);
       Atomics.wait(answered, 1, 0, ENDING_MS);
     });
   let taken = 0;
   return {
-    known: files && readKnown(files),
-    post: (job: CompilerJob) => port1.postMessage(job),
+    known: (files && readCatalogue(files)?.known) ?? null,
+    post(job: CompilerJob) {
+      isAsked = true;
+      port1.postMessage(job);
+    },
     take() {
       if (failure) throw failure;
       // Looking at the port is a call into Node; this is not.

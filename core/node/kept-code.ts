@@ -33,6 +33,17 @@ export function readKept(file: string): KeptCode | null {
   if (crc32(checked) !== bytes.readUInt32LE(4)) return null;
   return { data: bytes.subarray(HEADER_BYTES), isWhole: bytes.readUInt32LE(8) === 1 };
 }
+/** The folder of a file of kept code, for the user alone. */
+export function makeFolder(file: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+}
+export function removeIfThere(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // There is not even a folder.
+  }
+}
 /** Writes such a file in one step and clears away what nobody has written for long. A folder that cannot be written costs nothing but
  *  time at the next start. */
 export function writeKept(file: string, { data, isWhole }: KeptCode): void {
@@ -44,7 +55,7 @@ export function writeKept(file: string, { data, isWhole }: KeptCode): void {
   const folder = dirname(file);
   const temporary = `${file}.${process.pid}`;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(file);
     writeFileSync(temporary, bytes, { mode: 0o600 });
     renameSync(temporary, file);
     for (const name of readdirSync(folder)) {
@@ -52,11 +63,7 @@ export function writeKept(file: string, { data, isWhole }: KeptCode): void {
       if (Date.now() - statSync(other).mtimeMs > OLD_MS) rmSync(other, { force: true });
     }
   } catch {
-    try {
-      rmSync(temporary, { force: true });
-    } catch {
-      // Nor is there anything to remove.
-    }
+    removeIfThere(temporary);
   }
 }
 

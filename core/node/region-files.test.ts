@@ -1,16 +1,16 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MODE } from '../accel/tcg/blocks.ts';
 import type { CompilerSetup } from '../accel/tcg/jit/batch.ts';
 import type { JitHost } from '../accel/tcg/jit/jit.ts';
-import { KeptRegions } from '../accel/tcg/jit/kept-regions.ts';
+import type { KeptRegions } from '../accel/tcg/jit/kept-regions.ts';
 import { blockKey, KNOWN } from '../accel/tcg/jit/known-blocks.ts';
 import { bareMachine, enterFlat32 } from '../accel/tcg/testing.ts';
 import { EAX } from '../target/x86/state.ts';
 import { startCompilerThread } from './compiler-thread.ts';
-import { keepRegions, type RegionFiles, readKnown, readRegions, regionFiles, writeRegions } from './region-files.ts';
+import { RegionFile, type RegionFiles, readCatalogue, regionFiles } from './region-files.ts';
 
 const WORKER = new URL('./compile-worker.ts', import.meta.url);
 const START = 0x1000;
@@ -37,24 +37,28 @@ function machine(startCompiler?: JitHost['startCompiler'], kept?: KeptRegions) {
   m.ram.set(LOOP, START);
   return m;
 }
-/** Regions of the loop, and how its machine is set up. */
-function compiled(): { kept: KeptRegions; setup: CompilerSetup } {
-  const kept = new KeptRegions(null);
-  const m = machine(undefined, kept);
-  for (let i = 0; i < 5; i++) m.cpu.run(30);
-  expect(kept.isChanged).toBe(true);
+/** How the loop's machine is set up. */
+function setupOf(): CompilerSetup {
   let setup: CompilerSetup | undefined;
   machine((given) => {
     setup = given;
     return { post: () => {}, take: () => null };
   });
-  return { kept, setup: setup! };
+  return setup!;
+}
+/** A file that has something new: regions of the loop. */
+function filled(files: RegionFiles): RegionFile {
+  const file = new RegionFile(files);
+  const m = machine(undefined, file.kept);
+  for (let i = 0; i < 5; i++) m.cpu.run(30);
+  expect(file.kept.isChanged).toBe(true);
+  return file;
 }
 const filesOf = (setup: CompilerSetup) => regionFiles(setup, { folder, build: 'test' })!;
 
 describe('files of regions', () => {
   it('are those of machines with the same code generator', () => {
-    const { setup } = compiled();
+    const setup = setupOf();
     expect(regionFiles(setup)).toBe(null); // sources that nobody built
     expect(regionFiles({ ...setup, keeps: false }, { folder, build: 'test' })).toBe(null);
     const names = [
@@ -69,11 +73,13 @@ describe('files of regions', () => {
   });
 
   it('give another machine’s thread what one has compiled', async () => {
-    const { kept, setup } = compiled();
-    const files = filesOf(setup);
-    writeRegions(files, kept);
-    expect(readKnown(files)!.find(blockKey(LOOP, 0, 4, 0, FLAT))).toBe(KNOWN.head);
-    expect(readKnown(files)!.find(blockKey(LOOP, 0, 4, 0, FLAT | MODE.user))).toBe(KNOWN.no);
+    const files = filesOf(setupOf());
+    const file = filled(files);
+    file.write();
+    file.close();
+    const { known } = readCatalogue(files)!;
+    expect(known.find(blockKey(LOOP, 0, 4, 0, FLAT))).toBe(KNOWN.head);
+    expect(known.find(blockKey(LOOP, 0, 4, 0, FLAT | MODE.user))).toBe(KNOWN.no);
     const m = machine((given) => startCompilerThread(WORKER, given, filesOf(given)));
     const { statistics } = m.cpu.jit;
     for (let i = 0; i < 3000 && statistics.regions === 0; i++) {
@@ -86,26 +92,61 @@ describe('files of regions', () => {
     expect(m.cpu.state.reg32(EAX) - before).toBe(1000);
   });
 
-  it('that are not there are nothing', () => {
-    const files = filesOf(compiled().setup);
-    expect(readKnown(files)).toBe(null);
-    expect(readRegions(files).save(1 << 20).length).toBe(4);
+  it('that are not there, or not readable, are nothing', () => {
+    const files = filesOf(setupOf());
+    expect(readCatalogue(files)).toBe(null);
+    const reusedFrom = (file: RegionFile) => {
+      const m = machine(undefined, file.kept);
+      for (let i = 0; i < 5; i++) m.cpu.run(30);
+      file.close();
+      return m.cpu.jit.statistics.reused;
+    };
+    expect(reusedFrom(new RegionFile(files))).toBe(0);
+    filled(files).write();
+    expect(reusedFrom(new RegionFile(files))).toBeGreaterThan(0);
+    const regions = readFileSync(files.regions);
+    writeFileSync(files.regions, regions.subarray(0, 40));
+    expect(reusedFrom(new RegionFile(files))).toBe(0);
+    writeFileSync(files.regions, regions);
+    writeFileSync(files.catalogue, 'what?');
+    expect(reusedFrom(new RegionFile(files))).toBe(0);
+    rmSync(files.regions);
+    mkdirSync(files.regions);
+    expect(reusedFrom(new RegionFile(files))).toBe(0);
   });
 
-  it('are written when there is something new', () => {
-    const { kept, setup } = compiled();
+  it('that cannot be written leave things as they are', () => {
+    const files = filesOf(setupOf());
+    writeFileSync(join(folder, 'file'), '');
+    const file = filled({ regions: join(folder, 'file', 'regions'), catalogue: join(folder, 'file', 'catalogue') });
+    file.write();
+    expect(file.kept.isChanged).toBe(true);
+    mkdirSync(files.regions);
+    const other = filled(files);
+    other.write();
+    expect(other.kept.isChanged).toBe(true);
+    expect(readdirSync(folder).sort()).toEqual(['file', basename(files.regions)].sort());
+  });
+
+  it('are written when there is something new, and read from then on', () => {
+    const files = filesOf(setupOf());
     vi.useFakeTimers();
-    keepRegions(filesOf(setup), kept);
+    const file = filled(files);
+    file.writeNowAndThen();
     vi.advanceTimersByTime(59_000);
     expect(readdirSync(folder)).toEqual([]);
     vi.advanceTimersByTime(2_000);
-    expect(readdirSync(folder).length).toBe(2);
-    expect(readRegions(filesOf(setup)).save(1 << 20).length).toBe(kept.save(1 << 20).length);
+    expect(readdirSync(folder).sort()).toEqual([basename(files.catalogue), basename(files.regions)].sort());
+    expect(file.kept.isChanged).toBe(false);
+    const m = machine(undefined, file.kept);
+    for (let i = 0; i < 5; i++) m.cpu.run(30);
+    expect(m.cpu.jit.statistics.reused).toBeGreaterThan(0);
     for (const name of readdirSync(folder)) rmSync(join(folder, name));
     vi.advanceTimersByTime(600_000);
     expect(readdirSync(folder)).toEqual([]);
-    kept.isChanged = true;
+    file.kept.isChanged = true;
     vi.advanceTimersByTime(600_000);
     expect(readdirSync(folder).length).toBe(2);
+    file.close();
   });
 });

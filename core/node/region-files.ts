@@ -1,21 +1,23 @@
-/** Where translated code lies between runs of machines: the regions themselves for the thread that compiles, and beside them what the
- *  machine's own thread has to know of them. */
+/** Where translated code lies between runs of machines: the regions themselves, read one by one as they are of use, and beside them the
+ *  catalogue, which tells the machine's own thread too what is known. */
+import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { CompilerSetup } from '../accel/tcg/jit/batch.ts';
-import { KeptRegions } from '../accel/tcg/jit/kept-regions.ts';
-import { KnownBlocks } from '../accel/tcg/jit/known-blocks.ts';
-import { type KeepingPlace, keepingPlace, readKept, writeKept } from './kept-code.ts';
+import { KeptRegions, RegionCatalogue, type RegionStore } from '../accel/tcg/jit/kept-regions.ts';
+import { type KeepingPlace, keepingPlace, makeFolder, readKept, removeIfThere, writeKept } from './kept-code.ts';
 
 /** Bytes that regions may take in a file. */
-const ROOM = 6 << 20;
+const ROOM = 16 << 20;
 /** When they are written, besides the machine's end. */
 const FIRST_MS = 60_000;
 const LATER_MS = 300_000;
+/** Regions are written in pieces of so many bytes. */
+const PIECE = 1 << 18;
 
 export interface RegionFiles {
   readonly regions: string;
-  readonly known: string;
+  readonly catalogue: string;
 }
 
 /** Files for machines whose generated code could be each other's: of the same build, features and layout. Null: nothing is kept. */
@@ -26,31 +28,94 @@ export function regionFiles(
   if (!keeps || !place) return null;
   const setup = crc32(JSON.stringify([features, helpers, layout])).toString(16);
   const name = join(place.folder, `${place.build}-${setup}`);
-  return { regions: `${name}-regions.bin`, known: `${name}-known.bin` };
+  return { regions: `${name}-regions.bin`, catalogue: `${name}-catalogue.bin` };
 }
 
-/** Words: how many members, them, and the heads. */
-export function readKnown({ known }: RegionFiles): KnownBlocks | null {
-  const kept = readKept(known);
-  if (!kept || kept.data.length < 4) return null;
-  const words = new Int32Array(Uint8Array.from(kept.data).buffer, 0, kept.data.length >> 2);
-  const members = words[0]!;
-  return new KnownBlocks(words.subarray(1, 1 + members), words.subarray(1 + members));
+export function readCatalogue({ catalogue }: RegionFiles): RegionCatalogue | null {
+  const kept = readKept(catalogue);
+  return kept && RegionCatalogue.from(new Int32Array(Uint8Array.from(kept.data).buffer, 0, kept.data.length >> 2));
 }
-export function readRegions({ regions }: RegionFiles): KeptRegions {
-  return new KeptRegions(readKept(regions)?.data ?? null);
-}
-export function writeRegions(files: RegionFiles, kept: KeptRegions): void {
-  const { members, heads } = kept.known(ROOM);
-  const words = Int32Array.from([members.length, ...members, ...heads]);
-  writeKept(files.regions, { data: Buffer.from(kept.save(ROOM).buffer), isWhole: true });
-  writeKept(files.known, { data: Buffer.from(words.buffer), isWhole: true });
-}
-/** Writes them from time to time. */
-export function keepRegions(files: RegionFiles, kept: KeptRegions): void {
-  const later = () => {
-    if (kept.isChanged) writeRegions(files, kept);
-    setTimeout(later, LATER_MS).unref();
-  };
-  setTimeout(later, FIRST_MS).unref();
+
+/** The regions in the files of a kind of machine. */
+export class RegionFile {
+  readonly kept: KeptRegions;
+  private readonly files: RegionFiles;
+  private descriptor = -1;
+
+  constructor(files: RegionFiles) {
+    this.files = files;
+    this.open();
+    const catalogue = this.descriptor < 0 ? null : readCatalogue(files);
+    this.kept = new KeptRegions(catalogue && this.storeOf(catalogue));
+  }
+  private open(): void {
+    this.close();
+    try {
+      this.descriptor = openSync(this.files.regions, 'r');
+    } catch {
+      this.descriptor = -1;
+    }
+  }
+  close(): void {
+    if (this.descriptor >= 0) closeSync(this.descriptor);
+    this.descriptor = -1;
+  }
+  private storeOf(catalogue: RegionCatalogue): RegionStore {
+    return {
+      catalogue,
+      read: (at, length) => {
+        const data = new Int32Array(length >> 2);
+        try {
+          return readSync(this.descriptor, data, 0, length, at) === length ? data : null;
+        } catch {
+          return null;
+        }
+      },
+    };
+  }
+  /** Writes what is new. A folder that cannot be written costs nothing but time in the next run. */
+  write(): void {
+    const { kept, files } = this;
+    if (!kept.isChanged) return;
+    const temporary = `${files.regions}.${process.pid}`;
+    try {
+      makeFolder(files.regions);
+      const descriptor = openSync(temporary, 'w', 0o600);
+      let saved: ReturnType<KeptRegions['save']>;
+      try {
+        const piece = Buffer.allocUnsafe(PIECE);
+        let filled = 0;
+        const flush = () => {
+          writeSync(descriptor, piece, 0, filled);
+          filled = 0;
+        };
+        saved = kept.save(ROOM, (bytes) => {
+          if (filled + bytes.length > PIECE) flush();
+          if (bytes.length > PIECE) writeSync(descriptor, bytes);
+          else {
+            piece.set(bytes, filled);
+            filled += bytes.length;
+          }
+        });
+        flush();
+      } finally {
+        closeSync(descriptor);
+      }
+      renameSync(temporary, files.regions);
+      const { words } = saved.catalogue;
+      writeKept(files.catalogue, { data: Buffer.from(words.buffer), isWhole: true });
+      this.open();
+      saved.moved(this.storeOf(saved.catalogue));
+    } catch {
+      removeIfThere(temporary);
+    }
+  }
+  /** Writes from time to time. */
+  writeNowAndThen(): void {
+    const later = () => {
+      this.write();
+      setTimeout(later, LATER_MS).unref();
+    };
+    setTimeout(later, FIRST_MS).unref();
+  }
 }

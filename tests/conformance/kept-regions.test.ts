@@ -8,7 +8,7 @@ import { engine, RunningMachine, rescueCd } from '../support/machine.ts';
 const cache = mkdtempSync(join(tmpdir(), 'terrarium-cache-'));
 afterAll(() => rmSync(cache, { recursive: true, force: true }));
 const folder = join(cache, 'terrarium', 'code');
-const files = () => readdirSync(folder).filter((name) => /-(regions|known)\.bin$/.test(name));
+const files = () => readdirSync(folder).filter((name) => /-(regions|catalogue)\.bin$/.test(name));
 
 /** Boots GRUB to its menu and ends the machine; gives how many regions it had, and how many of them it found. */
 async function boot(...options: string[]): Promise<{ compiled: number; reused: number }> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { KeptRegions } from '../../../core/accel/tcg/jit/kept-regions.ts';
+import { saved } from '../../../core/accel/tcg/jit/thread-testing.ts';
 import { BITS, tryWays } from './compare.ts';
 import { compiledWith, singleSteps } from './ways.ts';
 
@@ -11,7 +12,7 @@ describe('random programs, compiled once and run again elsewhere,', () => {
     const first = compiledWith(kept);
     for (const seed of seeds) tryWays(seed, reference, first, bits);
     // In another order: blocks' records lie elsewhere.
-    const again = compiledWith(new KeptRegions(kept.save(64 << 20)));
+    const again = compiledWith(new KeptRegions(saved(kept, 64 << 20)));
     for (const seed of seeds.toReversed()) tryWays(seed, reference, again, bits);
     const { reused, compiled } = again.guest.machine.cpu.jit.statistics;
     expect(reused).toBeGreaterThan(compiled / 4);

@@ -524,6 +524,7 @@ export class Jit {
       host.provide(Object.fromEntries(shared.map(([name, f]) => [isLong ? `${name}Long` : name, f])));
       this.hasEnd.add(isLong);
     }
+    this.sound = [];
     for (const head of result.covered) this.excuse(heads[head]!);
     for (const head of result.early) if (heads[head]!.isValid) blocks.resetEntry(heads[head]!);
     statistics.refused += result.refused.length;

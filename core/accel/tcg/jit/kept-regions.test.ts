@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { CR0, EAX, EBX, ECX, EDX, ESI } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, enterFlat32, enterLong } from '../testing.ts';
-import { KeptRegions } from './kept-regions.ts';
+import { KeptRegions, RegionCatalogue, type RegionStore } from './kept-regions.ts';
 import { blockKey, KNOWN } from './known-blocks.ts';
-import { knownBlocks, ROOM, SlowThread } from './thread-testing.ts';
+import { ROOM, SlowThread, saved } from './thread-testing.ts';
 
 const START = 0x1000;
 const DATA = 0x8000;
@@ -138,32 +138,76 @@ describe('kept regions', () => {
     expect(kept.isChanged).toBe(false);
     outcome(machineAt(START, MIXED, kept));
     expect(kept.isChanged).toBe(true);
-    const saved = kept.save(ROOM);
-    expect(kept.isChanged).toBe(false);
-    const reusedFrom = (bytes: Uint8Array) => {
-      const m = machineAt(START, MIXED, new KeptRegions(bytes));
+    const store = saved(kept);
+    const reusedFrom = (from: RegionStore) => {
+      const m = machineAt(START, MIXED, new KeptRegions(from));
       expect(outcome(m)).toEqual(expected());
       return m.cpu.jit.statistics.reused;
     };
-    const all = reusedFrom(saved);
+    const all = reusedFrom(store);
     expect(all).toBeGreaterThan(0);
-    expect(reusedFrom(saved.subarray(0, saved.length - 4))).toBeLessThan(all);
-    for (const bytes of [new Uint8Array(0), new Uint8Array(7), saved.map(() => 0xff), saved.map(() => 0)])
-      expect(reusedFrom(bytes)).toBe(0);
-    const sizeless = saved.slice();
-    new Int32Array(sizeless.buffer)[1] = 0;
-    expect(reusedFrom(sizeless)).toBe(0);
+    const { bytes, catalogue } = store;
+    const holding = (other: Uint8Array) => ({ ...storeOf(other), catalogue });
+    expect(reusedFrom(holding(bytes.slice(0, bytes.length - 4)))).toBeLessThan(all);
+    for (let bit = 1; bit < 0x100; bit <<= 1) expect(reusedFrom(holding(bytes.map((byte) => byte ^ bit)))).toBe(0);
+    expect(reusedFrom(holding(new Uint8Array(0)))).toBe(0);
+    // Elsewhere than the catalogue says.
+    expect(reusedFrom(holding(new Uint8Array([0, 0, 0, 0, ...bytes])))).toBe(0);
+    // As another catalogue would have it: all are one region's.
+    const [first] = catalogue.regions();
+    const places = [...catalogue.regions()].flatMap(({ key, run }) => [key, first!.at, first!.length, run]);
+    const wrong = new RegionCatalogue(1, catalogue.members, Int32Array.from(places));
+    expect(reusedFrom({ ...store, catalogue: wrong })).toBeLessThanOrEqual(1);
+  });
+  function storeOf(bytes: Uint8Array): Pick<RegionStore, 'read'> {
+    return {
+      read: (at, length) => (at + length <= bytes.length ? new Int32Array(bytes.slice(at, at + length).buffer) : null),
+    };
+  }
+
+  it('have a catalogue that is words, or none', () => {
+    const kept = new KeptRegions(null);
+    outcome(machineAt(START, MIXED, kept));
+    const { catalogue } = saved(kept);
+    const { words } = catalogue;
+    const again = RegionCatalogue.from(words)!;
+    expect([...again.regions()]).toEqual([...catalogue.regions()]);
+    expect(again.members).toEqual(catalogue.members);
+    for (const bad of [[], [1], [1, -1], [1, 5, 0, 0], [1, 0, 1, 2, 3]])
+      expect(RegionCatalogue.from(Int32Array.from(bad))).toBe(null);
+  });
+
+  it('move to a store when that has been written', () => {
+    const kept = new KeptRegions(null);
+    outcome(machineAt(START, MIXED, kept));
+    const pieces: Uint8Array[] = [];
+    const { catalogue, moved } = kept.save(ROOM, (piece) => pieces.push(piece.slice()));
+    expect(kept.isChanged).toBe(true);
+    let reads = 0;
+    const { read } = storeOf(new Uint8Array(Buffer.concat(pieces)));
+    moved({
+      catalogue,
+      read: (at, length) => {
+        reads++;
+        return read(at, length);
+      },
+    });
+    expect(kept.isChanged).toBe(false);
+    const m = machineAt(START, MIXED, kept);
+    expect(outcome(m)).toEqual(expected());
+    expect(m.cpu.jit.statistics.reused).toBeGreaterThan(0);
+    expect(reads).toBeGreaterThan(0);
   });
 
   it('take no more room than there is: those stay that were of use last', () => {
     const kept = new KeptRegions(null);
     outcome(machineAt(START, MIXED, kept));
-    const next = new KeptRegions(kept.save(ROOM));
+    const next = new KeptRegions(saved(kept));
     // Another loop, used in the second run: 1: inc ecx; dec edi; jnz 1b; hlt
     const other = [0x41, 0x4f, 0x75, 0xfc, 0xf4];
     outcome(machineAt(START, other, next));
-    const room = new KeptRegions(next.save(ROOM)).save(ROOM).length - kept.save(ROOM).length + 4;
-    const last = new KeptRegions(next.save(room));
+    const room = saved(next).bytes.length - saved(kept).bytes.length;
+    const last = new KeptRegions(saved(next, room));
     const [a, b] = [MIXED, other].map((code) => {
       const m = machineAt(START, code, last);
       outcome(m);
@@ -171,7 +215,7 @@ describe('kept regions', () => {
     });
     expect(a).toBe(0);
     expect(b).toBeGreaterThan(0);
-    expect(new KeptRegions(next.save(0)).save(ROOM).length).toBe(4);
+    expect(saved(next, 0).bytes.length).toBe(0);
   });
 
   it('that begin alike are at most four', () => {
@@ -180,7 +224,7 @@ describe('kept regions', () => {
     // 1: inc eax; jmp 2f; ... 2: (one of many instructions) dec edi; jnz 1b; hlt
     for (let i = 0; i < 8; i++) {
       outcome(machineAt(START, [0x40, 0xeb, 0x02, 0x90, 0x90, 0x83, 0xc1, i, 0x4f, 0x75, 0xf5, 0xf4], kept));
-      most = Math.max(most, kept.save(ROOM).length);
+      most = Math.max(most, saved(kept).bytes.length);
     }
     const again = (i: number) => {
       const m = machineAt(START, [0x40, 0xeb, 0x02, 0x90, 0x90, 0x83, 0xc1, i, 0x4f, 0x75, 0xf5, 0xf4], kept);
@@ -191,7 +235,7 @@ describe('kept regions', () => {
     const fresh = machineAt(START, [0x40, 0xeb, 0x02, 0x90, 0x90, 0x83, 0xc1, 0, 0x4f, 0x75, 0xf5, 0xf4], kept);
     outcome(fresh);
     expect(fresh.cpu.jit.statistics.compiled).toBeGreaterThan(fresh.cpu.jit.statistics.reused);
-    expect(kept.save(ROOM).length).toBeLessThanOrEqual(most);
+    expect(saved(kept).bytes.length).toBeLessThanOrEqual(most);
   });
 
   it('are not what lock-step runs', () => {
@@ -332,10 +376,12 @@ describe('with a thread that compiles, kept regions', () => {
 
   it('that V8 does not take are compiled anew', () => {
     const kept = filled();
-    const saved = kept.save(ROOM);
-    // The last words are the code of the last region.
-    saved.fill(0xff, saved.length - 8);
-    const broken = threaded(new KeptRegions(saved));
+    const broken = threaded(kept);
+    const find = kept.find.bind(kept);
+    kept.find = (...args) => {
+      const match = find(...args);
+      return match && { ...match, code: { ...match.code, bytes: match.code.bytes.map(() => 0xff) } };
+    };
     untilAsked(broken);
     untilAsked(broken);
     expect(broken.jit).toMatchObject({ regions: 1, reused: 0 });
@@ -344,7 +390,7 @@ describe('with a thread that compiles, kept regions', () => {
   });
 
   it('tell what they consist of', () => {
-    const known = knownBlocks(filled());
+    const { known } = saved(filled()).catalogue;
     const bytes = Uint8Array.from(LOOP);
     const { mode } = blockModeOf(LOOP);
     expect(known.find(blockKey(bytes, 0, 4, 0, mode))).toBe(KNOWN.head);

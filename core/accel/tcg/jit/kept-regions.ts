@@ -1,13 +1,13 @@
 /** The code of regions, kept between runs of machines: who starts a guest again need not translate it again. A region is found by what
  *  its blocks consist of, compared byte by byte, so it does not matter which guest it was compiled for. */
 import type { RegionCode } from './compile.ts';
-import { blockKey } from './known-blocks.ts';
+import { blockKey, KnownBlocks } from './known-blocks.ts';
 import type { CodeBlock, CodeSource, Plan } from './plan.ts';
 
 /** A region is so many words, then its blocks' guest code and its own code, each filled up to whole words.
- *  `size`: in bytes. `run`: in which run it was last of use. `inPage`: where its first block begins. */
+ *  `check`: of all other words. `inPage`: where its first block begins. */
 const HEADER = {
-  size: 0,
+  check: 0,
   key: 1,
   mode: 2,
   hotCount: 3,
@@ -19,9 +19,8 @@ const HEADER = {
   hints: 9,
   guestBytes: 10,
   codeBytes: 11,
-  run: 12,
 } as const;
-const HEADER_WORDS = 13;
+const HEADER_WORDS = 12;
 /** Distance from the head, length, bytes of its records, whether its accesses are looked up one by one. */
 const BLOCK_WORDS = 4;
 /** Position among the blocks, distance from the head. */
@@ -32,7 +31,56 @@ const MAX_CODE = 1 << 18;
 /** Regions that begin with the same code. */
 const MAX_VARIANTS = 4;
 
+/** What a catalogue says of a region: key, place and length in bytes, in which run it was last of use. */
+const PLACE_WORDS = 4;
+
 const words = (bytes: number) => (bytes + 3) >> 2;
+function checkOf(data: Int32Array): number {
+  let check = data.length;
+  for (let i = 1; i < data.length; i++) check = Math.imul(check ^ data[i]!, 0x0100_0193) ^ (check >>> 13);
+  return check;
+}
+
+/** Where regions of earlier runs are. */
+export interface RegionStore {
+  readonly catalogue: RegionCatalogue;
+  /** Bytes of the store, or null. */
+  read(at: number, length: number): Int32Array<ArrayBuffer> | null;
+}
+/** `members`: keys of the blocks that regions consist of. */
+export class RegionCatalogue {
+  readonly run: number;
+  readonly members: Int32Array<ArrayBuffer>;
+  private readonly places: Int32Array<ArrayBuffer>;
+  constructor(run: number, members: Int32Array<ArrayBuffer>, places: Int32Array<ArrayBuffer>) {
+    this.run = run;
+    this.members = members;
+    this.places = places;
+  }
+  /** @returns null where the words make no catalogue */
+  static from(words: Int32Array<ArrayBuffer>): RegionCatalogue | null {
+    const [run, members] = words;
+    if (run === undefined || members === undefined || members < 0) return null;
+    const rest = words.length - 2 - members;
+    if (rest < 0 || rest % PLACE_WORDS !== 0) return null;
+    return new RegionCatalogue(run, words.subarray(2, 2 + members), words.subarray(2 + members));
+  }
+  get words(): Int32Array<ArrayBuffer> {
+    return Int32Array.from([this.run, this.members.length, ...this.members, ...this.places]);
+  }
+  *regions(): Generator<{ key: number; at: number; length: number; run: number }> {
+    const { places } = this;
+    for (let i = 0; i < places.length; i += PLACE_WORDS)
+      yield { key: places[i]!, at: places[i + 1]!, length: places[i + 2]!, run: places[i + 3]! };
+  }
+  /** Blocks that are known to get hot. */
+  get known(): KnownBlocks {
+    return new KnownBlocks(
+      this.members,
+      Int32Array.from(this.regions(), ({ key }) => key),
+    );
+  }
+}
 
 export interface KeptMatch {
   readonly code: RegionCode;
@@ -50,9 +98,11 @@ class KeptRegion {
   get(field: keyof typeof HEADER): number {
     return this.data[HEADER[field]]!;
   }
-  /** Whether its parts are as long as it says. */
+  /** Whether it is as it was written. */
   get isSound(): boolean {
-    return this.data.length >= HEADER_WORDS && this.codeAt + words(this.get('codeBytes')) === this.data.length;
+    const { data } = this;
+    if (data.length < HEADER_WORDS || this.get('check') !== checkOf(data)) return false;
+    return this.codeAt + words(this.get('codeBytes')) === data.length;
   }
   private get entriesAt(): number {
     return HEADER_WORDS + this.get('blocks') * BLOCK_WORDS;
@@ -101,6 +151,18 @@ class KeptRegion {
     }));
     return { bytes: this.bytes(this.codeAt, this.get('codeBytes')), hints, references, blocks };
   }
+  /** Keys of its blocks. */
+  *members(): Generator<number> {
+    const { guest } = this;
+    let at = 0;
+    for (const { delta, length } of this.blocks()) {
+      yield blockKey(guest, at, length, (this.get('inPage') + delta) & 0xfff, this.get('mode'));
+      at += length;
+    }
+  }
+  get bytesOfAll(): Uint8Array<ArrayBuffer> {
+    return this.bytes(0, 4 * this.data.length);
+  }
   get entries(): { block: number; delta: number }[] {
     const entries: { block: number; delta: number }[] = [];
     for (let at = this.entriesAt; at < this.referencesAt; at += ENTRY_WORDS)
@@ -109,49 +171,56 @@ class KeptRegion {
   }
 }
 
+/** A region that is kept: in the store, or, as long as that has not been written, here. */
+interface Keeping {
+  readonly key: number;
+  readonly length: number;
+  at: number;
+  run: number;
+  region: KeptRegion | null;
+}
+
 export class KeptRegions {
-  private readonly byKey = new Map<number, KeptRegion[]>();
+  private readonly byKey = new Map<number, Keeping[]>();
   /** Number of this run of a machine. */
   private readonly run: number;
-  /** Whether there is something that was not there when it was read. */
+  private store: RegionStore | null;
+  /** Whether there is something that is not in the store. */
   isChanged = false;
 
-  /** @param kept what `save` gave, or null. Anything that is not whole is dropped. */
-  constructor(kept: Uint8Array | null) {
-    // What is read from a file is at the start of memory of its own: taken over as it is.
-    const bytes = kept === null || kept.byteOffset % 4 === 0 ? (kept ?? new Uint8Array(0)) : new Uint8Array(kept);
-    const all = new Int32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length >> 2);
-    this.run = (all[0] ?? 0) + 1;
-    for (let at = 1; at < all.length; ) {
-      const length = all[at]! >> 2;
-      if (length < HEADER_WORDS || at + length > all.length) break;
-      const region = new KeptRegion(all.subarray(at, at + length));
-      if (!region.isSound) break;
-      this.put(region);
-      at += length;
-    }
+  constructor(store: RegionStore | null) {
+    this.store = store;
+    this.run = (store?.catalogue.run ?? 0) + 1;
+    for (const place of store?.catalogue.regions() ?? []) this.put({ ...place, region: null });
   }
-  private put(region: KeptRegion): void {
-    const variants = this.byKey.get(region.get('key'));
+  private put(keeping: Keeping): void {
+    const variants = this.byKey.get(keeping.key);
     if (!variants) {
-      this.byKey.set(region.get('key'), [region]);
+      this.byKey.set(keeping.key, [keeping]);
       return;
     }
     if (variants.length === MAX_VARIANTS) {
-      const oldest = variants.reduce((a, b) => (a.get('run') <= b.get('run') ? a : b));
+      const oldest = variants.reduce((a, b) => (a.run <= b.run ? a : b));
       variants.splice(variants.indexOf(oldest), 1);
     }
-    variants.push(region);
+    variants.push(keeping);
+  }
+  /** Null: it is not where it should be, or not as it was. */
+  private load({ region, at, length, key }: Keeping): KeptRegion | null {
+    if (region) return region;
+    const data = this.store?.read(at, length);
+    const loaded = data ? new KeptRegion(data) : null;
+    return loaded?.isSound && loaded.get('key') === key ? loaded : null;
   }
 
   /** The region that begins with this block, if all of its code is there as it was, and known to the planner. */
   find(source: CodeSource, head: CodeBlock, hotCount: number): KeptMatch | null {
-    const key = keyOf(source, head);
-    for (const region of this.byKey.get(key) ?? []) {
-      if (region.get('mode') !== head.mode || region.get('hotCount') !== hotCount) continue;
+    for (const keeping of this.byKey.get(keyOf(source, head)) ?? []) {
+      const region = this.load(keeping);
+      if (region?.get('mode') !== head.mode || region.get('hotCount') !== hotCount) continue;
       const blocks = match(region, source, head);
       if (!blocks) continue;
-      region.data[HEADER.run] = this.run;
+      keeping.run = this.run;
       return { code: region.code, blocks, entries: region.entries, instructions: region.get('instructions') };
     }
     return null;
@@ -167,6 +236,7 @@ export class KeptRegions {
     const { blocks, entries } = plan;
     const { references, hints, bytes } = code;
     const list: number[] = [];
+    list[HEADER.check] = 0;
     list[HEADER.key] = keyOf(source, head);
     list[HEADER.mode] = plan.mode;
     list[HEADER.hotCount] = hotCount;
@@ -178,7 +248,6 @@ export class KeptRegions {
     list[HEADER.hints] = hints.length;
     list[HEADER.guestBytes] = guestBytes;
     list[HEADER.codeBytes] = bytes.length;
-    list[HEADER.run] = this.run;
     for (const { delta, block, isApart } of blocks)
       list.push(delta, block.length, block.end - block.record, isApart ? 1 : 0);
     for (const entry of entries) list.push(entry, blocks[entry]!.delta);
@@ -189,7 +258,6 @@ export class KeptRegions {
     const guestAt = list.length;
     const codeAt = guestAt + words(guestBytes);
     const length = codeAt + words(bytes.length);
-    list[HEADER.size] = 4 * length;
     const data = new Int32Array(length);
     data.set(list);
     const all = new Uint8Array(data.buffer);
@@ -199,49 +267,45 @@ export class KeptRegions {
       at += block.length;
     }
     all.set(bytes, 4 * codeAt);
+    data[HEADER.check] = checkOf(data);
+    const region = new KeptRegion(data);
     return () => {
-      this.put(new KeptRegion(data));
+      this.put({ key: region.get('key'), at: 0, length: 4 * length, run: this.run, region });
       this.isChanged = true;
     };
   }
 
-  /** All of them, those of use last first, as far as there is room (bytes). */
-  private chosen(room: number): KeptRegion[] {
-    const regions = [...this.byKey.values()].flat().sort((a, b) => b.get('run') - a.get('run'));
-    let left = room - 4;
-    return regions.filter((region) => {
-      left -= region.get('size');
-      return left >= 0;
-    });
-  }
-  /** What to give the constructor in the next run. */
-  save(room: number): Uint8Array<ArrayBuffer> {
-    const regions = this.chosen(room);
-    const all = new Int32Array(1 + regions.reduce((sum, { data }) => sum + data.length, 0));
-    all[0] = this.run;
-    let at = 1;
-    for (const { data } of regions) {
-      all.set(data, at);
-      at += data.length;
-    }
-    this.isChanged = false;
-    return new Uint8Array(all.buffer);
-  }
-  /** Keys of the blocks that regions consist of, and of those with which they begin. */
-  known(room: number): { readonly members: Int32Array<ArrayBuffer>; readonly heads: Int32Array<ArrayBuffer> } {
+  /** Writes all regions, those of use last first, as far as there is room (bytes), and gives the catalogue of what was written. When it
+   *  has become the store, `moved` says so. */
+  save(
+    room: number,
+    write: (bytes: Uint8Array) => void,
+  ): { catalogue: RegionCatalogue; moved(store: RegionStore): void } {
     const members = new Set<number>();
-    const heads = new Set<number>();
-    for (const region of this.chosen(room)) {
-      heads.add(region.get('key'));
-      const { guest } = region;
-      let at = 0;
-      for (const { delta, length } of region.blocks()) {
-        const inPage = (region.get('inPage') + delta) & 0xfff;
-        members.add(blockKey(guest, at, length, inPage, region.get('mode')));
-        at += length;
-      }
+    const places: number[] = [];
+    const kept: Keeping[] = [];
+    let at = 0;
+    for (const keeping of [...this.byKey.values()].flat().sort((a, b) => b.run - a.run)) {
+      const { key, length, run } = keeping;
+      if (at + length > room) continue;
+      const region = this.load(keeping);
+      if (!region) continue;
+      for (const member of region.members()) members.add(member);
+      write(region.bytesOfAll);
+      places.push(key, at, length, run);
+      kept.push({ ...keeping, at, region: null });
+      at += length;
     }
-    return { members: Int32Array.from(members), heads: Int32Array.from(heads) };
+    const catalogue = new RegionCatalogue(this.run, Int32Array.from(members), Int32Array.from(places));
+    return {
+      catalogue,
+      moved: (store) => {
+        this.store = store;
+        this.byKey.clear();
+        for (const keeping of kept) this.put(keeping);
+        this.isChanged = false;
+      },
+    };
   }
 }
 

@@ -6,13 +6,20 @@ import {
   type CompilerThread,
   EMPTY_BATCH,
 } from './batch.ts';
-import type { KeptRegions } from './kept-regions.ts';
-import { KnownBlocks } from './known-blocks.ts';
+import type { KeptRegions, RegionStore } from './kept-regions.ts';
+import type { KnownBlocks } from './known-blocks.ts';
 
 export const ROOM = 1 << 20;
-export function knownBlocks(kept: KeptRegions): KnownBlocks {
-  const { members, heads } = kept.known(ROOM);
-  return new KnownBlocks(members, heads);
+/** What the next run finds. */
+export function saved(kept: KeptRegions, room = ROOM): RegionStore & { readonly bytes: Uint8Array<ArrayBuffer> } {
+  const written: number[] = [];
+  const { catalogue } = kept.save(room, (piece) => written.push(...piece));
+  const bytes = Uint8Array.from(written);
+  return {
+    catalogue,
+    bytes,
+    read: (at, length) => (at + length <= bytes.length ? new Int32Array(bytes.slice(at, at + length).buffer) : null),
+  };
 }
 
 /** A thread that answers when the test lets it. */
@@ -29,7 +36,7 @@ export class SlowThread implements CompilerThread {
   private readonly kept: KeptRegions | undefined;
   constructor(kept?: KeptRegions) {
     this.kept = kept;
-    this.known = kept ? knownBlocks(kept) : null;
+    this.known = kept ? saved(kept).catalogue.known : null;
   }
   start(setup: CompilerSetup): this {
     this.compiler = new BatchCompiler(setup, this.kept);
