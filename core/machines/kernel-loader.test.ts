@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { FW_CFG } from '../hw/nvram/fw-cfg.ts';
+import { type AnyBytes, firstBytes, type StoredBytes } from '../util/stored-bytes.ts';
 import { MiB } from '../util/units.ts';
 import { type KernelBoot, type KernelFiles, kernelKind, loadKernel } from './kernel-loader.ts';
 
-const files = (kernel: Uint8Array, more: Partial<KernelFiles> = {}): KernelFiles => ({
+const files = (kernel: AnyBytes, more: Partial<KernelFiles> = {}): KernelFiles => ({
   kernel,
   initrd: null,
   modules: [],
@@ -12,7 +13,7 @@ const files = (kernel: Uint8Array, more: Partial<KernelFiles> = {}): KernelFiles
   ...more,
 });
 const number = (boot: KernelBoot, key: number) => boot.numbers.find(([k]) => k === key)?.[1];
-const blob = (boot: KernelBoot, key: number) => boot.blobs.find(([k]) => k === key)![1];
+const blob = (boot: KernelBoot, key: number) => firstBytes(boot.blobs.find(([k]) => k === key)![1]);
 const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 const textAt = (bytes: Uint8Array, at: number) => {
   let end = at;
@@ -32,6 +33,30 @@ function linux(protocol: number, { isHigh = true, bodyBytes = 5000, initrdMax = 
   header.setUint32(0x22c, initrdMax, true);
   return image;
 }
+
+/** The same bytes, as a file's. */
+const stored = (bytes: Uint8Array): StoredBytes => ({
+  length: bytes.length,
+  read: (at, into) => into.set(bytes.subarray(at, at + into.length)),
+});
+
+describe('kernels in files that are read as they are needed', () => {
+  it('are laid out as those in memory', () => {
+    const initrd = Uint8Array.from({ length: 9000 }, (_, i) => i);
+    const images = [linux(0x20f, { bodyBytes: 300_000 }), linux(0x20f, { setupSects: 255 }), elf([TEXT])];
+    for (const image of images) {
+      const more = kernelKind(image) === 'linux' ? { initrd } : {};
+      const [whole, read] = [
+        files(image, more),
+        files(stored(image), more.initrd ? { initrd: stored(initrd) } : {}),
+      ].map((given) => loadKernel(given, 128 * MiB)) as [KernelBoot, KernelBoot];
+      expect(kernelKind(stored(image))).toBe(kernelKind(image));
+      expect(read.numbers).toEqual(whole.numbers);
+      expect(read.blobs.map(([key]) => key)).toEqual(whole.blobs.map(([key]) => key));
+      for (const [key] of whole.blobs) expect(Buffer.compare(blob(read, key), blob(whole, key))).toBe(0);
+    }
+  });
+});
 
 describe('Linux kernels', () => {
   it.each([
@@ -120,7 +145,7 @@ describe('Linux kernels', () => {
     expect([number(boot, FW_CFG.initrdAddress), number(boot, FW_CFG.initrdSize)]).toEqual([expected, 5000]);
     const header = view(blob(boot, FW_CFG.setupData));
     expect([header.getUint32(0x218, true), header.getUint32(0x21c, true)]).toEqual([expected, 5000]);
-    expect(blob(boot, FW_CFG.initrdData)).toBe(initrd);
+    expect(blob(boot, FW_CFG.initrdData)).toEqual(initrd);
   });
 
   it('end their command line with a zero, in UTF-8, however long it is', () => {

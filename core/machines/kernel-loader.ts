@@ -2,6 +2,7 @@
 
 import { FW_CFG } from '../hw/nvram/fw-cfg.ts';
 import { UserError } from '../util/errors.ts';
+import { type AnyBytes, bytesFrom, firstBytes } from '../util/stored-bytes.ts';
 import { linuxBootRom, MULTIBOOT_INFO, multibootRom } from './boot-rom.ts';
 
 /** What goes into fw_cfg: numbers as 32-bit little-endian items, blobs as they are. */
@@ -9,18 +10,20 @@ export interface KernelBoot {
   readonly romName: string;
   readonly rom: Uint8Array;
   readonly numbers: readonly (readonly [key: number, value: number])[];
-  readonly blobs: readonly (readonly [key: number, bytes: Uint8Array])[];
+  readonly blobs: readonly (readonly [key: number, bytes: AnyBytes])[];
 }
 
 export interface KernelFiles {
-  readonly kernel: Uint8Array;
+  readonly kernel: AnyBytes;
+  readonly initrd: AnyBytes | null;
   /** For a Multiboot kernel: modules, each with its own command line. */
-  readonly initrd: Uint8Array | null;
   readonly modules: readonly { readonly bytes: Uint8Array; readonly commandLine: string }[];
   readonly kernelName: string;
   readonly append: string;
 }
 
+/** What tells kinds of kernels apart, and Linux's setup code: at most 256 sectors. */
+const HEAD_BYTES = 256 * 512;
 const MULTIBOOT_MAGIC = 0x1bad_b002;
 /** Above lie the extended BIOS data area and video memory. */
 const LOW_MEMORY_END = 0x9_0000;
@@ -43,15 +46,17 @@ function encodeCodePoint(code: number): number[] {
 }
 
 /** What a file is that `-kernel` names; only then it is clear what `-initrd` means. */
-export function kernelKind(kernel: Uint8Array): 'linux' | 'multiboot' | 'unknown' {
-  if (isLinux(kernel)) return 'linux';
-  return findMultibootHeader(kernel) >= 0 ? 'multiboot' : 'unknown';
+export function kernelKind(kernel: AnyBytes): 'linux' | 'multiboot' | 'unknown' {
+  const head = firstBytes(kernel, HEAD_BYTES);
+  if (isLinux(head)) return 'linux';
+  return findMultibootHeader(head) >= 0 ? 'multiboot' : 'unknown';
 }
 
 /** @throws UserError when the image is neither, or does not fit */
 export function loadKernel(files: KernelFiles, lowRamBytes: number): KernelBoot {
-  if (!isLinux(files.kernel)) {
-    const multiboot = findMultibootHeader(files.kernel);
+  const head = firstBytes(files.kernel, HEAD_BYTES);
+  if (!isLinux(head)) {
+    const multiboot = findMultibootHeader(head);
     if (multiboot >= 0) return loadMultiboot(files, multiboot, lowRamBytes);
     // Kernels from before the boot protocol (Linux 1.3.72 and older) are not supported.
     throw new UserError(files.initrd ? TOO_OLD_FOR_INITRD : 'invalid kernel header');
@@ -107,7 +112,8 @@ function videoMode(append: string): number | null {
 
 function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
   const { kernel } = files;
-  const view = new DataView(kernel.buffer, kernel.byteOffset, kernel.length);
+  const head = firstBytes(kernel, HEAD_BYTES);
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
   const protocol = view.getUint16(SETUP.version, true);
   const isHigh = protocol >= 0x200 && (view.getUint8(SETUP.loadFlags) & LOADED_HIGH) !== 0;
   const setupSectors = view.getUint8(SETUP.setupSects) || 4;
@@ -119,7 +125,7 @@ function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
     : protocol < 0x202
       ? [0x9_0000, 0x9_a000 - Math.ceil(commandLine.length / 16) * 16, 0x10_0000]
       : [0x1_0000, 0x2_0000, 0x10_0000];
-  const setup = kernel.slice(0, Math.max(setupBytes, 0x400));
+  const setup = Uint8Array.from(head.subarray(0, Math.max(setupBytes, 0x400)));
   const header = new DataView(setup.buffer);
   const video = videoMode(files.append);
   if (video !== null) header.setUint16(SETUP.videoMode, video, true);
@@ -133,7 +139,7 @@ function loadLinux(files: KernelFiles, lowRamBytes: number): KernelBoot {
     header.setUint8(SETUP.loadFlags, header.getUint8(SETUP.loadFlags) | CAN_USE_HEAP);
     header.setUint16(SETUP.heapEnd, commandLineAddress - realAddress - 0x200, true);
   }
-  const body = kernel.subarray(setupBytes);
+  const body = bytesFrom(kernel, setupBytes);
   if (kernelAddress + body.length > lowRamBytes) throw new UserError('kernel is too large for the machine’s memory');
   let initrdAddress = 0;
   const { initrd } = files;
@@ -194,7 +200,7 @@ interface Image {
 }
 
 function loadMultiboot(files: KernelFiles, headerAt: number, lowRamBytes: number): KernelBoot {
-  const { kernel } = files;
+  const kernel = firstBytes(files.kernel);
   const view = new DataView(kernel.buffer, kernel.byteOffset, kernel.length);
   const flags = view.getUint32(headerAt + 4, true);
   if (flags & 0xffff & ~3)

@@ -9,6 +9,7 @@ import { startCompilerThread } from './compiler-thread.ts';
 import { nodeCompression } from './compression.ts';
 import { openImage } from './file-source.ts';
 import { findFirmware, firmwareFolders } from './firmware.ts';
+import { openStored } from './stored-file.ts';
 import { connect, errorText, listen, openPipe, openWriter, stdio } from './streams.ts';
 import { nodeLoop, nodeTime } from './time.ts';
 
@@ -48,6 +49,13 @@ export const nodeHost: SystemHost = {
     try {
       const { buffer, byteOffset, length } = readFileSync(path);
       return new Uint8Array(buffer, byteOffset, length);
+    } catch (error) {
+      throw new UserError(errorText(error));
+    }
+  },
+  openFile(path) {
+    try {
+      return openStored(path, (why) => say(2, `${PROGRAM}: ${why}\n`));
     } catch (error) {
       throw new UserError(errorText(error));
     }

@@ -7,6 +7,7 @@ import type { HostTime } from '../clock/clock.ts';
 import type { LinearMemory } from '../memory/arena.ts';
 import type { StreamListener, Unsubscribe } from '../util/byte-stream.ts';
 import type { CompressionService } from '../util/compression.ts';
+import type { AnyBytes } from '../util/stored-bytes.ts';
 import type { LoopHost } from './main-loop.ts';
 
 /** Where something listens. */
@@ -35,6 +36,8 @@ export interface SystemHost {
   stdout(text: string): void;
   /** @throws UserError whose message is the reason alone (`No such file or directory`) */
   readFile(path: string): Uint8Array;
+  /** A file that is read as it is needed, and stays open; what is no ordinary file is read at once. @throws UserError as readFile does */
+  openFile(path: string): AnyBytes;
   /** The promise fails with a UserError as readFile does. */
   writeFile(path: string, bytes: Uint8Array): Promise<void>;
   /** Folders that are searched for firmware, `-L` ones first. */

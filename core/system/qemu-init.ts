@@ -26,6 +26,7 @@ import { cpuTypeName } from '../target/x86/models.ts';
 import { infoRegisters } from '../target/x86/registers-text.ts';
 import { UserError } from '../util/errors.ts';
 import { isLogged, log } from '../util/log.ts';
+import { type AnyBytes, firstBytes } from '../util/stored-bytes.ts';
 import { MiB } from '../util/units.ts';
 import { BlockSystem } from './block-init.ts';
 import { bootOrderFile } from './boot-order.ts';
@@ -401,22 +402,22 @@ function loadBios(command: ParsedCommandLine, host: SystemHost, folders: readonl
 }
 
 function loadKernelFiles(command: ParsedCommandLine, host: SystemHost, below4g: number): PcSettings['kernel'] {
-  const read = (path: string, what: string): Uint8Array => {
+  const open = (path: string, what: string): AnyBytes => {
     try {
-      return host.readFile(path);
+      return host.openFile(path);
     } catch (error) {
       if (error instanceof UserError) throw new UserError(`could not open ${what} '${path}': ${error.message}`);
       throw error;
     }
   };
-  const kernel = read(command.kernel!, 'kernel file');
+  const kernel = open(command.kernel!, 'kernel file');
   // A Multiboot kernel takes several modules, separated by commas, each followed by its arguments.
   const modules = (command.initrd ?? '')
     .split(',')
     .filter((part) => part !== '')
     .map((part) => ({ path: part.split(' ')[0]!, commandLine: part }));
   const kind = kernelKind(kernel);
-  const initrd = (path: string) => (kind === 'linux' ? read(path, 'initrd') : new Uint8Array(0));
+  const initrd = (path: string) => (kind === 'linux' ? open(path, 'initrd') : new Uint8Array(0));
   return loadKernel(
     {
       kernel,
@@ -425,7 +426,7 @@ function loadKernelFiles(command: ParsedCommandLine, host: SystemHost, below4g: 
       initrd: command.initrd === undefined || kind === 'multiboot' ? null : initrd(command.initrd),
       modules:
         kind === 'multiboot'
-          ? modules.map(({ path, commandLine }) => ({ bytes: read(path, 'initrd'), commandLine }))
+          ? modules.map(({ path, commandLine }) => ({ bytes: firstBytes(open(path, 'initrd')), commandLine }))
           : [],
     },
     below4g,

@@ -70,6 +70,28 @@ describe('fw_cfg', () => {
     expect([...fw.fileBytes('w')!]).toEqual([11, 12, 0, 0]);
     expect(dma((0x21 << 16) | 8 | 16, 5, 0x9000)).toBe(1);
   });
+  it('reads an item that is stored elsewhere as it is asked for, byte by byte or by DMA in pieces', () => {
+    const { fw, read, dma, b } = board();
+    const all = Uint8Array.from({ length: 600_000 }, (_, i) => (i * 7) ^ (i >> 9));
+    let most = 0;
+    fw.setBytes(FW_CFG.kernelData, {
+      length: all.length,
+      read: (at, into) => {
+        most = Math.max(most, into.length);
+        into.set(all.subarray(at, at + into.length));
+      },
+    });
+    expect(read(FW_CFG.kernelData, 9000)).toEqual([...all.subarray(0, 9000)]);
+    expect(most).toBeLessThan(9000);
+    expect(dma((FW_CFG.kernelData << 16) | 8 | 4, 599_990, 0)).toBe(0);
+    expect(Array.from({ length: 12 }, () => b.io.read(0x511, 1))).toEqual([...all.subarray(599_990), 0, 0]);
+    expect(dma((FW_CFG.kernelData << 16) | 8 | 2, 600_010, 0x1_0000)).toBe(0);
+    const out = new Uint8Array(600_010);
+    b.memory.readBytes(0x1_0000, out);
+    expect(Buffer.compare(out, new Uint8Array([...all, ...new Uint8Array(10)]))).toBe(0);
+    expect(most).toBe(1 << 18);
+    expect(dma((FW_CFG.kernelData << 16) | 8 | 16, 4, 0x1_0000)).toBe(1); // not to be written
+  });
   it('survives a hostile DMA length and address', () => {
     const { dma } = board();
     expect(dma((0x1f << 16) | 8 | 2, 0xffff_ffff, 0xf_0000)).toBe(0);

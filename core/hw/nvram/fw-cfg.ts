@@ -6,6 +6,7 @@ import { MemoryRegion, type MemoryRegionOps } from '../../memory/region.ts';
 import { objectNewAs } from '../../qom/object.ts';
 import { assert, UserError } from '../../util/errors.ts';
 import { guestError } from '../../util/log.ts';
+import type { AnyBytes, StoredBytes } from '../../util/stored-bytes.ts';
 import { big64, named, u16 as u16Field, u32 as u32Field, u64, vmstate } from '../../vmstate/fields.ts';
 import { Device, deviceType } from '../core/device.ts';
 import { bool, properties, u16 } from '../core/properties.ts';
@@ -55,9 +56,11 @@ const ID_VERSION = 1;
 const ID_DMA = 2;
 const FILE_NAME_BYTES = 56;
 const FILE_ENTRY_BYTES = 64;
+/** Items that are stored elsewhere reach the guest in pieces. */
+const PIECE_BYTES = 1 << 18;
 
 interface Entry {
-  bytes: Uint8Array;
+  bytes: AnyBytes;
   /** Called when the guest selects the item, to bring it up to date. */
   onSelect?: (() => void) | undefined;
   /** Present for files that the guest may write (by DMA). */
@@ -127,7 +130,7 @@ export class FwCfg extends Device<typeof PROPS, typeof STATE.fields> {
     this.entries.set(key & KEY_MASK, { bytes });
   }
   /** Replaces or adds an item. */
-  setBytes(key: number, bytes: Uint8Array): void {
+  setBytes(key: number, bytes: AnyBytes): void {
     this.entries.set(key & KEY_MASK, { bytes });
   }
   addU16(key: number, value: number): void {
@@ -163,7 +166,8 @@ export class FwCfg extends Device<typeof PROPS, typeof STATE.fields> {
   }
   /** A file's bytes; what the guest has written shows. */
   fileBytes(name: string): Uint8Array | null {
-    return this.files.find((f) => f.name === name)?.entry.bytes ?? null;
+    const bytes = this.files.find((f) => f.name === name)?.entry.bytes;
+    return bytes instanceof Uint8Array ? bytes : null;
   }
 
   private renumber(): void {
@@ -203,7 +207,34 @@ export class FwCfg extends Device<typeof PROPS, typeof STATE.fields> {
   /** The next byte of the chosen item; zero behind its end. */
   readByte(): number {
     const bytes = this.current?.bytes;
-    return bytes && this.state.cur_offset < bytes.length ? bytes[this.state.cur_offset++]! : 0;
+    if (!bytes || this.state.cur_offset >= bytes.length) return 0;
+    const at = this.state.cur_offset++;
+    return bytes instanceof Uint8Array ? bytes[at]! : this.storedByte(bytes, at);
+  }
+  /** What was read last of an item that is stored elsewhere. */
+  private readonly window = { of: null as StoredBytes | null, at: 0, bytes: new Uint8Array(0) };
+  private storedByte(stored: StoredBytes, at: number): number {
+    const { window } = this;
+    if (window.of !== stored || at < window.at || at >= window.at + window.bytes.length) {
+      window.of = stored;
+      window.at = at;
+      window.bytes = new Uint8Array(Math.min(4096, stored.length - at));
+      stored.read(at, window.bytes);
+    }
+    return window.bytes[at - window.at]!;
+  }
+  /** Copies a part of an item to the guest. */
+  private send(address: number, bytes: AnyBytes, from: number, count: number): void {
+    if (bytes instanceof Uint8Array) {
+      this.dma.writeBytes(address, bytes.subarray(from, from + count));
+      return;
+    }
+    const piece = new Uint8Array(Math.min(count, PIECE_BYTES));
+    for (let done = 0; done < count; done += piece.length) {
+      const part = piece.subarray(0, Math.min(piece.length, count - done));
+      bytes.read(from + done, part);
+      this.dma.writeBytes(address + done, part);
+    }
   }
 
   /** The guest has given the address of a control structure: control, length (32-bit), address (64-bit), big-endian. */
@@ -227,9 +258,9 @@ export class FwCfg extends Device<typeof PROPS, typeof STATE.fields> {
       }
       const count = Math.min(length, left);
       const from = this.state.cur_offset;
-      if (control & DMA.read) this.dma.writeBytes(at, entry.bytes.subarray(from, from + count));
+      if (control & DMA.read) this.send(at, entry.bytes, from, count);
       else if (control & DMA.write) {
-        if (!entry.onWrite || count !== length) {
+        if (!(entry.onWrite && entry.bytes instanceof Uint8Array) || count !== length) {
           result |= DMA.error;
           break;
         }
