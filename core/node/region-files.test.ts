@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MODE } from '../accel/tcg/blocks.ts';
 import type { CompilerSetup } from '../accel/tcg/jit/batch.ts';
 import type { JitHost } from '../accel/tcg/jit/jit.ts';
-import type { KeptRegions } from '../accel/tcg/jit/kept-regions.ts';
+import { type KeptRegions, MOST_WAITING } from '../accel/tcg/jit/kept-regions.ts';
 import { blockKey, KNOWN } from '../accel/tcg/jit/known-blocks.ts';
 import { bareMachine, enterFlat32 } from '../accel/tcg/testing.ts';
 import { EAX } from '../target/x86/state.ts';
@@ -144,8 +144,13 @@ describe('files of regions', () => {
     for (const name of readdirSync(folder)) rmSync(join(folder, name));
     vi.advanceTimersByTime(600_000);
     expect(readdirSync(folder)).toEqual([]);
-    file.kept.isChanged = true;
+    file.kept.waiting = 1;
     vi.advanceTimersByTime(600_000);
+    expect(readdirSync(folder).length).toBe(2);
+    // Much that is new is written within a minute.
+    for (const name of readdirSync(folder)) rmSync(join(folder, name));
+    file.kept.waiting = MOST_WAITING;
+    vi.advanceTimersByTime(60_000);
     expect(readdirSync(folder).length).toBe(2);
     file.close();
   });

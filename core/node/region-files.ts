@@ -4,13 +4,13 @@ import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { CompilerSetup } from '../accel/tcg/jit/batch.ts';
-import { KeptRegions, RegionCatalogue, type RegionStore } from '../accel/tcg/jit/kept-regions.ts';
+import { KeptRegions, MOST_WAITING, RegionCatalogue, type RegionStore } from '../accel/tcg/jit/kept-regions.ts';
 import { type KeepingPlace, keepingPlace, makeFolder, readKept, removeIfThere, writeKept } from './kept-code.ts';
 
 /** Bytes that regions may take in a file. */
 const ROOM = 16 << 20;
-/** When they are written, besides the machine's end. */
-const FIRST_MS = 60_000;
+/** When they are written, besides the machine's end: so often if much is new, so often if anything is. */
+const SOON_MS = 60_000;
 const LATER_MS = 300_000;
 /** Regions are written in pieces of so many bytes. */
 const PIECE = 1 << 18;
@@ -112,10 +112,15 @@ export class RegionFile {
   }
   /** Writes from time to time. */
   writeNowAndThen(): void {
-    const later = () => {
-      this.write();
-      setTimeout(later, LATER_MS).unref();
+    let since = LATER_MS; // what is new in the first minute is a guest's start
+    const look = () => {
+      since += SOON_MS;
+      if (since >= LATER_MS || this.kept.waiting >= MOST_WAITING / 2) {
+        this.write();
+        since = 0;
+      }
+      setTimeout(look, SOON_MS).unref();
     };
-    setTimeout(later, FIRST_MS).unref();
+    setTimeout(look, SOON_MS).unref();
   }
 }

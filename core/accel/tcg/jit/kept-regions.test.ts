@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CR0, EAX, EBX, ECX, EDX, ESI } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, enterFlat32, enterLong } from '../testing.ts';
-import { KeptRegions, RegionCatalogue, type RegionStore } from './kept-regions.ts';
+import { KeptRegions, MOST_WAITING, RegionCatalogue, type RegionStore } from './kept-regions.ts';
 import { blockKey, KNOWN } from './known-blocks.ts';
 import { ROOM, SlowThread, saved } from './thread-testing.ts';
 
@@ -216,6 +216,15 @@ describe('kept regions', () => {
     expect(a).toBe(0);
     expect(b).toBeGreaterThan(0);
     expect(saved(next, 0).bytes.length).toBe(0);
+  });
+
+  it('that wait for a store are not more than there is room for', () => {
+    const kept = new KeptRegions(null);
+    kept.waiting = MOST_WAITING - 1;
+    outcome(machineAt(START, MIXED, kept));
+    // One more, and then none.
+    expect([...saved(kept).catalogue.regions()].length).toBe(1);
+    expect(kept.waiting).toBe(MOST_WAITING - 1 + saved(kept).bytes.length);
   });
 
   it('that begin alike are at most four', () => {

@@ -30,6 +30,8 @@ const REFERENCE_WORDS = 2;
 const MAX_CODE = 1 << 18;
 /** Regions that begin with the same code. */
 const MAX_VARIANTS = 4;
+/** Bytes of regions that are in no store yet: a guest may make new code for ever. */
+export const MOST_WAITING = 4 << 20;
 
 /** What a catalogue says of a region: key, place and length in bytes, in which run it was last of use. */
 const PLACE_WORDS = 4;
@@ -185,8 +187,11 @@ export class KeptRegions {
   /** Number of this run of a machine. */
   private readonly run: number;
   private store: RegionStore | null;
-  /** Whether there is something that is not in the store. */
-  isChanged = false;
+  /** Bytes of what is not in the store. */
+  waiting = 0;
+  get isChanged(): boolean {
+    return this.waiting > 0;
+  }
 
   constructor(store: RegionStore | null) {
     this.store = store;
@@ -270,8 +275,9 @@ export class KeptRegions {
     data[HEADER.check] = checkOf(data);
     const region = new KeptRegion(data);
     return () => {
+      if (this.waiting >= MOST_WAITING) return;
+      this.waiting += 4 * length;
       this.put({ key: region.get('key'), at: 0, length: 4 * length, run: this.run, region });
-      this.isChanged = true;
     };
   }
 
@@ -303,7 +309,7 @@ export class KeptRegions {
         this.store = store;
         this.byKey.clear();
         for (const keeping of kept) this.put(keeping);
-        this.isChanged = false;
+        this.waiting = 0;
       },
     };
   }
