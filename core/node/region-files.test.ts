@@ -144,7 +144,11 @@ describe('files of regions', () => {
     for (const name of readdirSync(folder)) rmSync(join(folder, name));
     vi.advanceTimersByTime(600_000);
     expect(readdirSync(folder)).toEqual([]);
+    // A little that is new waits.
     file.kept.waiting = 1;
+    vi.advanceTimersByTime(600_000);
+    expect(readdirSync(folder)).toEqual([]);
+    file.kept.waiting = 4096;
     vi.advanceTimersByTime(600_000);
     expect(readdirSync(folder).length).toBe(2);
     // Much that is new is written within a minute.

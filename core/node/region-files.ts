@@ -73,10 +73,10 @@ export class RegionFile {
       },
     };
   }
-  /** Writes what is new. A folder that cannot be written costs nothing but time in the next run. */
+  /** Writes what is new, if it is worth that. A folder that cannot be written costs nothing but time in the next run. */
   write(): void {
     const { kept, files } = this;
-    if (!kept.isChanged) return;
+    if (!kept.isWorthWriting) return;
     const temporary = `${files.regions}.${process.pid}`;
     try {
       makeFolder(files.regions);

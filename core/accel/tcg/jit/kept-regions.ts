@@ -32,6 +32,8 @@ const MAX_CODE = 1 << 18;
 const MAX_VARIANTS = 4;
 /** Bytes of regions that are in no store yet: a guest may make new code for ever. */
 export const MOST_WAITING = 4 << 20;
+/** A store is written when at least this part of it is new. */
+const WORTH_PART = 32;
 
 /** What a catalogue says of a region: key, place and length in bytes, in which run it was last of use. */
 const PLACE_WORDS = 4;
@@ -189,14 +191,22 @@ export class KeptRegions {
   private store: RegionStore | null;
   /** Bytes of what is not in the store. */
   waiting = 0;
+  private stored = 0;
   get isChanged(): boolean {
     return this.waiting > 0;
+  }
+  /** Whether so much is new that the store should be written, which takes as long as it is large. */
+  get isWorthWriting(): boolean {
+    return this.isChanged && this.waiting >= this.stored / WORTH_PART;
   }
 
   constructor(store: RegionStore | null) {
     this.store = store;
     this.run = (store?.catalogue.run ?? 0) + 1;
-    for (const place of store?.catalogue.regions() ?? []) this.put({ ...place, region: null });
+    for (const place of store?.catalogue.regions() ?? []) {
+      this.put({ ...place, region: null });
+      this.stored += place.length;
+    }
   }
   private put(keeping: Keeping): void {
     const variants = this.byKey.get(keeping.key);
@@ -310,6 +320,7 @@ export class KeptRegions {
         this.byKey.clear();
         for (const keeping of kept) this.put(keeping);
         this.waiting = 0;
+        this.stored = at;
       },
     };
   }
