@@ -6,7 +6,7 @@ import { MODE } from '../accel/tcg/blocks.ts';
 import type { CompilerSetup } from '../accel/tcg/jit/batch.ts';
 import type { JitHost } from '../accel/tcg/jit/jit.ts';
 import { type KeptRegions, MOST_WAITING } from '../accel/tcg/jit/kept-regions.ts';
-import { blockKey, KNOWN } from '../accel/tcg/jit/known-blocks.ts';
+import { blockKey, KNOWN } from '../accel/tcg/known-blocks.ts';
 import { bareMachine, enterFlat32 } from '../accel/tcg/testing.ts';
 import { EAX } from '../target/x86/state.ts';
 import { startCompilerThread } from './compiler-thread.ts';

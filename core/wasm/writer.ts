@@ -46,7 +46,7 @@ export class ByteWriter {
     this.byte(((v % 128) + 128) % 128);
   }
   /** Room for what is filled in later. */
-  skip(bytes: number): void {
+  gap(bytes: number): void {
     for (let i = 0; i < bytes; i++) this.byte(0);
   }
   name(text: string): void {
@@ -139,7 +139,7 @@ export class FunctionWriter {
   i32Reference(kind: number, value: number): void {
     this.code.byte(OP.i32Const);
     this.references.push({ at: this.code.length, kind, value });
-    this.code.skip(5);
+    this.code.gap(5);
   }
   i64(value: number): void {
     this.code.byte(OP.i64Const);
@@ -173,7 +173,7 @@ export class FunctionWriter {
   callReference(kind: number, value: number): void {
     this.code.byte(OP.call);
     this.references.push({ at: this.code.length, kind, value });
-    this.code.skip(2);
+    this.code.gap(2);
   }
   callIndirect(type: number, table = 0, opcode: number = OP.callIndirect): void {
     this.code.byte(opcode);

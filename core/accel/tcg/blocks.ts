@@ -13,7 +13,7 @@ import type { RamArena } from '../../target/x86/system-ops.ts';
 import { formCode, formKey } from './interpreter/forms.ts';
 import { SPECIAL, type SpecialName, specialNames } from './interpreter/generate.ts';
 import { RECORD } from './interpreter/layout.ts';
-import { blockKey, KNOWN, type KnownBlocks } from './jit/known-blocks.ts';
+import { blockKey, KNOWN, type KnownBlocks } from './known-blocks.ts';
 
 /** What decoded code depends on besides its bytes. `limited`: CS has a limit below 4 GiB, `narrow`: even one below 64 KiB, where
  *  targets of 16 bits may lie beyond it. */

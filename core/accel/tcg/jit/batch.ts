@@ -2,9 +2,9 @@
 import { longMapsFor, mapsFor, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 import { RECORD } from '../interpreter/layout.ts';
+import type { KnownBlocks } from '../known-blocks.ts';
 import { type CompileLayout, compileRegion, linkModule, type RegionCode, type RegionPlace } from './compile.ts';
 import type { KeptMatch, KeptRegions } from './kept-regions.ts';
-import type { KnownBlocks } from './known-blocks.ts';
 import { type CodeBlock, type CodeSource, type Plan, planRegion } from './plan.ts';
 
 /** A block to begin a region with, and the handler number that the region will have. `isEarly`: it is here because of what earlier runs

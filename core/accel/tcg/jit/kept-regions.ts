@@ -1,7 +1,8 @@
 /** The code of regions, kept between runs of machines: who starts a guest again need not translate it again. A region is found by what
  *  its blocks consist of, compared byte by byte, so it does not matter which guest it was compiled for. */
+
+import { blockKey, KnownBlocks } from '../known-blocks.ts';
 import type { RegionCode } from './compile.ts';
-import { blockKey, KnownBlocks } from './known-blocks.ts';
 import type { CodeBlock, CodeSource, Plan } from './plan.ts';
 
 /** A region is so many words, then its blocks' guest code and its own code, each filled up to whole words.

@@ -1,3 +1,4 @@
+import type { KnownBlocks } from '../known-blocks.ts';
 import {
   BatchCompiler,
   type CompilerAnswer,
@@ -7,7 +8,6 @@ import {
   EMPTY_BATCH,
 } from './batch.ts';
 import type { KeptRegions, RegionStore } from './kept-regions.ts';
-import type { KnownBlocks } from './known-blocks.ts';
 
 export const ROOM = 1 << 20;
 /** What the next run finds. */
