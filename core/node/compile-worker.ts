@@ -1,18 +1,26 @@
 /** Program of the thread that compiles regions (compiler-thread.ts). */
 import { workerData } from 'node:worker_threads';
-import { BatchCompiler, type CompilerAnswer, type CompilerJob, EMPTY_BATCH } from '../accel/tcg/jit/batch.ts';
-import { type CompilerData, ENDING } from './compiler-thread.ts';
+import { BatchCompiler, type CompilerAnswer, EMPTY_BATCH } from '../accel/tcg/jit/batch.ts';
+import { readJob } from '../accel/tcg/jit/job.ts';
+import { CALL, type CompilerData } from './compiler-thread.ts';
 import { RegionFile } from './region-files.ts';
 import { setV8Flags } from './v8-flags.ts';
 
-const { setup, files, port, answered } = workerData as CompilerData;
+/** For so long the thread waits for a job before it goes to sleep, which makes the next one dearer to ask for; and for so long it does
+ *  jobs without a look at its event loop. */
+const PATIENCE_MS = 40;
+const TURN_MS = 200;
+
+const { setup, files, port, desk, calls } = workerData as CompilerData;
 setV8Flags();
 const regions = files && new RegionFile(files);
 regions?.writeNowAndThen();
 const compiler = new BatchCompiler(setup, regions?.kept);
+let done = 0;
 
-function answer(job: CompilerJob): CompilerAnswer {
+function answer(): CompilerAnswer {
   const started = performance.now();
+  const job = readJob(desk);
   const known = { id: job.id, error: '' };
   try {
     const result = compiler.compile(job);
@@ -26,13 +34,33 @@ function answer(job: CompilerJob): CompilerAnswer {
     };
   }
 }
-port.on('message', (job: CompilerJob | typeof ENDING) => {
-  if (job === ENDING) {
-    regions?.write();
-    Atomics.store(answered, 1, 1);
-    Atomics.notify(answered, 1);
-    return;
-  }
-  port.postMessage(answer(job));
-  Atomics.add(answered, 0, 1);
-});
+function end(): void {
+  regions?.write();
+  Atomics.store(calls, CALL.ends, 2);
+  Atomics.notify(calls, CALL.ends);
+}
+/** Whether there is something to do. */
+const isCalled = () => Atomics.load(calls, CALL.posted) !== done || Atomics.load(calls, CALL.ends) === 1;
+
+function turn(): void {
+  const until = performance.now() + TURN_MS;
+  do {
+    if (!isCalled()) Atomics.wait(calls, CALL.posted, done, PATIENCE_MS);
+    if (Atomics.load(calls, CALL.ends) === 1) {
+      end();
+      return;
+    }
+    if (Atomics.load(calls, CALL.posted) === done) {
+      Atomics.store(calls, CALL.sleeps, 1);
+      // A call that came in between may have seen neither a waiting nor a sleeping thread.
+      if (!isCalled() || Atomics.compareExchange(calls, CALL.sleeps, 1, 0) !== 1) return;
+      continue;
+    }
+    done++;
+    port.postMessage(answer());
+    Atomics.add(calls, CALL.answered, 1);
+  } while (performance.now() < until);
+  setImmediate(turn);
+}
+port.on('message', turn);
+turn();

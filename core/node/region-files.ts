@@ -63,12 +63,11 @@ export class RegionFile {
   private storeOf(catalogue: RegionCatalogue): RegionStore {
     return {
       catalogue,
-      read: (at, length) => {
-        const data = new Int32Array(length >> 2);
+      read: (at, into) => {
         try {
-          return readSync(this.descriptor, data, 0, length, at) === length ? data : null;
+          return readSync(this.descriptor, into, 0, into.byteLength, at) === into.byteLength;
         } catch {
-          return null;
+          return false;
         }
       },
     };

@@ -67,6 +67,8 @@ export interface Block {
   knownKey: number;
   /** It waits for a kept region. */
   isEarly: boolean;
+  /** The last job of the compiling thread that it was part of. */
+  job: number;
   /** The next block of its chain. */
   next: Block | null;
   /** Compiled regions that contain it. */
@@ -409,6 +411,7 @@ export class BlockCache {
       isValid: true,
       knownKey: -1,
       isEarly: false,
+      job: 0,
       next: null,
       regions: null,
     };

@@ -1,9 +1,9 @@
 /** Compiles regions that got hot together, on whichever thread: of the machine it needs linear memory and where blocks lie. */
 import { longMapsFor, mapsFor, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
-import { RECORD } from '../interpreter/layout.ts';
 import type { KnownBlocks } from '../known-blocks.ts';
 import { type CompileLayout, compileRegion, linkModule, type RegionCode, type RegionPlace } from './compile.ts';
+import { type CompilerJob, headsOf, JobSource } from './job.ts';
 import type { KeptMatch, KeptRegions } from './kept-regions.ts';
 import { type CodeBlock, type CodeSource, type Plan, planRegion } from './plan.ts';
 
@@ -66,6 +66,7 @@ export function compileBatch(
   const refused: number[] = [];
   const early: number[] = [];
   let reused = 0;
+  kept?.release();
   const members = new Set<number>();
   const begun = new Set<number>();
   const known: CodeSource = Object.create(source, {
@@ -121,18 +122,6 @@ export interface CompilerSetup {
   /** As in JitOptions. */
   readonly keeps: boolean;
 }
-/** `blocks`: BLOCK_WORDS for each block that may be taken along (see `packBlock`); `heads`: position in `blocks`, handler number and 1
- *  if early of each; `pages`: other pages that the heads' code leads to, as head, distance in pages, place in the arena.
- *  `sound`: the regions of the answer before whose code has not changed since it was asked for. */
-export interface CompilerJob {
-  readonly id: number;
-  readonly isLong: boolean;
-  readonly hotCount: number;
-  readonly blocks: Uint32Array<ArrayBuffer>;
-  readonly heads: Uint32Array<ArrayBuffer>;
-  readonly pages: Int32Array<ArrayBuffer>;
-  readonly sound: readonly number[];
-}
 export interface CompilerAnswer extends BatchResult<WebAssembly.Module> {
   readonly id: number;
   readonly milliseconds: number;
@@ -143,84 +132,12 @@ export interface CompilerAnswer extends BatchResult<WebAssembly.Module> {
 export interface CompilerThread {
   /** What earlier runs compiled. */
   readonly known?: KnownBlocks | null;
+  /** Where jobs are written, JOB_WORDS. */
+  readonly desk: Int32Array;
+  /** What lies on the desk is to be done, and left alone until there is an answer. */
   post(job: CompilerJob): void;
   /** The answer to a job, when there is one. @throws Error when the thread is no more */
   take(): CompilerAnswer | null;
-}
-
-const BLOCK_WORDS = 6;
-const HEAD_WORDS = 3;
-const PAGE_WORDS = 3;
-export function packBlock(words: number[], block: CodeBlock, isHead: boolean, isApart: boolean): void {
-  const { record, end, start, length, mode } = block;
-  words.push(record, end, start, length, mode, (isHead ? 1 : 0) | (isApart ? 2 : 0));
-}
-
-/** Modes have eight bits. */
-const keyOf = (start: number, mode: number) => start * 256 + mode;
-
-/** A job's blocks as the planner asks for them. */
-class PackedSource implements CodeSource {
-  readonly bytes: Uint8Array;
-  readonly maps: OpcodeMaps | undefined;
-  readonly longMaps: OpcodeMaps | undefined;
-  readonly blocks: CodeBlock[] = [];
-  private readonly byKey = new Map<number, CodeBlock>();
-  private readonly heads = new Set<CodeBlock>();
-  private readonly apart = new Set<CodeBlock>();
-  private readonly pages = new Map<CodeBlock, Map<number, number>>();
-
-  constructor(
-    bytes: Uint8Array,
-    maps: OpcodeMaps | undefined,
-    longMaps: OpcodeMaps | undefined,
-    { blocks: words, heads, pages }: CompilerJob,
-  ) {
-    this.bytes = bytes;
-    this.maps = maps;
-    this.longMaps = longMaps;
-    for (let at = 0; at < words.length; at += BLOCK_WORDS) {
-      const start = words[at + 2]!;
-      const block = {
-        record: words[at]!,
-        end: words[at + 1]!,
-        start,
-        length: words[at + 3]!,
-        second: -1,
-        mode: words[at + 4]!,
-      };
-      const flags = words[at + 5]!;
-      this.blocks.push(block);
-      this.byKey.set(keyOf(block.start, block.mode), block);
-      if (flags & 1) this.heads.add(block);
-      if (flags & 2) this.apart.add(block);
-    }
-    for (let at = 0; at < pages.length; at += PAGE_WORDS) {
-      const [head, distance, page] = pages.subarray(at, at + PAGE_WORDS) as unknown as [number, number, number];
-      const block = this.blocks[heads[HEAD_WORDS * head]!]!;
-      const known = this.pages.get(block);
-      if (known) known.set(distance, page >>> 0);
-      else this.pages.set(block, new Map([[distance, page >>> 0]]));
-    }
-  }
-  findWarm(start: number, mode: number): CodeBlock | undefined {
-    return this.byKey.get(keyOf(start, mode));
-  }
-  isHead(block: CodeBlock): boolean {
-    return this.heads.has(block);
-  }
-  isApart(block: CodeBlock): boolean {
-    return this.apart.has(block);
-  }
-  pageAt(head: CodeBlock, distance: number): number {
-    return this.pages.get(head)?.get(distance) ?? -1;
-  }
-  index(record: number): number {
-    return this.bytes[record + RECORD.index]!;
-  }
-  pc(record: number): number {
-    return this.bytes[record + RECORD.pc]!;
-  }
 }
 
 /** The other thread's part. */
@@ -262,11 +179,9 @@ export class BatchCompiler {
     return { ...result, code: code && new WebAssembly.Module(code) };
   }
   assemble(job: CompilerJob, kept: KeptRegions | undefined): BatchResult<Uint8Array<ArrayBuffer>> {
-    const { isLong, hotCount, heads } = job;
-    const source = new PackedSource(new Uint8Array(this.setup.memory.buffer), this.maps, this.longMaps, job);
-    const wanted: BatchHead[] = [];
-    for (let i = 0; i < heads.length; i += HEAD_WORDS)
-      wanted.push({ block: source.blocks[heads[i]!]!, handler: heads[i + 1]!, isEarly: heads[i + 2] !== 0 });
+    const { isLong, hotCount } = job;
+    const source = new JobSource(new Uint8Array(this.setup.memory.buffer), this.maps, this.longMaps, job);
+    const wanted = headsOf(job).map((head, i): BatchHead => ({ ...head, block: source.blocks[i]! }));
     return compileBatch(source, wanted, {
       layout: { ...this.setup.layout, hotCount },
       isLong,

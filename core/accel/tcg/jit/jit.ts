@@ -6,13 +6,12 @@ import {
   type BatchHead,
   type BatchResult,
   type CompilerAnswer,
-  type CompilerJob,
   type CompilerSetup,
   type CompilerThread,
   compileBatch,
-  packBlock,
 } from './batch.ts';
 import type { CompileLayout } from './compile.ts';
+import { BATCH, JobWriter, REACH } from './job.ts';
 import type { KeptRegions } from './kept-regions.ts';
 import type { CodeBlock, CodeSource } from './plan.ts';
 import { LAST_APART, regionEndModule } from './region-end.ts';
@@ -92,13 +91,10 @@ const LOCKSTEP_THRESHOLD = 50;
 const EXCUSED_PART = 20;
 /** Machine code takes about so many times the room of WebAssembly, both tiers of V8 together. */
 const EXPANSION = 6;
-/** Regions that wait are compiled together (calls between modules are several times dearer), at the latest after so many
- *  slices, or when one of them has run so many times the threshold. */
-const BATCH = 24;
+/** Regions that wait are compiled together (calls between modules are several times dearer), BATCH of them, at the latest after so
+ *  many slices, or when one of them has run so many times the threshold. */
 const PATIENCE = 16;
 const URGENT = 8;
-/** Blocks that a region may reach are looked for so far. */
-const REACH = 100;
 /** A block that was found so often to leave compiled code because of accesses that are looked up together gets them looked up one by
  *  one: what they reach over may lie across two pages. */
 const FOUND_APART = 32;
@@ -150,6 +146,39 @@ class Region implements CompiledRegion {
   }
 }
 
+/** Distances in the order in which they were added, each once, up to a number of them. */
+class Reached {
+  private readonly values: Int32Array;
+  /** Places of a hash table, and for which filling of it they hold. */
+  private readonly places: Int32Array;
+  private readonly fillings: Uint32Array;
+  private filling = 0;
+  size = 0;
+  constructor(most: number) {
+    this.values = new Int32Array(most);
+    const slots = 1 << (34 - Math.clz32(most));
+    this.places = new Int32Array(slots);
+    this.fillings = new Uint32Array(slots);
+  }
+  clear(): void {
+    this.size = 0;
+    this.filling++;
+  }
+  at(index: number): number {
+    return this.values[index]!;
+  }
+  add(value: number): void {
+    const { places, fillings, filling, values } = this;
+    if (this.size === values.length) return;
+    const mask = places.length - 1;
+    let slot = Math.imul(value, 0x9e37_79b1) >>> 16;
+    for (; fillings[slot & mask] === filling; slot++) if (values[places[slot & mask]!] === value) return;
+    fillings[slot & mask] = filling;
+    places[slot & mask] = this.size;
+    values[this.size++] = value;
+  }
+}
+
 export class Jit {
   readonly statistics: JitStatistics = {
     regions: 0,
@@ -181,6 +210,8 @@ export class Jit {
   private waited = 0;
   private patience = PATIENCE;
   private thread: CompilerThread | null = null;
+  private desk: JobWriter | null = null;
+  private readonly reached = new Reached(REACH);
   private pending: (Batch & { readonly id: number }) | null = null;
   private jobs = 0;
   /** Regions of the last answer that are in use. */
@@ -214,6 +245,7 @@ export class Jit {
     if (!startCompiler || options.mode !== 'on') return;
     this.patience = 0;
     this.thread = startCompiler({ memory: arena.memory, features, helpers, layout, keeps: options.keeps });
+    this.desk = new JobWriter(this.thread.desk);
     host.blocks.earlier = this.thread.known ?? null;
     host.blocks.onDrop = (block) => {
       if (this.pending) this.changed.add(block);
@@ -418,64 +450,58 @@ export class Jit {
     const heads = this.takeQueue(isLong, BATCH);
     if (heads.length === 0) return;
     const slots = heads.map(() => host.takeSlot());
-    const words: number[] = [];
-    const pages: number[] = [];
-    const places = new Map<Block, number>();
-    const add = (block: Block) => {
-      if (places.has(block)) return;
-      places.set(block, places.size);
-      packBlock(words, block, this.heads.has(block), this.apart.has(block));
-    };
+    const id = ++this.jobs;
+    const job = this.desk!;
+    job.begin();
     heads.forEach((head, i) => {
-      add(head);
-      for (const [distance, page] of this.reach(head, add)) pages.push(i, distance, page);
+      head.job = id;
+      job.head(head, this.handlerOf(slots[i]!, isLong), head.isEarly, this.apart.has(head));
     });
-    const wanted = heads.flatMap((block, i) => [
-      places.get(block)!,
-      this.handlerOf(slots[i]!, isLong),
-      block.isEarly ? 1 : 0,
-    ]);
-    this.pending = { id: ++this.jobs, heads, slots, isLong };
+    heads.forEach((head, i) => {
+      this.reach(head, i, id, job);
+    });
+    this.pending = { id, heads, slots, isLong };
     this.changed.clear();
-    thread.post({
-      id: this.jobs,
-      isLong,
-      hotCount: host.hotCount(isLong),
-      blocks: Uint32Array.from(words),
-      heads: Uint32Array.from(wanted),
-      pages: Int32Array.from(pages),
-      sound: this.sound,
-    } satisfies CompilerJob);
+    thread.post(job.end(id, isLong, host.hotCount(isLong), this.sound));
     this.sound = [];
   }
   private isWarm(block: Block): boolean {
     return block.isValid && block.second < 0 && this.host.blocks.runs(block) >= this.warm;
   }
-  /** Follows the code from a block: reports the blocks there and gives the other pages, by their distance from the block's. */
-  private reach(head: Block, found: (block: Block) => void): Map<number, number> {
+  /** Follows the code from a head: puts the blocks there into the job, and the other pages, by their distance from the block's. */
+  private reach(head: Block, position: number, id: number, job: JobWriter): void {
     const { blocks } = this.host;
-    const mode = head.mode;
-    const inPage = head.start & 0xfff;
+    const { mode, start } = head;
+    const inPage = start & 0xfff;
+    const ownPage = (start & ~0xfff) >>> 0;
+    const { reached } = this;
+    reached.clear();
     const pages = new Map<number, number>();
     // As the planner does: what is near first.
-    const seen = new Set([0]);
-    for (const delta of seen) {
-      const distance = Math.floor((inPage + delta) / 4096);
-      let base = (head.start & ~0xfff) >>> 0;
+    reached.add(0);
+    for (let i = 0; i < reached.size; i++) {
+      const delta = reached.at(i);
+      const distance = (inPage + delta) >> 12;
+      let base = ownPage;
       if (distance !== 0) {
-        base = pages.get(distance) ?? this.pageAt(head, distance);
+        const known = pages.get(distance);
+        base = known ?? this.pageAt(head, distance);
         if (base < 0) continue;
-        pages.set(distance, base);
+        if (known === undefined) {
+          pages.set(distance, base);
+          job.page(position, distance, base);
+        }
       }
       const block = blocks.find(base + (inPage + delta - distance * 4096), mode);
       if (!block || !this.isWarm(block)) continue;
-      found(block);
-      if (seen.size > REACH) continue;
+      if (block.job !== id) {
+        block.job = id;
+        job.block(block, this.heads.has(block), this.apart.has(block));
+      }
       const { ends, target, length } = block;
-      if (ends !== BLOCK_END.jump) seen.add(delta + length);
-      if (ends === BLOCK_END.jump || ends === BLOCK_END.branch || ends === BLOCK_END.call) seen.add(delta + target);
+      if (ends !== BLOCK_END.jump) reached.add(delta + length);
+      if (ends === BLOCK_END.jump || ends === BLOCK_END.branch || ends === BLOCK_END.call) reached.add(delta + target);
     }
-    return pages;
   }
   private take(job: Batch): void {
     let answer: CompilerAnswer | null;

@@ -3,7 +3,7 @@ import { CR0, EAX, EBX, ECX, EDX, ESI } from '../../../target/x86/state.ts';
 import { blockKey, KNOWN } from '../known-blocks.ts';
 import { type BareMachine, bareMachine, enterFlat32, enterLong } from '../testing.ts';
 import { KeptRegions, MOST_WAITING, RegionCatalogue, type RegionStore } from './kept-regions.ts';
-import { ROOM, SlowThread, saved } from './thread-testing.ts';
+import { ROOM, readerOf, SlowThread, saved } from './thread-testing.ts';
 
 const START = 0x1000;
 const DATA = 0x8000;
@@ -149,7 +149,7 @@ describe('kept regions', () => {
     const all = reusedFrom(store);
     expect(all).toBeGreaterThan(0);
     const { bytes, catalogue } = store;
-    const holding = (other: Uint8Array) => ({ ...storeOf(other), catalogue });
+    const holding = (other: Uint8Array) => ({ read: readerOf(other), catalogue });
     expect(reusedFrom(holding(bytes.slice(0, bytes.length - 4)))).toBeLessThan(all);
     for (let bit = 1; bit < 0x100; bit <<= 1) expect(reusedFrom(holding(bytes.map((byte) => byte ^ bit)))).toBe(0);
     expect(reusedFrom(holding(new Uint8Array(0)))).toBe(0);
@@ -161,11 +161,6 @@ describe('kept regions', () => {
     const wrong = new RegionCatalogue(1, catalogue.members, Int32Array.from(places));
     expect(reusedFrom({ ...store, catalogue: wrong })).toBeLessThanOrEqual(1);
   });
-  function storeOf(bytes: Uint8Array): Pick<RegionStore, 'read'> {
-    return {
-      read: (at, length) => (at + length <= bytes.length ? new Int32Array(bytes.slice(at, at + length).buffer) : null),
-    };
-  }
 
   it('have a catalogue that is words, or none', () => {
     const kept = new KeptRegions(null);
@@ -186,12 +181,12 @@ describe('kept regions', () => {
     const { catalogue, moved } = kept.save(ROOM, (piece) => pieces.push(piece.slice()));
     expect(kept.isChanged).toBe(true);
     let reads = 0;
-    const { read } = storeOf(new Uint8Array(Buffer.concat(pieces)));
+    const read = readerOf(Buffer.concat(pieces));
     moved({
       catalogue,
-      read: (at, length) => {
+      read: (at, into) => {
         reads++;
-        return read(at, length);
+        return read(at, into);
       },
     });
     expect(kept.isChanged).toBe(false);

@@ -33,6 +33,8 @@ const MAX_CODE = 1 << 18;
 const MAX_VARIANTS = 4;
 /** Bytes of regions that are in no store yet: a guest may make new code for ever. */
 export const MOST_WAITING = 4 << 20;
+/** Words of regions that are read for one batch: to read into new memory takes several times as long. */
+const READ_WORDS = 1 << 18;
 /** A store is written when at least this part of it is new. */
 const WORTH_PART = 32;
 
@@ -49,8 +51,8 @@ function checkOf(data: Int32Array): number {
 /** Where regions of earlier runs are. */
 export interface RegionStore {
   readonly catalogue: RegionCatalogue;
-  /** Bytes of the store, or null. */
-  read(at: number, length: number): Int32Array<ArrayBuffer> | null;
+  /** Fills the words with what is there, from byte `at` on. False: it cannot be read. */
+  read(at: number, into: Int32Array<ArrayBuffer>): boolean;
 }
 /** `members`: keys of the blocks that regions consist of. */
 export class RegionCatalogue {
@@ -190,6 +192,8 @@ export class KeptRegions {
   /** Number of this run of a machine. */
   private readonly run: number;
   private store: RegionStore | null;
+  private readonly readWords = new Int32Array(READ_WORDS);
+  private readSoFar = 0;
   /** Bytes of what is not in the store. */
   waiting = 0;
   private stored = 0;
@@ -221,23 +225,36 @@ export class KeptRegions {
     }
     variants.push(keeping);
   }
-  /** Null: it is not where it should be, or not as it was. */
+  /** Null: it is not where it should be, or not as it was. Good until the next `release`. */
   private load({ region, at, length, key }: Keeping): KeptRegion | null {
     if (region) return region;
-    const data = this.store?.read(at, length);
-    const loaded = data ? new KeptRegion(data) : null;
-    return loaded?.isSound && loaded.get('key') === key ? loaded : null;
+    const { readWords, readSoFar } = this;
+    const end = readSoFar + (length >> 2);
+    const data = end <= readWords.length ? readWords.subarray(readSoFar, end) : new Int32Array(length >> 2);
+    if (!this.store?.read(at, data)) return null;
+    const loaded = new KeptRegion(data);
+    if (!loaded.isSound || loaded.get('key') !== key) return null;
+    if (end <= readWords.length) this.readSoFar = end;
+    return loaded;
+  }
+  /** Nobody needs what was found so far. */
+  release(): void {
+    this.readSoFar = 0;
   }
 
   /** The region that begins with this block, if all of its code is there as it was, and known to the planner. */
   find(source: CodeSource, head: CodeBlock, hotCount: number): KeptMatch | null {
     for (const keeping of this.byKey.get(keyOf(source, head)) ?? []) {
+      const { readSoFar } = this;
       const region = this.load(keeping);
-      if (region?.get('mode') !== head.mode || region.get('hotCount') !== hotCount) continue;
-      const blocks = match(region, source, head);
-      if (!blocks) continue;
+      const isOfKind = region?.get('mode') === head.mode && region.get('hotCount') === hotCount;
+      const blocks = isOfKind ? match(region, source, head) : null;
+      if (!blocks) {
+        this.readSoFar = readSoFar;
+        continue;
+      }
       keeping.run = this.run;
-      return { code: region.code, blocks, entries: region.entries, instructions: region.get('instructions') };
+      return { code: region!.code, blocks, entries: region!.entries, instructions: region!.get('instructions') };
     }
     return null;
   }
@@ -305,6 +322,7 @@ export class KeptRegions {
     for (const keeping of [...this.byKey.values()].flat().sort((a, b) => b.run - a.run)) {
       const { key, length, run } = keeping;
       if (at + length > room) continue;
+      this.release();
       const region = this.load(keeping);
       if (!region) continue;
       for (const member of region.members()) members.add(member);

@@ -1,12 +1,6 @@
 import type { KnownBlocks } from '../known-blocks.ts';
-import {
-  BatchCompiler,
-  type CompilerAnswer,
-  type CompilerJob,
-  type CompilerSetup,
-  type CompilerThread,
-  EMPTY_BATCH,
-} from './batch.ts';
+import { BatchCompiler, type CompilerAnswer, type CompilerSetup, type CompilerThread, EMPTY_BATCH } from './batch.ts';
+import { type CompilerJob, JOB_WORDS, readJob } from './job.ts';
 import type { KeptRegions, RegionStore } from './kept-regions.ts';
 
 export const ROOM = 1 << 20;
@@ -15,16 +9,21 @@ export function saved(kept: KeptRegions, room = ROOM): RegionStore & { readonly 
   const written: number[] = [];
   const { catalogue } = kept.save(room, (piece) => written.push(...piece));
   const bytes = Uint8Array.from(written);
-  return {
-    catalogue,
-    bytes,
-    read: (at, length) => (at + length <= bytes.length ? new Int32Array(bytes.slice(at, at + length).buffer) : null),
+  return { catalogue, bytes, read: readerOf(bytes) };
+}
+/** As if they were a file. */
+export function readerOf(bytes: Uint8Array): RegionStore['read'] {
+  return (at, into) => {
+    const there = bytes.subarray(at, at + into.byteLength);
+    new Uint8Array(into.buffer, into.byteOffset).set(there);
+    return there.length === into.byteLength;
   };
 }
 
 /** A thread that answers when the test lets it. */
 export class SlowThread implements CompilerThread {
   readonly jobs: CompilerJob[] = [];
+  readonly desk = new Int32Array(JOB_WORDS);
   private readonly answers: CompilerAnswer[] = [];
   private compiler!: BatchCompiler;
   private other!: BatchCompiler;
@@ -43,8 +42,8 @@ export class SlowThread implements CompilerThread {
     this.other = new BatchCompiler(setup);
     return this;
   }
-  post(job: CompilerJob): void {
-    this.jobs.push(job);
+  post(_job: CompilerJob): void {
+    this.jobs.push(readJob(this.desk.slice()));
   }
   take(): CompilerAnswer | null {
     if (this.isDead) throw new Error('the thread is gone');
@@ -54,7 +53,7 @@ export class SlowThread implements CompilerThread {
     if (!this.kept) return;
     const kept = this.other.assemble(job, this.kept);
     if (kept.reused === 0 || kept.reused < kept.regions.length || kept.early.length > 0) return;
-    const fresh = this.other.assemble({ ...job, heads: job.heads.map((w, i) => (i % 3 === 2 ? 0 : w)) }, undefined);
+    const fresh = this.other.assemble({ ...job, heads: job.heads.map((w, i) => (i % 2 === 1 ? 0 : w)) }, undefined);
     if (JSON.stringify(kept.regions) === JSON.stringify(fresh.regions)) this.pairs.push([kept.code!, fresh.code!]);
   }
   /** Compiles what is asked for now; `tell` makes the answers arrive. */
