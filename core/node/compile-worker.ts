@@ -34,10 +34,13 @@ function answer(): CompilerAnswer {
     };
   }
 }
-function end(): void {
-  regions?.write();
-  Atomics.store(calls, CALL.ends, 2);
-  Atomics.notify(calls, CALL.ends);
+/** Whoever wants to do something at the thread's end has asked for it by the first turn: ours is the last. */
+function begin(): void {
+  process.on('exit', () => {
+    Atomics.store(calls, CALL.ends, 2);
+    Atomics.notify(calls, CALL.ends);
+  });
+  turn();
 }
 /** Whether there is something to do. */
 const isCalled = () => Atomics.load(calls, CALL.posted) !== done || Atomics.load(calls, CALL.ends) === 1;
@@ -47,8 +50,8 @@ function turn(): void {
   do {
     if (!isCalled()) Atomics.wait(calls, CALL.posted, done, PATIENCE_MS);
     if (Atomics.load(calls, CALL.ends) === 1) {
-      end();
-      return;
+      regions?.write();
+      process.exit();
     }
     if (Atomics.load(calls, CALL.posted) === done) {
       Atomics.store(calls, CALL.sleeps, 1);
@@ -63,4 +66,4 @@ function turn(): void {
   setImmediate(turn);
 }
 port.on('message', turn);
-turn();
+setImmediate(begin);

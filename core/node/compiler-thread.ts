@@ -13,8 +13,8 @@ export interface CompilerData {
   readonly desk: Int32Array<SharedArrayBuffer>;
   readonly calls: Int32Array<SharedArrayBuffer>;
 }
-/** `posted`, `answered`: jobs so far. `sleeps`: the thread has gone back to its event loop. `ends`: the machine ends, and what is new is to
- *  be written; 2: it is. */
+/** `posted`, `answered`: jobs so far. `sleeps`: the thread has gone back to its event loop. `ends`: the machine ends, and what is
+ *  new is to be written; 2: it is. */
 export const CALL = { posted: 0, answered: 1, sleeps: 2, ends: 3 } as const;
 /** For so long the end of the program waits for that, at most. */
 const ENDING_MS = 500;

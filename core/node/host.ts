@@ -1,7 +1,5 @@
 /** The machine's host on Node. */
-import { createHash, randomBytes } from 'node:crypto';
-import { openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { openSync, promises, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import type { LinearMemory } from '../memory/arena.ts';
 import type { SystemHost } from '../system/host.ts';
 import { UserError } from '../util/errors.ts';
@@ -28,6 +26,9 @@ function say(fd: number, text: string): void {
     // Nobody is listening.
   }
 }
+
+/** Takes 15 ms of a start to load, for what few machines need. */
+const crypto = () => process.getBuiltinModule('node:crypto');
 
 /** Programs of other threads lie beside the entry, as bundles or as sources. */
 const isBundle = import.meta.url.endsWith('.cjs');
@@ -62,7 +63,7 @@ export const nodeHost: SystemHost = {
   },
   async writeFile(path, bytes) {
     try {
-      await writeFile(path, bytes);
+      await promises.writeFile(path, bytes);
     } catch (error) {
       throw new UserError(errorText(error));
     }
@@ -84,8 +85,8 @@ export const nodeHost: SystemHost = {
   openPipe,
   openWriter,
   openImage,
-  randomBytes: (count) => new Uint8Array(randomBytes(count)),
-  sha1: (bytes) => new Uint8Array(createHash('sha1').update(bytes).digest()),
+  randomBytes: (count) => crypto().getRandomValues(new Uint8Array(count)),
+  sha1: (bytes) => new Uint8Array(crypto().createHash('sha1').update(bytes).digest()),
   after(milliseconds, task) {
     const timeout = setTimeout(task, milliseconds);
     return () => clearTimeout(timeout);

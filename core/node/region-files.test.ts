@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MODE } from '../accel/tcg/blocks.ts';
 import type { CompilerSetup } from '../accel/tcg/jit/batch.ts';
 import type { JitHost } from '../accel/tcg/jit/jit.ts';
+import { JOB_WORDS } from '../accel/tcg/jit/job.ts';
 import { type KeptRegions, MOST_WAITING } from '../accel/tcg/jit/kept-regions.ts';
 import { blockKey, KNOWN } from '../accel/tcg/known-blocks.ts';
 import { bareMachine, enterFlat32 } from '../accel/tcg/testing.ts';
@@ -42,7 +43,7 @@ function setupOf(): CompilerSetup {
   let setup: CompilerSetup | undefined;
   machine((given) => {
     setup = given;
-    return { post: () => {}, take: () => null };
+    return { desk: new Int32Array(JOB_WORDS), post: () => {}, take: () => null };
   });
   return setup!;
 }

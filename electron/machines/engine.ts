@@ -23,6 +23,7 @@ export const EMULATOR_VARIABLE = 'TERRARIUM_EMULATOR';
  *  for garbage collections that give next to nothing back. */
 const NODE_FLAGS = [
   '--experimental-wasm-branch-hinting',
+  '--min-semi-space-size=4',
   '--max-semi-space-size=4',
   `--v8-pool-size=${Math.min(4, Math.max(1, availableParallelism() - 2))}`,
   '--no-memory-reducer',

@@ -140,11 +140,30 @@ export interface CompilerThread {
   take(): CompilerAnswer | null;
 }
 
+/** The instructions of a CPU model, made when something is decoded: kept code is not. */
+class ModelMaps implements Pick<CodeSource, 'maps' | 'longMaps'> {
+  private readonly features: ReadonlySet<string> | null;
+  private short: OpcodeMaps | undefined;
+  private long: OpcodeMaps | undefined;
+  constructor(features: readonly string[] | null) {
+    this.features = features && new Set(features);
+  }
+  get maps(): OpcodeMaps | undefined {
+    const { features } = this;
+    if (features) this.short ??= mapsFor((name) => features.has(name));
+    return this.short;
+  }
+  get longMaps(): OpcodeMaps | undefined {
+    const { features } = this;
+    if (features?.has('lm')) this.long ??= longMapsFor((name) => features.has(name));
+    return this.long;
+  }
+}
+
 /** The other thread's part. */
 export class BatchCompiler {
   private readonly setup: CompilerSetup;
-  private readonly maps: OpcodeMaps | undefined;
-  private readonly longMaps: OpcodeMaps | undefined;
+  private readonly model: ModelMaps;
   private kept: KeptRegions | undefined;
   /** What the last job compiled, by region: kept once it is known that its code was not changing. */
   private readonly fresh = new Map<number, () => void>();
@@ -154,10 +173,7 @@ export class BatchCompiler {
     this.kept = kept;
     const numbers = new Map(setup.helpers.map((name, i) => [name, i]));
     InstructionEmitter.helperIndex = (name) => numbers.get(name)!;
-    if (setup.features === null) return;
-    const features = new Set(setup.features);
-    this.maps = mapsFor((name) => features.has(name));
-    if (features.has('lm')) this.longMaps = longMapsFor((name) => features.has(name));
+    this.model = new ModelMaps(setup.features);
   }
   /** Guest code may change while it is read: what comes out then, the machine's own thread throws away. */
   compile(job: CompilerJob): BatchResult<WebAssembly.Module> {
@@ -180,7 +196,7 @@ export class BatchCompiler {
   }
   assemble(job: CompilerJob, kept: KeptRegions | undefined): BatchResult<Uint8Array<ArrayBuffer>> {
     const { isLong, hotCount } = job;
-    const source = new JobSource(new Uint8Array(this.setup.memory.buffer), this.maps, this.longMaps, job);
+    const source = new JobSource(new Uint8Array(this.setup.memory.buffer), this.model, job);
     const wanted = headsOf(job).map((head, i): BatchHead => ({ ...head, block: source.blocks[i]! }));
     return compileBatch(source, wanted, {
       layout: { ...this.setup.layout, hotCount },

@@ -258,7 +258,7 @@ export class Jit {
     this.queue.push({ record, linear });
     if (this.thread === null || this.pending !== null || this.load < IDLE_LOAD) return false;
     const block = this.host.blocks.blockAt(record);
-    return block !== undefined && leadsBack(block);
+    return block !== undefined && (block.isEarly || leadsBack(block));
   }
   /** The other thread is at work. */
   get isWaiting(): boolean {

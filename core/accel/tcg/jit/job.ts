@@ -107,23 +107,16 @@ const keyOf = (start: number, mode: number) => start * 256 + mode;
 /** A job's blocks as the planner asks for them. */
 export class JobSource implements CodeSource {
   readonly bytes: Uint8Array;
-  readonly maps: OpcodeMaps | undefined;
-  readonly longMaps: OpcodeMaps | undefined;
   readonly blocks: CodeBlock[] = [];
+  private readonly model: Pick<CodeSource, 'maps' | 'longMaps'>;
   private readonly byKey = new Map<number, CodeBlock>();
   private readonly heads = new Set<CodeBlock>();
   private readonly apart = new Set<CodeBlock>();
   private readonly pages = new Map<CodeBlock, Map<number, number>>();
 
-  constructor(
-    bytes: Uint8Array,
-    maps: OpcodeMaps | undefined,
-    longMaps: OpcodeMaps | undefined,
-    { blocks: words, pages }: CompilerJob,
-  ) {
+  constructor(bytes: Uint8Array, model: Pick<CodeSource, 'maps' | 'longMaps'>, { blocks: words, pages }: CompilerJob) {
     this.bytes = bytes;
-    this.maps = maps;
-    this.longMaps = longMaps;
+    this.model = model;
     for (let at = 0; at < words.length; at += BLOCK_WORDS) {
       const block = {
         record: words[at]! >>> 0,
@@ -146,6 +139,12 @@ export class JobSource implements CodeSource {
       if (known) known.set(distance, place);
       else this.pages.set(block, new Map([[distance, place]]));
     }
+  }
+  get maps(): OpcodeMaps | undefined {
+    return this.model.maps;
+  }
+  get longMaps(): OpcodeMaps | undefined {
+    return this.model.longMaps;
   }
   findWarm(start: number, mode: number): CodeBlock | undefined {
     return this.byKey.get(keyOf(start, mode));

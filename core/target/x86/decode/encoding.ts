@@ -61,9 +61,10 @@ export const MAP_COUNT = 17;
 export const NO_PREFIX = -1;
 const FIXED = new Set(['AL', 'CL', 'DX', 'eAX', '1']);
 
+const isHex = (t: string | undefined): t is string => t !== undefined && /^[0-9a-f]{2}(\+\d?)?$/.test(t);
+
 export function parseEncoding<I extends Decodable>(instruction: I, text: string): Encoding<I> {
   const tokens = text.split(' ');
-  const isHex = (t: string | undefined): t is string => t !== undefined && /^[0-9a-f]{2}(\+\d?)?$/.test(t);
   if (text.startsWith('vex.')) return parseVex(instruction, text, tokens);
   let at = 0;
   let prefix = 0;
@@ -105,7 +106,6 @@ function parseRest<I extends Decodable>(
   tokens: readonly string[],
   head: Pick<Encoding<I>, 'map' | 'prefix' | 'vex' | 'places' | 'suffix'>,
 ): Encoding<I> {
-  const isHex = (t: string | undefined): t is string => t !== undefined && /^[0-9a-f]{2}(\+\d?)?$/.test(t);
   let at = 0;
   const code = tokens[at++]!;
   const opcode = Number.parseInt(code.slice(0, 2), 16);
@@ -117,14 +117,7 @@ function parseRest<I extends Decodable>(
   const operands = (tokens[at] ?? '')
     .split(',')
     .filter((o) => o !== '')
-    .map((o): OperandCode => {
-      if (FIXED.has(o)) return { letter: o, width: o === 'eAX' ? 'v' : o === 'DX' ? 'w' : 'b', text: o };
-      const [, letter, width] = /^(sI|[A-Z])([bwdqvzpxymt])/.exec(o) ?? [];
-      if (!letter || !width) throw new Error(`operand ${o} of ${instruction.name} is not understood`);
-      if (letter === 'sI') return { letter, width: 'v', text: o };
-      const plain = width === 'z' || width === 'p' ? 'v' : width === 'y' || width === 'm' ? 'd' : width;
-      return { letter, width: plain as OperandCode['width'], text: o };
-    });
+    .map((o) => operandCode(o, instruction));
   const letters = operands.map((o) => o.letter);
   const hasModrm =
     digit >= 0 ||
@@ -137,6 +130,25 @@ function parseRest<I extends Decodable>(
       ? 1
       : -1;
   return { instruction, text, ...head, opcode, span, digit, modrm, mod, hasModrm, operands };
+}
+
+const operandCodes = new Map<string, OperandCode>();
+/** Each kind of operand is parsed once: this is part of every start. */
+function operandCode(text: string, instruction: Decodable): OperandCode {
+  let code = operandCodes.get(text);
+  if (!code) {
+    code = parseOperand(text, instruction);
+    operandCodes.set(text, code);
+  }
+  return code;
+}
+function parseOperand(text: string, instruction: Decodable): OperandCode {
+  if (FIXED.has(text)) return { letter: text, width: text === 'eAX' ? 'v' : text === 'DX' ? 'w' : 'b', text };
+  const [, letter, width] = /^(sI|[A-Z])([bwdqvzpxymt])/.exec(text) ?? [];
+  if (!letter || !width) throw new Error(`operand ${text} of ${instruction.name} is not understood`);
+  if (letter === 'sI') return { letter, width: 'v', text };
+  const plain = width === 'z' || width === 'p' ? 'v' : width === 'y' || width === 'm' ? 'd' : width;
+  return { letter, width: plain as OperandCode['width'], text };
 }
 
 const cellOf = (e: Encoding<Decodable>) => (e.suffix < 0 ? e.opcode : e.suffix);
@@ -171,23 +183,25 @@ export interface OpcodeCell<E> {
 }
 export type OpcodeMap<E> = readonly OpcodeCell<E>[];
 
-/** All encodings of some instructions. Two claims to one encoding are an error. */
+/** All encodings of some instructions. */
 export function encodingsOf<I extends Decodable>(instructions: readonly I[]): readonly Encoding<I>[] {
-  const cells = new Map<number, Encoding<I>[]>();
-  return instructions.flatMap((instruction) =>
-    instruction.encodings.map((text) => {
-      const encoding = parseEncoding(instruction, text);
-      for (const map of encoding.places)
-        for (let i = 0; i < encoding.span; i++) {
-          const place = map * 256 + cellOf(encoding) + i;
-          const cell = cells.get(place) ?? [];
-          const rival = cell.find((other) => overlap(other, encoding));
-          if (rival) throw new Error(`${text} is claimed by ${rival.instruction.name} and ${instruction.name}`);
-          cells.set(place, [...cell, encoding]);
-        }
-      return encoding;
-    }),
-  );
+  return instructions.flatMap((instruction) => instruction.encodings.map((text) => parseEncoding(instruction, text)));
+}
+/** Encodings that two of the instructions claim: a mistake in their definitions. */
+export function rivalsAmong(instructions: readonly Decodable[]): string[] {
+  const cells = new Map<number, Encoding<Decodable>[]>();
+  const rivals: string[] = [];
+  for (const encoding of encodingsOf(instructions))
+    for (const map of encoding.places)
+      for (let i = 0; i < encoding.span; i++) {
+        const place = map * 256 + cellOf(encoding) + i;
+        const cell = cells.get(place) ?? [];
+        const rival = cell.find((other) => overlap(other, encoding));
+        if (rival)
+          rivals.push(`${encoding.text} is claimed by ${rival.instruction.name} and ${encoding.instruction.name}`);
+        cells.set(place, [...cell, encoding]);
+      }
+  return rivals;
 }
 
 /** One-, two- and three-byte opcode maps (0F 38, 0F 3A), then those behind VEX prefixes. `compile` gives what the maps hold for an encoding, null to leave it out. */
