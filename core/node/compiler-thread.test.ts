@@ -24,6 +24,21 @@ describe('the thread that compiles', () => {
     expect(state.reg32(ECX)).toBe(state.reg32(EAX));
   });
 
+  it('sleeps when it is not asked for long, and wakes when it is', async () => {
+    const m = bareMachine(4 << 20, { jit: 'on', startCompiler: (setup) => startCompilerThread(WORKER, setup) });
+    for (let round = 1; round <= 3; round++) {
+      const at = START * round;
+      enterFlat32(m, at);
+      m.ram.set([0x40, 0xeb, 0xfd], at); // 1: inc eax; jmp 1b
+      for (let i = 0; i < 3000 && m.cpu.jit.statistics.regions < round; i++) {
+        m.cpu.run(3000);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      expect(m.cpu.jit.statistics.regions).toBe(round);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+  });
+
   it('that cannot start leaves compiling to the machine', async () => {
     const missing = new URL('./no-such-worker.ts', import.meta.url);
     const m = bareMachine(4 << 20, { jit: 'on', startCompiler: (setup) => startCompilerThread(missing, setup) });

@@ -211,6 +211,8 @@ export class Jit {
   private patience = PATIENCE;
   private thread: CompilerThread | null = null;
   private desk: JobWriter | null = null;
+  /** The thread has not answered yet, though nobody may wait for it any more. */
+  private isDeskTaken = false;
   private readonly reached = new Reached(REACH);
   private pending: (Batch & { readonly id: number }) | null = null;
   private jobs = 0;
@@ -278,8 +280,8 @@ export class Jit {
   poll(): void {
     this.collectCounters();
     this.watchApart();
-    if (this.pending) this.take(this.pending);
-    if (this.queue.length === 0 || this.pending) return;
+    if (this.isDeskTaken) this.take();
+    if (this.queue.length === 0 || this.isDeskTaken) return;
     if (this.load < IDLE_LOAD && this.options.mode !== 'always') {
       this.postpone();
       return;
@@ -462,6 +464,7 @@ export class Jit {
     });
     this.pending = { id, heads, slots, isLong };
     this.changed.clear();
+    this.isDeskTaken = true;
     thread.post(job.end(id, isLong, host.hotCount(isLong), this.sound));
     this.sound = [];
   }
@@ -503,16 +506,18 @@ export class Jit {
       if (ends === BLOCK_END.jump || ends === BLOCK_END.branch || ends === BLOCK_END.call) reached.add(delta + target);
     }
   }
-  private take(job: Batch): void {
+  private take(): void {
     let answer: CompilerAnswer | null;
     try {
       answer = this.thread!.take();
     } catch {
       // The thread has died: what it was to do is done here from now on.
+      const job = this.pending;
       this.thread = null;
+      this.isDeskTaken = false;
       this.patience = PATIENCE;
       this.pending = null;
-      this.giveUp(job);
+      if (job) this.giveUp(job);
       return;
     }
     if (answer) this.receive(answer);
@@ -524,6 +529,7 @@ export class Jit {
   }
   private receive(answer: CompilerAnswer): void {
     const job = this.pending;
+    this.isDeskTaken = false;
     if (job?.id !== answer.id) return; // everything was dropped since
     this.pending = null;
     this.statistics.compileMilliseconds += answer.milliseconds;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EAX, ECX, EDX } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, dropAllCode, enterFlat32 } from '../testing.ts';
+import { readJob } from './job.ts';
 import { SlowThread } from './thread-testing.ts';
 
 const START = 0x1000;
@@ -132,6 +133,11 @@ describe('regions that another thread compiles', () => {
     m.cpu.state.setReg32(EDX, OTHER);
     runUntil(m, () => thread.jobs.length > 0);
     dropAllCode(m);
+    // The thread still reads the first job: nothing else is laid on its desk.
+    const first = readJob(thread.desk).id;
+    m.cpu.run(30_000);
+    expect(readJob(thread.desk).id).toBe(first);
+    expect(thread.jobs.length).toBe(1);
     thread.work().tell();
     m.cpu.run(2000);
     expect(m.cpu.jit.statistics.regions).toBe(0);
