@@ -299,6 +299,10 @@ describe('with a thread that compiles, kept regions', () => {
     const before = state.reg32(EAX);
     again.m.cpu.run(3000);
     expect(state.reg32(EAX) - before).toBe(1000);
+    // Within one long stay, as loops are.
+    const stay = threaded(filled());
+    stay.m.cpu.run(200_000);
+    expect(stay.thread.jobs.length).toBe(1);
   });
 
   it('are byte for byte what would be compiled anew', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EAX, ECX, EDX } from '../../../target/x86/state.ts';
 import { type BareMachine, bareMachine, dropAllCode, enterFlat32 } from '../testing.ts';
-import { readJob } from './job.ts';
+import { headsOf, JobSource, readJob } from './job.ts';
 import { SlowThread } from './thread-testing.ts';
 
 const START = 0x1000;
@@ -76,6 +76,21 @@ describe('regions that another thread compiles', () => {
     expect(other.thread.jobs.length).toBe(1);
   });
 
+  it('are asked for with all that leads on from their first block, and where that lies', () => {
+    // A ring of blocks at odd and even distances, over two pages: inc ecx; jmp to the next
+    const places = Array.from({ length: 20 }, (_, i) => START + i * 0x137);
+    const ring = places.map((at, i) => [at, [0x41, 0xe9, ...word(places[(i + 1) % 20]! - (at + 6))]]);
+    const { m, thread } = machine(Object.fromEntries(ring));
+    while (thread.jobs.length === 0) m.cpu.run(2);
+    const job = thread.jobs[0]!;
+    const { blocks } = new JobSource(m.ram, { maps: undefined, longMaps: undefined }, job);
+    const first = blocks[0]!;
+    expect(headsOf(job).length).toBe(1);
+    const distances = blocks.map(({ start }) => start - first.start).sort((a, b) => a - b);
+    expect(distances).toEqual(places.map((at) => at - START));
+    expect([...job.pages]).toEqual([0, 1, first.start + 4096]);
+  });
+
   it('are not used where the code changed in the meantime, before or after it was read', () => {
     for (const isEarly of [false, true]) {
       const { m, thread } = machine(TWO_BLOCKS);
@@ -135,7 +150,7 @@ describe('regions that another thread compiles', () => {
     dropAllCode(m);
     // The thread still reads the first job: nothing else is laid on its desk.
     const first = readJob(thread.desk).id;
-    m.cpu.run(30_000);
+    for (let i = 0; i < 60; i++) m.cpu.run(500);
     expect(readJob(thread.desk).id).toBe(first);
     expect(thread.jobs.length).toBe(1);
     thread.work().tell();
