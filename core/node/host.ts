@@ -85,7 +85,7 @@ export const nodeHost: SystemHost = {
   openPipe,
   openWriter,
   openImage,
-  randomBytes: (count) => crypto().getRandomValues(new Uint8Array(count)),
+  randomBytes: (count) => crypto().randomFillSync(new Uint8Array(count)),
   sha1: (bytes) => new Uint8Array(crypto().createHash('sha1').update(bytes).digest()),
   after(milliseconds, task) {
     const timeout = setTimeout(task, milliseconds);

@@ -367,6 +367,8 @@ export class Jit {
       if (isLongBlock(head) !== isLong || taken.length === most) kept.push(waiting);
       // The blocks of a loop get hot together; one region for them is enough. Who is still entered from elsewhere counts on.
       else if (this.heads.has(head)) continue;
+      // It was dropped, came back and got hot again.
+      else if (this.linears.has(head)) continue;
       else if (this.options.mode !== 'always' && head.regions?.size && !this.excused.has(head)) this.excuse(head);
       else if (head.second >= 0) this.statistics.refused++;
       else {

@@ -125,6 +125,21 @@ describe('regions that another thread compiles', () => {
     expect([state.reg32(EAX) - eax, state.reg32(3) - ebx]).toEqual([1000, 0]);
   });
 
+  it('are asked for once, though their first block got hot twice', () => {
+    const { m, thread } = machine({ ...TWO_BLOCKS, 4608: [0x43, 0xeb, 0xfd] }); // 1: inc ebx; jmp 1b
+    m.cpu.state.setReg32(EDX, OTHER);
+    runUntil(m, () => thread.jobs.length > 0);
+    m.cpu.state.eip = 0x1200;
+    m.cpu.run(8000);
+    for (const code of [0x46, 0x43]) {
+      m.cpu.memory.write(0x1200, 1, code);
+      m.cpu.run(8000);
+    }
+    thread.work().tell();
+    m.cpu.run(8000);
+    expect(thread.jobs.map((job) => headsOf(job).length)).toEqual([1]);
+  });
+
   it('do not bring back a block of the batch that is gone', () => {
     // Both blocks wait; one is part of the other's region; its code changes while the thread is at work.
     const { m, thread } = machine({
