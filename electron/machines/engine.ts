@@ -19,8 +19,9 @@ export interface Engine {
 export const EMULATOR_VARIABLE = 'TERRARIUM_EMULATOR';
 
 /** Flags of Node and V8 that the emulator gains from; kept in step with build/bin/terrarium-x86_64. One processor is the machine's,
- *  one its compiling thread's; what is left optimises: more threads would take the machine's turn. A machine that idles would be woken
- *  for garbage collections that give next to nothing back. */
+ *  one its compiling thread's; what is left optimises: more threads would take the machine's turn. Young objects
+ *  have their room from the start on: growing it took five collections. A machine that idles would be woken for garbage collections that
+ *  give next to nothing back. */
 const NODE_FLAGS = [
   '--experimental-wasm-branch-hinting',
   '--min-semi-space-size=4',

@@ -146,39 +146,6 @@ class Region implements CompiledRegion {
   }
 }
 
-/** Distances in the order in which they were added, each once, up to a number of them. */
-class Reached {
-  private readonly values: Int32Array;
-  /** Places of a hash table, and for which filling of it they hold. */
-  private readonly places: Int32Array;
-  private readonly fillings: Uint32Array;
-  private filling = 0;
-  size = 0;
-  constructor(most: number) {
-    this.values = new Int32Array(most);
-    const slots = 1 << (34 - Math.clz32(most));
-    this.places = new Int32Array(slots);
-    this.fillings = new Uint32Array(slots);
-  }
-  clear(): void {
-    this.size = 0;
-    this.filling++;
-  }
-  at(index: number): number {
-    return this.values[index]!;
-  }
-  add(value: number): void {
-    const { places, fillings, filling, values } = this;
-    if (this.size === values.length) return;
-    const mask = places.length - 1;
-    let slot = Math.imul(value, 0x9e37_79b1) >>> 16;
-    for (; fillings[slot & mask] === filling; slot++) if (values[places[slot & mask]!] === value) return;
-    fillings[slot & mask] = filling;
-    places[slot & mask] = this.size;
-    values[this.size++] = value;
-  }
-}
-
 export class Jit {
   readonly statistics: JitStatistics = {
     regions: 0,
@@ -213,7 +180,6 @@ export class Jit {
   private desk: JobWriter | null = null;
   /** The thread has not answered yet, though nobody may wait for it any more. */
   private isDeskTaken = false;
-  private readonly reached = new Reached(REACH);
   private pending: (Batch & { readonly id: number }) | null = null;
   private jobs = 0;
   /** Regions of the last answer that are in use. */
@@ -479,13 +445,10 @@ export class Jit {
     const { mode, start } = head;
     const inPage = start & 0xfff;
     const ownPage = (start & ~0xfff) >>> 0;
-    const { reached } = this;
-    reached.clear();
     const pages = new Map<number, number>();
     // As the planner does: what is near first.
-    reached.add(0);
-    for (let i = 0; i < reached.size; i++) {
-      const delta = reached.at(i);
+    const reached = new Set([0]);
+    for (const delta of reached) {
       const distance = (inPage + delta) >> 12;
       let base = ownPage;
       if (distance !== 0) {
@@ -503,6 +466,7 @@ export class Jit {
         block.job = id;
         job.block(block, this.heads.has(block), this.apart.has(block));
       }
+      if (reached.size + 2 > REACH) continue;
       const { ends, target, length } = block;
       if (ends !== BLOCK_END.jump) reached.add(delta + length);
       if (ends === BLOCK_END.jump || ends === BLOCK_END.branch || ends === BLOCK_END.call) reached.add(delta + target);

@@ -61,13 +61,11 @@ describe('a job for the compiling thread', () => {
     writer.begin();
     writer.head(blockOf(3, 1), 6, false, false);
     const job = writer.end(2, false, 8, []);
-    const parts = {
-      blocks: job.blocks.length / 6,
-      heads: headsOf(job),
-      pages: job.pages.length,
-      sound: job.sound.length,
-    };
-    expect(parts).toEqual({ blocks: 1, heads: [{ handler: 6, isEarly: false }], pages: 0, sound: 0 });
+    const source = new JobSource(new Uint8Array(0), NO_MAPS, job);
+    expect(source.blocks).toEqual([blockOf(3, 1)]);
+    expect(source.isHead(source.blocks[0]!) || source.isApart(source.blocks[0]!)).toBe(false);
+    expect(headsOf(job)).toEqual([{ handler: 6, isEarly: false }]);
+    expect([job.pages.length, job.sound.length]).toEqual([0, 0]);
     expect(job.isLong).toBe(false);
   });
 });

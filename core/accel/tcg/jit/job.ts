@@ -15,7 +15,7 @@ const BLOCK_WORDS = 6;
 const IS_HEAD = 1;
 const IS_APART = 2;
 /** Handler number of the region, 1: it is early. Heads are the first of the blocks. */
-const HEAD_WORDS = 2;
+export const HEAD_WORDS = 2;
 /** Head, distance in pages, place in the arena. */
 const PAGE_WORDS = 3;
 const HEADS_AT = HEADER_WORDS;

@@ -1,6 +1,6 @@
 import type { KnownBlocks } from '../known-blocks.ts';
 import { BatchCompiler, type CompilerAnswer, type CompilerSetup, type CompilerThread, EMPTY_BATCH } from './batch.ts';
-import { type CompilerJob, JOB_WORDS, readJob } from './job.ts';
+import { type CompilerJob, HEAD_WORDS, JOB_WORDS, readJob } from './job.ts';
 import type { KeptRegions, RegionStore } from './kept-regions.ts';
 
 export const ROOM = 1 << 20;
@@ -53,7 +53,10 @@ export class SlowThread implements CompilerThread {
     if (!this.kept) return;
     const kept = this.other.assemble(job, this.kept);
     if (kept.reused === 0 || kept.reused < kept.regions.length || kept.early.length > 0) return;
-    const fresh = this.other.assemble({ ...job, heads: job.heads.map((w, i) => (i % 2 === 1 ? 0 : w)) }, undefined);
+    const fresh = this.other.assemble(
+      { ...job, heads: job.heads.map((w, i) => (i % HEAD_WORDS === 1 ? 0 : w)) },
+      undefined,
+    );
     if (JSON.stringify(kept.regions) === JSON.stringify(fresh.regions)) this.pairs.push([kept.code!, fresh.code!]);
   }
   /** Compiles what is asked for now; `tell` makes the answers arrive. */

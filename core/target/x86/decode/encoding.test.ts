@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { KNOWN_ONLY } from '../disassemble/known-only.ts';
+import { WITHOUT_THIRD } from '../disassemble/vex.ts';
 import { INSTRUCTIONS } from '../semantics/index.ts';
 import { rivalsAmong } from './encoding.ts';
 import { IN_LONG_MODE_ONLY } from './long-mode.ts';
@@ -6,7 +8,8 @@ import { IN_LONG_MODE_ONLY } from './long-mode.ts';
 describe('encodings', () => {
   it('are claimed by one instruction each', () => {
     expect(rivalsAmong(INSTRUCTIONS)).toEqual([]);
-    expect(rivalsAmong(IN_LONG_MODE_ONLY)).toEqual([]);
+    expect(rivalsAmong([...IN_LONG_MODE_ONLY, ...KNOWN_ONLY])).toEqual([]);
+    expect(rivalsAmong(WITHOUT_THIRD)).toEqual([]);
   });
   it('that two instructions claim are found', () => {
     const named = (name: string, ...encodings: string[]) => ({ name, encodings });

@@ -14,7 +14,7 @@ const known = (text: string): Decodable[] =>
     });
 
 /** Name as printed (`?`: with the suffix of the first operand's width), and encoding. */
-const KNOWN_ONLY = known(`
+export const KNOWN_ONLY = known(`
   xsave: 0f ae /4 Mb
   xrstor: 0f ae /5 Mb
   xsaveopt: np 0f ae /6 Mb

@@ -100,7 +100,7 @@ const VEX_ONLY: readonly Decodable[] = [
 /** Where the added register stands among the operands of an instruction that only VEX encodes; -1: nowhere. */
 const thirdOf = new Map<Decodable, number>();
 /** The same without the operand that the decoder does not know. */
-const WITHOUT_THIRD = VEX_ONLY.map((instruction) => {
+export const WITHOUT_THIRD = VEX_ONLY.map((instruction) => {
   const bare: Decodable = {
     name: instruction.name,
     encodings: instruction.encodings.map((text) => text.replace(/B[xdy],|,B[xdy]/, '')),
