@@ -3,6 +3,7 @@ import { workerData } from 'node:worker_threads';
 import { BatchCompiler, type CompilerAnswer, EMPTY_BATCH } from '../accel/tcg/jit/batch.ts';
 import { readJob } from '../accel/tcg/jit/job.ts';
 import { CALL, type CompilerData } from './compiler-thread.ts';
+import { regionCode } from './machine-code.ts';
 import { RegionFile } from './region-files.ts';
 import { setV8Flags } from './v8-flags.ts';
 
@@ -13,7 +14,7 @@ const TURN_MS = 200;
 
 const { setup, files, port, desk, calls } = workerData as CompilerData;
 setV8Flags();
-const regions = files && new RegionFile(files);
+const regions = files && new RegionFile(files, regionCode(setup.memory));
 regions?.writeNowAndThen();
 const compiler = new BatchCompiler(setup, regions?.kept);
 let done = 0;

@@ -5,6 +5,7 @@ import type { SystemHost } from '../system/host.ts';
 import { UserError } from '../util/errors.ts';
 import { startCompilerThread } from './compiler-thread.ts';
 import { nodeCompression } from './compression.ts';
+import { engineModules } from './engine-modules.ts';
 import { openImage } from './file-source.ts';
 import { findFirmware, firmwareFolders } from './firmware.ts';
 import { openStored } from './stored-file.ts';
@@ -44,6 +45,9 @@ export const nodeHost: SystemHost = {
   newMemory: () =>
     new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES, shared: true }) as unknown as LinearMemory,
   startCompiler: (setup) => startCompilerThread(COMPILE_WORKER, setup),
+  get instantiate() {
+    return engineModules();
+  },
   stderr: (text) => say(2, text),
   stdout: (text) => say(1, text),
   readFile(path) {

@@ -4,11 +4,17 @@ import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { CompilerSetup } from '../accel/tcg/jit/batch.ts';
-import { KeptRegions, MOST_WAITING, RegionCatalogue, type RegionStore } from '../accel/tcg/jit/kept-regions.ts';
+import {
+  KeptRegions,
+  type MachineCode,
+  MOST_WAITING,
+  RegionCatalogue,
+  type RegionStore,
+} from '../accel/tcg/jit/kept-regions.ts';
 import { type KeepingPlace, keepingPlace, makeFolder, readKept, removeIfThere, writeKept } from './kept-code.ts';
 
 /** Bytes that regions may take in a file. */
-const ROOM = 16 << 20;
+const ROOM = 48 << 20;
 /** When they are written, besides the machine's end: so often if much is new, so often if anything is. */
 const SOON_MS = 60_000;
 const LATER_MS = 300_000;
@@ -42,11 +48,11 @@ export class RegionFile {
   private readonly files: RegionFiles;
   private descriptor = -1;
 
-  constructor(files: RegionFiles) {
+  constructor(files: RegionFiles, machine: MachineCode | null = null) {
     this.files = files;
     this.open();
     const catalogue = this.descriptor < 0 ? null : readCatalogue(files);
-    this.kept = new KeptRegions(catalogue && this.storeOf(catalogue));
+    this.kept = new KeptRegions(catalogue && this.storeOf(catalogue), machine);
   }
   private open(): void {
     this.close();

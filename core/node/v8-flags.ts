@@ -5,6 +5,8 @@ export const V8_FLAGS = [
   '--wasm-tiering-budget=200000',
   // Machine code of the first tier is made where modules are, on the compiling thread, not at the first call, where the guest waits.
   '--no-wasm-lazy-compilation',
+  // Machine code can be kept between runs (machine-code.ts).
+  '--allow-natives-syntax',
 ] as const;
 
 export function setV8Flags(): void {

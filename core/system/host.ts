@@ -1,5 +1,6 @@
 /** What a machine needs of the host that it runs on. Node's is in `core/node`; a test or a web page brings its own. */
 
+import type { Instantiate } from '../accel/tcg/interpreter/machine.ts';
 import type { CompilerSetup, CompilerThread } from '../accel/tcg/jit/batch.ts';
 import type { BlockHost } from '../backends/block/byte-source.ts';
 import type { HostStream } from '../backends/char/chardev.ts';
@@ -32,6 +33,8 @@ export interface SystemHost {
   newMemory(): LinearMemory;
   /** Starts a thread that compiles guest code. Without it that is done where the guest runs. */
   startCompiler?(setup: CompilerSetup): CompilerThread;
+  /** Makes instances of the engine's own modules; without it they are made anew. */
+  readonly instantiate?: Instantiate | undefined;
   stderr(text: string): void;
   stdout(text: string): void;
   /** @throws UserError whose message is the reason alone (`No such file or directory`) */

@@ -43,7 +43,7 @@ import { RunningMachine } from './running-machine.ts';
 /** The CPU's tables and the guest's RAM share one memory; its first page stays unused so that no offset is zero. */
 const RESERVED_BYTES = 65536;
 /** Room for the accelerator's tables. */
-const TABLE_BYTES = 32 * 2 ** 20;
+const TABLE_BYTES = 40 * 2 ** 20;
 const BIOS_GRANULE = 65536;
 
 /** A machine, and what steers it. */
@@ -505,6 +505,7 @@ function joinCpu(
       jit,
       now: () => host.time.monotonicNs() / 1e6,
       startCompiler: host.startCompiler && ((setup) => host.startCompiler!(setup)),
+      instantiate: jit.keeps ? host.instantiate : undefined,
     },
   );
   pc.cpuWires.set('smi', {

@@ -66,7 +66,7 @@ export class ByteWriter {
   }
 }
 
-/** A constant or callee in a function's body that is filled in later. `at`: where in the body; what `kind` and `value` say is for those
+/** A callee in a function's body that is filled in later. `at`: where in the body; what `kind` and `value` say is for those
  *  who write and who link. */
 export interface Reference {
   readonly at: number;
@@ -84,11 +84,7 @@ export interface FunctionBody {
   readonly references: readonly Reference[];
 }
 
-/** Fills in a constant (`i32Reference`) or a callee (`callReference`) of a body. */
-export function setConstant(body: Uint8Array, at: number, value: number): void {
-  for (let i = 0; i < 4; i++) body[at + i] = ((value >> (7 * i)) & 0x7f) | 0x80;
-  body[at + 4] = (value >> 28) & 0x7f;
-}
+/** Fills in a callee (`callReference`) of a body. */
 export function setCallee(body: Uint8Array, at: number, index: number): void {
   if (index >>> 14) throw new Error(`function ${index} of a module: there is room for 16384`);
   body[at] = (index & 0x7f) | 0x80;
@@ -134,12 +130,6 @@ export class FunctionWriter {
   i32(value: number): void {
     this.code.byte(OP.i32Const);
     this.code.s32(value);
-  }
-  /** A 32-bit constant that is filled in later. */
-  i32Reference(kind: number, value: number): void {
-    this.code.byte(OP.i32Const);
-    this.references.push({ at: this.code.length, kind, value });
-    this.code.gap(5);
   }
   i64(value: number): void {
     this.code.byte(OP.i64Const);

@@ -30,6 +30,7 @@ const NODE_FLAGS = [
   '--no-memory-reducer',
   '--wasm-tiering-budget=200000',
   '--no-wasm-lazy-compilation',
+  '--allow-natives-syntax',
 ];
 
 /** Looks anew at each call: the file may have been built or removed meanwhile. `root` is the package's folder. */

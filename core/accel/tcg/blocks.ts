@@ -276,12 +276,12 @@ export class BlockCache {
   runs(block: Block): number {
     return this.threshold - (this.word(block.record, RECORD.imm) | 0);
   }
-  /** Lets the first record of a block do something else than count: lead to an entry of a region, whose head is so far away. */
-  setEntry(block: Block, handler: number, entry = 0, delta = 0): void {
+  /** Lets the first record of a block do something else than count: lead to an entry of a region, whose words are there. */
+  setEntry(block: Block, handler: number, entry = 0, words = 0): void {
     const at = block.record - this.pool;
     this.u16[at >>> 1] = handler;
     this.u16[(at + RECORD.a) >>> 1] = entry;
-    this.setWord(block.record + RECORD.imm2, delta);
+    this.setWord(block.record + RECORD.imm2, words);
   }
   /** Counts again, down from the threshold. */
   resetEntry(block: Block, from = this.threshold): void {

@@ -38,7 +38,13 @@ import { GuestMemory, type Watch } from './guest-memory.ts';
 import { createHelpers, type Helper, type HelperContext } from './helpers.ts';
 import { SPECIAL } from './interpreter/generate.ts';
 import { RECORD, TLB } from './interpreter/layout.ts';
-import { createInterpreters, type FunctionTable, type Interpreter } from './interpreter/machine.ts';
+import {
+  createInterpreters,
+  type FunctionTable,
+  type Instantiate,
+  type Interpreter,
+  instantiateAnew,
+} from './interpreter/machine.ts';
 import { JIT_DEFAULTS, Jit, type JitHost, type JitOptions } from './jit/jit.ts';
 import { LockStep } from './jit/lockstep.ts';
 import { stopModule } from './jit/stop.ts';
@@ -54,6 +60,8 @@ export interface X86CpuOptions {
   /** Starts a thread that compiles. Without it regions are compiled where the guest runs. */
   readonly startCompiler?: JitHost['startCompiler'];
   readonly kept?: JitHost['kept'];
+  /** Makes instances of the engine's own modules. */
+  readonly instantiate?: Instantiate | undefined;
   /** Milliseconds, for statistics. */
   readonly now?: () => number;
 }
@@ -185,7 +193,7 @@ export class X86Cpu {
     };
     this.memory.onFlush = () => this.flushTlb();
     this.paging = options.createOps ? null : pagingFeatures(options.definition);
-    const machine = this.assemble();
+    const machine = this.assemble(options.instantiate ?? instantiateAnew);
     this.interpreter = machine;
     this.makeLong = machine.makeLong;
     this.memory.refuseAddress = () => this.refuseAddress();
@@ -732,7 +740,7 @@ export class X86Cpu {
     this.longInterpreter ??= this.makeLong();
     return this.longInterpreter;
   }
-  private assemble(): Interpreter & {
+  private assemble(instantiate: Instantiate): Interpreter & {
     makeLong: () => Interpreter;
     /** Names by number. */
     helpers: readonly string[];
@@ -801,10 +809,11 @@ export class X86Cpu {
       jumpCache,
       memory.layout,
       this.paging ?? pagingFeatures(),
+      instantiate,
     );
     // Lock-step takes back what compiled code wrote: bits of page tables would not be noted.
     if (this.paging && this.layout.journal === undefined) memory.setNative(paging);
-    const natives = createNatives(this.bus.arena, state, memory.layout.tlb, paging, () => this.readTsc());
+    const natives = createNatives(this.bus.arena, state, memory.layout.tlb, paging, () => this.readTsc(), instantiate);
     const imports = {
       e: {
         lookup: slow.lookup,
@@ -846,7 +855,7 @@ export class X86Cpu {
       },
       n: natives,
     };
-    const { legacy, makeLong, table: places } = createInterpreters(table, imports, this.layout);
+    const { legacy, makeLong, table: places } = createInterpreters(table, imports, this.layout, instantiate);
     return { ...legacy, makeLong, helpers: names, table: places };
   }
 

@@ -18,17 +18,26 @@ export interface FunctionTable {
   takeSlot(): number;
   giveSlot(slot: number): void;
   setSlot(slot: number, f: unknown): void;
-  instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Record<string, unknown>;
+  instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Readonly<Record<string, unknown>>;
   /** What modules may import from now on. */
   provide(functions: Readonly<Record<string, unknown>>): void;
 }
+/** Makes an instance of one of the engine's own modules, which are the same in every machine. */
+export type Instantiate = (
+  wire: Uint8Array<ArrayBuffer>,
+  imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+) => Readonly<Record<string, unknown>>;
+/** Libraries differ in how they type imports; functions, memory and table they all are. */
+export const instantiateAnew: Instantiate = (wire, imports) =>
+  new WebAssembly.Instance(new WebAssembly.Module(wire), imports as never).exports;
+
 /** What generated modules import; the table stands in `e` too. */
 export interface EngineFunctions {
   readonly e: Record<string, unknown>;
   readonly n: Record<string, unknown>;
 }
 
-function createTable(table: WebAssembly.Table, imports: EngineFunctions): FunctionTable {
+function createTable(table: WebAssembly.Table, imports: EngineFunctions, instantiate: Instantiate): FunctionTable {
   let next = 0;
   const free: number[] = [];
   return {
@@ -41,9 +50,8 @@ function createTable(table: WebAssembly.Table, imports: EngineFunctions): Functi
     giveSlot: (slot) => free.push(slot),
     setSlot: (slot, f) => table.set(slot, f),
     instantiate(code) {
-      const module = code instanceof WebAssembly.Module ? code : new WebAssembly.Module(code);
-      // Libraries differ in how they type imports; functions, memory and table they all are.
-      return new WebAssembly.Instance(module, imports as never).exports;
+      if (!(code instanceof WebAssembly.Module)) return instantiate(code, imports as never);
+      return new WebAssembly.Instance(code, imports as never).exports;
     },
     provide: (functions) => Object.assign(imports.e, functions),
   };
@@ -91,8 +99,9 @@ export function createInterpreters(
   table: WebAssembly.Table,
   functions: EngineFunctions,
   layout: EngineLayout,
+  instantiate: Instantiate,
 ): { readonly legacy: Interpreter; readonly makeLong: () => Interpreter; readonly table: FunctionTable } {
-  const places = createTable(table, functions);
+  const places = createTable(table, functions, instantiate);
   return {
     legacy: createInterpreter(hotForms(), COLD_GROUPS, layout, places, false),
     makeLong: () => createInterpreter(longHotForms(), LONG_COLD_GROUPS, layout, places, true),

@@ -2,10 +2,11 @@
 import { longMapsFor, mapsFor, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 import type { KnownBlocks } from '../known-blocks.ts';
-import { type CompileLayout, compileRegion, linkModule, type RegionCode, type RegionPlace } from './compile.ts';
+import { type CompileLayout, compileRegion, linkModule, newModuleId, type RegionCode } from './compile.ts';
 import { type CompilerJob, headsOf, JobSource } from './job.ts';
-import type { KeptMatch, KeptRegions } from './kept-regions.ts';
+import type { KeptModule, KeptRegions } from './kept-regions.ts';
 import { type CodeBlock, type CodeSource, type Plan, planRegion } from './plan.ts';
+import { wordsOf } from './region-words.ts';
 
 /** A block to begin a region with, and the handler number that the region will have. `isEarly`: it is here because of what earlier runs
  *  knew of it, and waits longer if no kept region fits. */
@@ -15,34 +16,41 @@ export interface BatchHead {
   readonly isEarly: boolean;
 }
 /** A region of a batch: which head it belongs to, and the first records of its blocks. `entries`: where it is entered, as positions in
- *  `records` and distances from the head. */
+ *  `records`. `module`: of the batch's, `position` of the region in it: the name of its export; `words`: what its code reads. */
 export interface BatchRegion {
   readonly head: number;
   readonly records: readonly number[];
-  readonly entries: readonly { readonly block: number; readonly delta: number }[];
+  readonly entries: readonly number[];
   readonly instructions: number;
+  readonly module: number;
+  readonly position: number;
+  readonly words: readonly number[];
 }
-/** `regions`: in the order of the module's exports. The heads that are missing there: `covered` are part of another region of the
- *  batch, `refused` cannot be compiled, `early` came too soon. `reused`: regions whose code was there already. */
-export interface BatchResult<Code> {
-  readonly code: Code | null;
+/** `code`: null for one that was there in an earlier batch. */
+export interface BatchModule {
+  readonly id: number;
+  readonly code: WebAssembly.Module | null;
   readonly bytes: number;
+}
+/** The heads that are missing in `regions`: `covered` are part of another region of the batch, `refused` cannot be compiled, `early`
+ *  came too soon. `reused`: regions whose code was there already. */
+export interface BatchResult {
+  readonly modules: readonly BatchModule[];
   readonly regions: readonly BatchRegion[];
   readonly covered: readonly number[];
   readonly refused: readonly number[];
   readonly early: readonly number[];
   readonly reused: number;
 }
-export const EMPTY_BATCH: BatchResult<never> = {
-  code: null,
-  bytes: 0,
-  regions: [],
-  covered: [],
-  refused: [],
-  early: [],
-  reused: 0,
-};
+export const EMPTY_BATCH: BatchResult = { modules: [], regions: [], covered: [], refused: [], early: [], reused: 0 };
 
+/** What was compiled anew: a module, its regions by position. */
+export interface MadeModule {
+  readonly id: number;
+  readonly code: WebAssembly.Module;
+  readonly wire: Uint8Array<ArrayBuffer>;
+  readonly parts: readonly { readonly plan: Plan; readonly code: RegionCode }[];
+}
 export interface BatchOptions {
   readonly layout: CompileLayout;
   readonly isLong: boolean;
@@ -51,62 +59,97 @@ export interface BatchOptions {
   /** The regions will be run in lock-step. */
   readonly isTwice: boolean;
   readonly kept?: KeptRegions | undefined;
-  /** What was compiled anew. */
-  readonly onCompiled?: ((region: number, plan: Plan, code: RegionCode) => void) | undefined;
+  readonly onMade?: ((made: MadeModule, regions: readonly number[]) => void) | undefined;
 }
 
+/** `regions` of what is made anew: their positions among those of the batch. */
 export function compileBatch(
   source: CodeSource,
   heads: readonly BatchHead[],
-  { layout, isLong, skipsCovered, isTwice, kept, onCompiled }: BatchOptions,
-): BatchResult<Uint8Array<ArrayBuffer>> {
-  const parts: { code: RegionCode; place: RegionPlace }[] = [];
+  { layout, isLong, skipsCovered, isTwice, kept, onMade }: BatchOptions,
+): BatchResult {
+  const parts: { plan: Plan; code: RegionCode }[] = [];
   const regions: BatchRegion[] = [];
+  const modules: BatchModule[] = [];
+  /** Positions in `modules`. */
+  const known = new Map<KeptModule, number>();
+  const made: number[] = [];
   const covered: number[] = [];
   const refused: number[] = [];
   const early: number[] = [];
-  let reused = 0;
-  kept?.release();
   const members = new Set<number>();
   const begun = new Set<number>();
-  const known: CodeSource = Object.create(source, {
+  const seen: CodeSource = Object.create(source, {
     isHead: { value: (block: CodeBlock) => begun.has(block.record) || source.isHead(block) },
   });
+  const add = (region: BatchRegion) => {
+    for (const entry of region.entries) begun.add(region.records[entry]!);
+    for (const record of region.records) members.add(record);
+    return regions.push(region) - 1;
+  };
+  const moduleOf = (module: KeptModule, code: WebAssembly.Module): number => {
+    const position = known.get(module);
+    if (position !== undefined) return position;
+    known.set(module, modules.length);
+    return modules.push({ id: module.id, code, bytes: module.wireBytes }) - 1;
+  };
   heads.forEach(({ block, handler, isEarly }, head) => {
     if (begun.has(block.record) || (skipsCovered && members.has(block.record))) {
       covered.push(head);
       return;
     }
-    const add = ({ blocks, code, entries, instructions }: KeptMatch) => {
-      const records = blocks.map(({ record }) => record);
-      for (const entry of entries) begun.add(records[entry.block]!);
-      for (const record of records) members.add(record);
-      parts.push({ code, place: { blocks, handler } });
-      regions.push({ head, records, entries, instructions });
-    };
     const match = kept?.find(source, block, layout.hotCount);
     if (match) {
-      reused++;
-      add(match);
+      const { region, blocks } = match;
+      add({
+        head,
+        records: blocks.map(({ record }) => record),
+        entries: region.entries,
+        instructions: region.get('instructions'),
+        module: moduleOf(match.module, match.code),
+        position: match.position,
+        words: wordsOf(region.words(), { blocks, handler }),
+      });
       return;
     }
     if (isEarly) {
       early.push(head);
       return;
     }
-    const plan = planRegion(known, block, isTwice);
+    const plan = planRegion(seen, block, isTwice);
     if (!plan) {
       refused.push(head);
       return;
     }
     const code = compileRegion(plan, layout, isLong);
-    const entries = plan.entries.map((entry) => ({ block: entry, delta: plan.blocks[entry]!.delta }));
-    onCompiled?.(regions.length, plan, code);
     const blocks = plan.blocks.map((planned) => planned.block);
-    add({ blocks, code, entries, instructions: plan.instructions });
+    made.push(
+      add({
+        head,
+        records: blocks.map(({ record }) => record),
+        entries: plan.entries,
+        instructions: plan.instructions,
+        module: -1,
+        position: parts.length,
+        words: wordsOf(code.words, { blocks, handler }),
+      }),
+    );
+    parts.push({ plan, code });
   });
-  const code = parts.length > 0 ? linkModule(parts, layout, isLong) : null;
-  return { code, bytes: code?.length ?? 0, regions, covered, refused, early, reused };
+  const reused = regions.length - made.length;
+  if (parts.length > 0) {
+    const wire = linkModule(
+      parts.map(({ code }) => code),
+      layout,
+      isLong,
+    );
+    const id = newModuleId();
+    const code = new WebAssembly.Module(wire);
+    const module = modules.push({ id, code, bytes: wire.length }) - 1;
+    for (const region of made) regions[region] = { ...regions[region]!, module };
+    onMade?.({ id, code, wire, parts }, made);
+  }
+  return { modules, regions, covered, refused, early, reused };
 }
 
 // -- for another thread ------------------------------------------------------------------------------------------------
@@ -122,7 +165,7 @@ export interface CompilerSetup {
   /** As in JitOptions. */
   readonly keeps: boolean;
 }
-export interface CompilerAnswer extends BatchResult<WebAssembly.Module> {
+export interface CompilerAnswer extends BatchResult {
   readonly id: number;
   readonly milliseconds: number;
   /** What went wrong, '': nothing. Code that changes while it is read may be anything. */
@@ -165,8 +208,10 @@ export class BatchCompiler {
   private readonly setup: CompilerSetup;
   private readonly model: ModelMaps;
   private kept: KeptRegions | undefined;
-  /** What the last job compiled, by region: kept once it is known that its code was not changing. */
-  private readonly fresh = new Map<number, () => void>();
+  /** Modules that the machine has. */
+  private readonly sent = new Set<number>();
+  /** Keeps what the last job compiled, given which of its regions are sound: that is known when the next comes. */
+  private keepFresh: ((sound: ReadonlySet<number>) => void) | undefined;
 
   constructor(setup: CompilerSetup, kept?: KeptRegions) {
     this.setup = setup;
@@ -176,26 +221,26 @@ export class BatchCompiler {
     this.model = new ModelMaps(setup.features);
   }
   /** Guest code may change while it is read: what comes out then, the machine's own thread throws away. */
-  compile(job: CompilerJob): BatchResult<WebAssembly.Module> {
-    for (const region of job.sound) this.fresh.get(region)?.();
-    this.fresh.clear();
-    const { kept } = this;
-    try {
-      return this.build(job, kept);
-    } catch (error) {
-      if (!kept || !(error instanceof WebAssembly.CompileError)) throw error;
-      // What was kept is not what it should be.
-      this.kept = undefined;
-      this.fresh.clear();
-      return this.build(job, undefined);
+  compile(job: CompilerJob): BatchResult {
+    this.keepFresh?.(new Set(job.sound));
+    this.keepFresh = undefined;
+    for (const id of job.dropped) {
+      this.sent.delete(id);
+      this.kept?.unload(id);
     }
+    const result = this.build(job);
+    return {
+      ...result,
+      modules: result.modules.map((module) => {
+        const wasSent = this.sent.has(module.id);
+        this.sent.add(module.id);
+        return wasSent ? { ...module, code: null } : module;
+      }),
+    };
   }
-  private build(job: CompilerJob, kept: KeptRegions | undefined): BatchResult<WebAssembly.Module> {
-    const { code, ...result } = this.assemble(job, kept);
-    return { ...result, code: code && new WebAssembly.Module(code) };
-  }
-  assemble(job: CompilerJob, kept: KeptRegions | undefined): BatchResult<Uint8Array<ArrayBuffer>> {
+  private build(job: CompilerJob): BatchResult {
     const { isLong, hotCount } = job;
+    const { kept } = this;
     const source = new JobSource(new Uint8Array(this.setup.memory.buffer), this.model, job);
     const wanted = headsOf(job).map((head, i): BatchHead => ({ ...head, block: source.blocks[i]! }));
     return compileBatch(source, wanted, {
@@ -204,10 +249,11 @@ export class BatchCompiler {
       skipsCovered: true,
       isTwice: false,
       kept,
-      onCompiled:
+      onMade:
         kept &&
-        ((region, plan, code) => {
-          this.fresh.set(region, kept.prepare(source, plan, code, hotCount));
+        ((made, regions) => {
+          const keep = kept.prepare(source, made, hotCount);
+          this.keepFresh = (sound) => keep((position) => sound.has(regions[position]!));
         }),
     });
   }

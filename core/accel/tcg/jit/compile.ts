@@ -1,23 +1,24 @@
 /** Planned regions to one WebAssembly module: a function for each, (record, unused) -> record where the interpreter goes on
  *  (0: leave), as handlers of the interpreter are. What a region's code knows of the machine it runs in, where its blocks and their
- *  records lie, is filled in when it becomes part of a module: the same code can be used again. */
+ *  records lie, stands in words of linear memory: the same module can be used again. */
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
-import { type FunctionBody, FunctionWriter, ModuleWriter, setCallee, setConstant } from '../../../wasm/writer.ts';
+import { type FunctionBody, FunctionWriter, ModuleWriter, setCallee } from '../../../wasm/writer.ts';
 import { MODE } from '../blocks.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
 import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
-import type { CodeBlock, Plan } from './plan.ts';
-import { FIND, NATIVE_NAMES, REFERENCE } from './references.ts';
+import type { Plan } from './plan.ts';
+import { FIND, NATIVE_NAMES, REFERENCE, WORD } from './references.ts';
 import { RegionEmitter, type RegionLayout } from './region-emitter.ts';
 import { EXIT, type RegionEndLayout } from './region-end.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
+import { type RegionWord, RegionWords } from './region-words.ts';
 import { CUT, FALLS } from './structure.ts';
 
 export type CompileLayout = RegionLayout & RegionEndLayout;
@@ -100,6 +101,7 @@ interface RegionEnd {
 function emitRegion(
   w: FunctionWriter,
   plan: Plan,
+  words: RegionWords,
   imports: EngineImports,
   layout: CompileLayout,
   functions: RegionFunctions,
@@ -115,8 +117,7 @@ function emitRegion(
       registers.xmms |= traits.xmms;
       registers.xmmsWritten |= traits.xmmsWritten;
     }
-  const head = plan.blocks[0]!.block.record + RECORD.handler;
-  const emitter = new RegionEmitter(w, imports, layout, functions, registers, head, caches, isLong);
+  const emitter = new RegionEmitter(w, imports, layout, functions, registers, words, caches, isLong);
   emitter.emitEntry();
   const hasEntries = plan.entries.length > 1;
   const chosen = hasEntries ? w.local(I32) : -1;
@@ -126,8 +127,7 @@ function emitRegion(
     w.get(0);
     w.memory(OP.i32Load16U, RECORD.a);
     w.set(chosen);
-    w.get(0);
-    w.memory(isLong ? OP.i64Load32S : OP.i32Load, RECORD.imm2);
+    emitter.emitEntryDelta(chosen);
     w.op(isLong ? OP.i64Sub : OP.i32Sub);
   }
   w.set(emitter.eip0);
@@ -214,7 +214,7 @@ function emitLimitCheck(
   w.op(OP.i32GtU);
   w.op(OP.i32Or);
   w.block(OP.if, VOID, false);
-  w.i32Reference(REFERENCE.record, plan.blocks[0]!.insns[0]!.record);
+  emitter.emitWord(WORD.record, plan.blocks[0]!.insns[0]!.record);
   w.set(emitter.exitRecord);
   w.get(emitter.eip0);
   w.set(emitter.exitEip);
@@ -335,45 +335,38 @@ function declareShared(module: ModuleWriter, isLong: boolean) {
 }
 const SHARED = [false, true].map((isLong) => declareShared(new ModuleWriter(), isLong));
 
-/** The code of a region. References to blocks count in `value` from what they say (`REFERENCE`), `blocks` holds whose they are. */
+/** The code of a region. */
 export interface RegionCode extends FunctionBody {
-  /** For each reference the number of its block, or -1. */
-  readonly blocks: readonly number[];
-}
-/** Where a region's blocks are in this machine, in the order of its plan, and the handler number by which it is reached. */
-export interface RegionPlace {
-  readonly blocks: readonly Pick<CodeBlock, 'record' | 'start'>[];
-  readonly handler: number;
+  readonly words: readonly RegionWord[];
 }
 
 export function compileRegion(plan: Plan, layout: CompileLayout, isLong: boolean): RegionCode {
   const { helper, fillRead, fillWrite, flagAux, end, find, interpreted, chainType } = SHARED[isLong ? 1 : 0]!;
   const imports: EngineImports = { ...NOT_IMPORTED, helper, natives: {} };
   const functions: RegionFunctions = { fillRead, fillWrite, flagAux };
+  const words = new RegionWords(plan.blocks, plan.entries);
   const w = new FunctionWriter(0, 2);
-  emitRegion(w, plan, imports, layout, functions, pageCaches(plan), { end, find, interpreted, chainType }, isLong);
-  const { bytes, hints, references } = w.body();
-  const owners = references.map(({ kind, value }) => {
-    if (kind === REFERENCE.record)
-      return plan.blocks.findIndex(({ block }) => value >= block.record && value < block.end);
-    return kind === REFERENCE.code ? plan.blocks.findIndex(({ block }) => value === block.start) : -1;
-  });
-  return {
-    bytes,
-    hints,
-    references: references.map(({ at, kind, value }, i) => {
-      if (kind !== REFERENCE.record && kind !== REFERENCE.code) return { at, kind, value };
-      const owner = plan.blocks[owners[i]!];
-      if (!owner) throw new Error(`a region refers to ${value}, which is none of its blocks`);
-      return { at, kind, value: value - (kind === REFERENCE.record ? owner.block.record : owner.block.start) };
-    }),
-    blocks: owners,
-  };
+  emitRegion(
+    w,
+    plan,
+    words,
+    imports,
+    layout,
+    functions,
+    pageCaches(plan),
+    { end, find, interpreted, chainType },
+    isLong,
+  );
+  return { ...w.body(), words: words.list };
 }
+
+let lastModule = 0;
+/** Modules have numbers, each thread its own. */
+export const newModuleId = (): number => ++lastModule;
 
 /** One module with a function for each region, exported by position. All are of 64-bit code, or none. */
 export function linkModule(
-  regions: readonly { readonly code: RegionCode; readonly place: RegionPlace }[],
+  regions: readonly RegionCode[],
   layout: CompileLayout,
   isLong: boolean,
 ): Uint8Array<ArrayBuffer> {
@@ -381,8 +374,8 @@ export function linkModule(
   const { fillRead, fillWrite } = declareShared(module, isLong);
   const natives = new Map<number, number>();
   let hasFind = false;
-  for (const { code } of regions)
-    for (const { kind, value } of code.references) {
+  for (const { references } of regions)
+    for (const { kind, value } of references) {
       hasFind ||= kind === REFERENCE.find;
       if (kind !== REFERENCE.native || natives.has(value)) continue;
       const name = NATIVE_NAMES[value]!;
@@ -403,19 +396,11 @@ export function linkModule(
     finds[FIND.knownWrite] = find(TLB.write, null);
     finds[FIND.write] = find(TLB.write, fillWrite);
   }
-  regions.forEach(({ code, place }, i) => {
-    const bytes = code.bytes.slice();
-    code.references.forEach(({ at, kind, value }, k) => {
-      if (kind === REFERENCE.find) setCallee(bytes, at, finds[value]!);
-      else if (kind === REFERENCE.native) setCallee(bytes, at, natives.get(value)!);
-      else if (kind === REFERENCE.handler) setConstant(bytes, at, place.handler);
-      else {
-        const block = place.blocks[code.blocks[k]!]!;
-        setConstant(bytes, at, value + (kind === REFERENCE.record ? block.record : block.start));
-      }
-    });
-    const body = { bytes, hints: code.hints, references: [] };
-    module.export(String(i), module.linkedFunction([I32, address], [I32], body));
+  regions.forEach(({ bytes, hints, references }, i) => {
+    for (const { at, kind, value } of references) {
+      setCallee(bytes, at, kind === REFERENCE.find ? finds[value]! : natives.get(value)!);
+    }
+    module.export(String(i), module.linkedFunction([I32, address], [I32], { bytes, hints, references: [] }));
   });
   return module.finish();
 }

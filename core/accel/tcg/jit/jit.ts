@@ -4,6 +4,8 @@ import type { RamArena } from '../../../target/x86/system-ops.ts';
 import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, leadsBack, MODE, WARM_PART } from '../blocks.ts';
 import {
   type BatchHead,
+  type BatchModule,
+  type BatchRegion,
   type BatchResult,
   type CompilerAnswer,
   type CompilerSetup,
@@ -11,10 +13,11 @@ import {
   compileBatch,
 } from './batch.ts';
 import type { CompileLayout } from './compile.ts';
-import { BATCH, JobWriter, REACH } from './job.ts';
+import { BATCH, JobWriter, MOST_DROPPED, REACH } from './job.ts';
 import type { KeptRegions } from './kept-regions.ts';
 import type { CodeBlock, CodeSource } from './plan.ts';
 import { LAST_APART, regionEndModule } from './region-end.ts';
+import { WordRoom } from './word-room.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
  *  (lockstep.ts). */
@@ -40,7 +43,7 @@ export interface JitHost {
   takeSlot(): number;
   giveSlot(slot: number): void;
   setSlot(slot: number, f: unknown): void;
-  instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Record<string, unknown>;
+  instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Readonly<Record<string, unknown>>;
   /** What modules may import from now on. */
   provide(functions: Readonly<Record<string, unknown>>): void;
   /** Where in the arena code lies that the TLB knows; -1: it does not. */
@@ -104,6 +107,9 @@ const LOAD_MILLISECONDS = 50;
 /** Handler numbers have 16 bits; those of the interpreter's own forms come out of the rest. */
 const MAX_REGIONS = 50_000;
 
+/** Words that regions read: some forty each. */
+const WORD_BYTES = 8 << 20;
+
 const NOTHING: ReadonlySet<Block> = new Set();
 const isLongBlock = (block: Block) => (block.mode & MODE.code64) !== 0;
 
@@ -118,10 +124,16 @@ interface Batch {
   readonly slots: readonly number[];
   readonly isLong: boolean;
 }
+/** A compiled function; the unused parameter has 64 bits in 64-bit code. */
+type RegionFunction = (record: number, unused: number | bigint) => number;
 class Module {
   readonly regions = new Set<Region>();
+  readonly code: WebAssembly.Module;
   readonly bytes: number;
-  constructor(bytes: number) {
+  /** Made when the first of its regions is used. */
+  exports: Readonly<Record<string, unknown>> | null = null;
+  constructor(code: WebAssembly.Module, bytes: number) {
+    this.code = code;
     this.bytes = bytes;
   }
 }
@@ -131,14 +143,18 @@ class Region implements CompiledRegion {
   /** Those that lead to it. */
   readonly entries = new Set<Block>();
   readonly slot: number;
-  module: Module | null = null;
-  /** The compiled function; the unused parameter has 64 bits in 64-bit code. */
-  run: ((record: number, unused: number | bigint) => number) | undefined;
+  readonly module: Module;
+  /** Address of what its code reads. */
+  readonly words: number;
+  readonly run: RegionFunction;
   private readonly jit: Jit;
-  constructor(jit: Jit, blocks: readonly Block[], slot: number) {
+  constructor(jit: Jit, blocks: readonly Block[], slot: number, module: Module, words: number, run: RegionFunction) {
     this.jit = jit;
     this.blocks = blocks;
     this.slot = slot;
+    this.module = module;
+    this.words = words;
+    this.run = run;
   }
   release(): void {
     this.jit.statistics.invalidated++;
@@ -190,7 +206,11 @@ export class Jit {
   private load = 1;
   private busyMilliseconds = 0;
   private loadSince: number | null = null;
-  private modules: Module[] = [];
+  /** Those that are in use, and some that were, by number; oldest first. */
+  private readonly modules = new Map<number, Module>();
+  private readonly words: WordRoom;
+  /** Of regions that are gone: one of them may be running. */
+  private oldWords: number[] = [];
   /** Kinds of code whose regions have what they share. */
   private readonly hasEnd = new Set<boolean>();
   private readonly now: () => number;
@@ -204,6 +224,7 @@ export class Jit {
     this.host = host;
     this.options = options;
     this.now = now;
+    this.words = new WordRoom(host.arena.allocate('cpu-words', WORD_BYTES).offset, WORD_BYTES);
     this.leftCounters = new Uint32Array(host.arena.memory.buffer, host.layout.counters, LAST_APART + 1);
     this.isLockStep = options.mode === 'lockstep';
     this.threshold = { off: 0, on: THRESHOLD, always: 1, lockstep: LOCKSTEP_THRESHOLD }[options.mode];
@@ -380,6 +401,7 @@ export class Jit {
     const started = this.now();
     // What is run twice is compiled in another way.
     const kept = this.isLockStep ? undefined : host.kept;
+    this.sweep();
     const slots = heads.map(() => host.takeSlot());
     const source: CodeSource = {
       bytes: arena.bytes,
@@ -404,8 +426,9 @@ export class Jit {
       skipsCovered: options.mode !== 'always',
       isTwice: this.isLockStep,
       kept,
-      onCompiled: kept && ((_region, plan, code) => kept.prepare(source, plan, code, host.hotCount(isLong))()),
+      onMade: kept && ((made) => kept.prepare(source, made, host.hotCount(isLong))(() => true)),
     });
+    this.register(result.modules);
     this.install({ heads, slots, isLong }, result, NOTHING);
     statistics.compileMilliseconds += this.now() - started;
   }
@@ -433,7 +456,7 @@ export class Jit {
     this.pending = { id, heads, slots, isLong };
     this.changed.clear();
     this.isDeskTaken = true;
-    thread.post(job.end(id, isLong, host.hotCount(isLong), this.sound));
+    thread.post(job.end(id, isLong, host.hotCount(isLong), this.sound, this.sweep()));
     this.sound = [];
   }
   private isWarm(block: Block): boolean {
@@ -483,6 +506,8 @@ export class Jit {
       this.isDeskTaken = false;
       this.patience = PATIENCE;
       this.pending = null;
+      // Its numbers for modules are not ours.
+      this.unnumber();
       if (job) this.giveUp(job);
       return;
     }
@@ -496,6 +521,7 @@ export class Jit {
   private receive(answer: CompilerAnswer): void {
     const job = this.pending;
     this.isDeskTaken = false;
+    this.register(answer.modules);
     if (job?.id !== answer.id) return; // everything was dropped since
     this.pending = null;
     this.statistics.compileMilliseconds += answer.milliseconds;
@@ -507,12 +533,8 @@ export class Jit {
     this.install(job, answer, this.changed);
   }
 
-  /** Makes one module and lets the first blocks of its regions lead to it. */
-  private install(
-    { heads, slots, isLong }: Batch,
-    result: BatchResult<Uint8Array<ArrayBuffer> | WebAssembly.Module>,
-    changed: ReadonlySet<Block>,
-  ): void {
+  /** Lets the first blocks of a batch's regions lead to them. */
+  private install({ heads, slots, isLong }: Batch, result: BatchResult, changed: ReadonlySet<Block>): void {
     const { host, statistics } = this;
     const { blocks } = host;
     if (!this.hasEnd.has(isLong)) {
@@ -528,10 +550,8 @@ export class Jit {
     statistics.refused += result.refused.length;
     statistics.reused += result.reused;
     for (const head of [...result.covered, ...result.refused, ...result.early]) host.giveSlot(slots[head]!);
-    if (result.code === null) return;
-    const exports = host.instantiate(result.code);
-    const module = new Module(result.bytes);
-    result.regions.forEach(({ head: position, records, entries, instructions }, i) => {
+    result.regions.forEach((made, i) => {
+      const { head: position, records, entries, instructions } = made;
       const head = heads[position]!;
       const slot = slots[position]!;
       const members = records.map((record) => blocks.blockAt(record));
@@ -541,16 +561,14 @@ export class Jit {
         return;
       }
       this.sound.push(i);
-      const region = new Region(this, members as Block[], slot);
-      region.module = module;
-      module.regions.add(region);
-      host.setSlot(slot, exports[String(i)]);
-      region.run = exports[String(i)] as Region['run'];
+      const module = this.modules.get(result.modules[made.module]!.id)!;
+      const region = this.place(made, module, members as Block[], slot);
+      host.setSlot(slot, region.run);
       const handler = this.isLockStep ? this.stopHandler(isLong) : this.handlerOf(slot, isLong);
-      entries.forEach(({ block: at, delta }, entry) => {
+      entries.forEach((at, entry) => {
         const block = members[at]!;
         if (this.heads.has(block)) return;
-        blocks.setEntry(block, handler, entry, delta);
+        blocks.setEntry(block, handler, entry, region.words);
         region.entries.add(block);
         this.heads.add(block);
       });
@@ -559,20 +577,50 @@ export class Jit {
         block.regions.add(region);
       }
       statistics.compiledInstructions += instructions;
+      statistics.regions++;
+      statistics.compiled++;
     });
-    if (module.regions.size > 0) {
-      this.modules.push(module);
+    while (this.isFull() && this.statistics.modules > 1) this.evictOldest();
+  }
+  /** The thread sends a module once. */
+  private register(modules: readonly BatchModule[]): void {
+    for (const module of modules)
+      if (module.code && !this.modules.has(module.id))
+        this.modules.set(module.id, new Module(module.code, module.bytes));
+  }
+  /** Fills in what a region's code reads. */
+  private place({ position, words }: BatchRegion, module: Module, blocks: readonly Block[], slot: number): Region {
+    const { host, statistics } = this;
+    const at = this.takeWords(words.length);
+    new Int32Array(host.arena.memory.buffer, at, words.length).set(words);
+    module.exports ??= host.instantiate(module.code);
+    const run = module.exports[String(position)] as RegionFunction;
+    const region = new Region(this, blocks, slot, module, at, run);
+    if (module.regions.size === 0) {
       statistics.modules++;
-      statistics.regions += module.regions.size;
-      statistics.compiled += module.regions.size;
       statistics.wasmBytes += module.bytes;
       statistics.codeBytes += module.bytes * EXPANSION;
     }
-    while (this.isFull() && this.modules.length > 1) this.evict(this.modules[0]!);
+    module.regions.add(region);
+    return region;
+  }
+  private takeWords(words: number): number {
+    for (;;) {
+      const at = this.words.take(words);
+      if (at >= 0) return at;
+      if (this.statistics.modules === 0) throw new Error(`no room for the ${words} words of a region`);
+      this.evictOldest();
+      this.giveWords();
+    }
+  }
+  /** Nothing compiled is running. */
+  private giveWords(): void {
+    for (const words of this.oldWords) this.words.give(words);
+    this.oldWords = [];
   }
 
   /** The region that begins with a block. */
-  regionOf(block: Block): Region['run'] {
+  regionOf(block: Block): RegionFunction | undefined {
     for (const region of (block.regions ?? []) as Iterable<Region>) if (region.entries.has(block)) return region.run;
     return undefined;
   }
@@ -580,15 +628,20 @@ export class Jit {
     const { codeBytes, regions } = this.statistics;
     return codeBytes > this.options.codeBytes || regions > MAX_REGIONS;
   }
-  private evict(module: Module): void {
-    this.statistics.evictedModules++;
-    for (const region of [...module.regions]) this.release(region);
+  private evictOldest(): void {
+    for (const module of this.modules.values()) {
+      if (module.regions.size === 0) continue;
+      this.statistics.evictedModules++;
+      for (const region of [...module.regions]) this.release(region);
+      return;
+    }
   }
-  /** The region's code is no longer that of its blocks, or is in the way. */
+  /** The region's code is no longer that of its blocks, or is in the way. Its words stay as they are: it may be running. */
   release(region: Region): void {
     const { host, statistics } = this;
     const { module } = region;
-    if (!module?.regions.delete(region)) return;
+    if (!module.regions.delete(region)) return;
+    this.oldWords.push(region.words);
     for (const block of region.blocks) block.regions?.delete(region);
     for (const entry of region.entries) {
       host.blocks.resetEntry(entry);
@@ -599,17 +652,37 @@ export class Jit {
     statistics.regions--;
     statistics.released++;
     if (module.regions.size > 0) return;
-    this.modules = this.modules.filter((other) => other !== module);
     statistics.modules--;
     statistics.wasmBytes -= module.bytes;
     statistics.codeBytes -= module.bytes * EXPANSION;
+  }
+  /** Forgets modules of which nothing is in use, MOST_DROPPED at most, and tells which. Not as soon as the last of their regions goes:
+   *  the thread's answer may count on them. */
+  private sweep(): number[] {
+    this.giveWords();
+    const dropped: number[] = [];
+    if (this.modules.size === this.statistics.modules) return dropped;
+    for (const [id, { regions }] of this.modules) {
+      if (regions.size > 0) continue;
+      this.modules.delete(id);
+      if (dropped.push(id) === MOST_DROPPED) break;
+    }
+    return dropped;
+  }
+  /** Lets modules of a thread that is no more have numbers of their own. */
+  private unnumber(): void {
+    const modules = [...this.modules.values()];
+    this.modules.clear();
+    modules.forEach((module, i) => {
+      this.modules.set(-1 - i, module);
+    });
   }
   /** Everything goes. */
   private clear(): void {
     this.queue = [];
     for (const slot of this.pending?.slots ?? []) this.host.giveSlot(slot);
     this.pending = null;
-    if (this.modules.length > 0) this.statistics.flushes++;
-    for (const module of [...this.modules]) for (const region of [...module.regions]) this.release(region);
+    if (this.statistics.modules > 0) this.statistics.flushes++;
+    for (const module of this.modules.values()) for (const region of [...module.regions]) this.release(region);
   }
 }

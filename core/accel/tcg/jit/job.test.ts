@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BATCH, headsOf, JOB_WORDS, JobSource, JobWriter, REACH, readJob } from './job.ts';
+import { BATCH, headsOf, JOB_WORDS, JobSource, JobWriter, MOST_DROPPED, REACH, readJob } from './job.ts';
 
 const NO_MAPS = { maps: undefined, longMaps: undefined };
 /** The pool and guest code may lie above 2 GiB. */
@@ -28,11 +28,13 @@ describe('a job for the compiling thread', () => {
         writer.page(head, i - REACH / 2, CODE + n * 4096);
       }
     const sound = heads.map((head) => 2 * head);
-    writer.end(77, true, 1234, sound);
+    const dropped = Array.from({ length: MOST_DROPPED }, (_, i) => 5 * i - 3);
+    writer.end(77, true, 1234, sound, dropped);
 
     const job = readJob(words);
     expect(job).toMatchObject({ id: 77, isLong: true, hotCount: 1234 });
     expect([...job.sound]).toEqual(sound);
+    expect([...job.dropped]).toEqual(dropped);
     expect(headsOf(job)).toEqual(heads.map((head) => ({ handler: 7 * head, isEarly: head % 2 === 1 })));
     const source = new JobSource(new Uint8Array(0), NO_MAPS, job);
     const all = BATCH + BATCH * REACH;
@@ -57,15 +59,15 @@ describe('a job for the compiling thread', () => {
     writer.head(blockOf(1), 5, true, true);
     writer.block(blockOf(2), true, true);
     writer.page(0, 1, CODE);
-    writer.end(1, true, 9, [0]);
+    writer.end(1, true, 9, [0], [4]);
     writer.begin();
     writer.head(blockOf(3, 1), 6, false, false);
-    const job = writer.end(2, false, 8, []);
+    const job = writer.end(2, false, 8, [], []);
     const source = new JobSource(new Uint8Array(0), NO_MAPS, job);
     expect(source.blocks).toEqual([blockOf(3, 1)]);
     expect(source.isHead(source.blocks[0]!) || source.isApart(source.blocks[0]!)).toBe(false);
     expect(headsOf(job)).toEqual([{ handler: 6, isEarly: false }]);
-    expect([job.pages.length, job.sound.length]).toEqual([0, 0]);
+    expect([job.pages.length, job.sound.length, job.dropped.length]).toEqual([0, 0, 0]);
     expect(job.isLong).toBe(false);
   });
 });

@@ -8,7 +8,7 @@ export const BATCH = 24;
 /** Blocks that a region may reach are looked for up to so many, in as many pages. */
 export const REACH = 100;
 
-const HEADER = { id: 0, isLong: 1, hotCount: 2, blocks: 3, heads: 4, pages: 5, sound: 6 } as const;
+const HEADER = { id: 0, isLong: 1, hotCount: 2, blocks: 3, heads: 4, pages: 5, sound: 6, dropped: 7 } as const;
 const HEADER_WORDS = 8;
 /** Record, end, start, length, mode; whether a region begins with it, and whether its accesses are looked up one by one. */
 const BLOCK_WORDS = 6;
@@ -20,12 +20,15 @@ export const HEAD_WORDS = 2;
 const PAGE_WORDS = 3;
 const HEADS_AT = HEADER_WORDS;
 const SOUND_AT = HEADS_AT + BATCH * HEAD_WORDS;
-const PAGES_AT = SOUND_AT + BATCH;
+const DROPPED_AT = SOUND_AT + BATCH;
+/** Modules that one job can say are gone. */
+export const MOST_DROPPED = 64;
+const PAGES_AT = DROPPED_AT + MOST_DROPPED;
 const BLOCKS_AT = PAGES_AT + BATCH * REACH * PAGE_WORDS;
 export const JOB_WORDS = BLOCKS_AT + BATCH * (REACH + 1) * BLOCK_WORDS;
 
 /** `blocks`: what may be taken along, the heads first; `pages`: other pages that the heads' code leads to; `sound`: the regions of the
- *  answer before whose code has not changed since it was asked for. */
+ *  answer before whose code has not changed since it was asked for; `dropped`: modules that the machine has no more. */
 export interface CompilerJob {
   readonly id: number;
   readonly isLong: boolean;
@@ -34,6 +37,7 @@ export interface CompilerJob {
   readonly heads: Int32Array;
   readonly pages: Int32Array;
   readonly sound: Int32Array;
+  readonly dropped: Int32Array;
 }
 
 /** @param words JOB_WORDS of them; the job lies in them still */
@@ -47,6 +51,7 @@ export function readJob(words: Int32Array): CompilerJob {
     heads: part(HEADS_AT, words[HEADER.heads]!, HEAD_WORDS),
     pages: part(PAGES_AT, words[HEADER.pages]!, PAGE_WORDS),
     sound: part(SOUND_AT, words[HEADER.sound]!, 1),
+    dropped: part(DROPPED_AT, words[HEADER.dropped]!, 1),
   };
 }
 /** The regions that a job asks for: handler numbers, and whether they are early. */
@@ -93,10 +98,18 @@ export class JobWriter {
     this.words[at + 1] = distance;
     this.words[at + 2] = place;
   }
-  end(id: number, isLong: boolean, hotCount: number, sound: readonly number[]): CompilerJob {
+  /** @param dropped MOST_DROPPED at most */
+  end(
+    id: number,
+    isLong: boolean,
+    hotCount: number,
+    sound: readonly number[],
+    dropped: readonly number[],
+  ): CompilerJob {
     const { words } = this;
-    words.set([id, isLong ? 1 : 0, hotCount, this.blocks, this.heads, this.pages, sound.length]);
+    words.set([id, isLong ? 1 : 0, hotCount, this.blocks, this.heads, this.pages, sound.length, dropped.length]);
     words.set(sound, SOUND_AT);
+    words.set(dropped, DROPPED_AT);
     return readJob(words);
   }
 }

@@ -1,141 +1,174 @@
-/** The code of regions, kept between runs of machines: who starts a guest again need not translate it again. A region is found by what
- *  its blocks consist of, compared byte by byte, so it does not matter which guest it was compiled for. */
+/** The code of regions, kept between runs of machines: who starts a guest again need not translate it again. Modules are kept as they
+ *  were made, with the machine code of what V8 has optimised. A region is found by what its blocks consist of, compared byte by byte, so
+ *  it does not matter which guest it was compiled for. */
 
 import { blockKey, KnownBlocks } from '../known-blocks.ts';
-import type { RegionCode } from './compile.ts';
+import type { MadeModule } from './batch.ts';
+import { newModuleId, type RegionCode } from './compile.ts';
 import type { CodeBlock, CodeSource, Plan } from './plan.ts';
+import type { RegionWord } from './region-words.ts';
 
-/** A region is so many words, then its blocks' guest code and its own code, each filled up to whole words.
- *  `check`: of all other words. `inPage`: where its first block begins. */
-const HEADER = {
+/** What is said of a module: so many words, then its regions. Behind that, each filled up to whole words, its WebAssembly and the
+ *  machine code. `check`: of all other words; `functions`: those with machine code. */
+const MODULE = {
   check: 0,
+  hotCount: 1,
+  regions: 2,
+  wireBytes: 3,
+  wireCheck: 4,
+  codeBytes: 5,
+  codeCheck: 6,
+  functions: 7,
+} as const;
+const MODULE_WORDS = 8;
+/** A region is so many words, then its blocks, ways in, words of its code, and guest code, filled up to whole words.
+ *  `length`: all of that in words. `inPage`: where its first block begins. */
+const REGION = {
+  length: 0,
   key: 1,
   mode: 2,
-  hotCount: 3,
-  inPage: 4,
-  instructions: 5,
-  blocks: 6,
-  entries: 7,
-  references: 8,
-  hints: 9,
-  guestBytes: 10,
-  codeBytes: 11,
+  inPage: 3,
+  instructions: 4,
+  blocks: 5,
+  entries: 6,
+  words: 7,
+  guestBytes: 8,
 } as const;
-const HEADER_WORDS = 12;
+const REGION_WORDS = 9;
 /** Distance from the head, length, bytes of its records, whether its accesses are looked up one by one. */
 const BLOCK_WORDS = 4;
-/** Position among the blocks, distance from the head. */
-const ENTRY_WORDS = 2;
-/** Place in the code, kind and block + 1 in one word (18, 4 and 8 bits); value. */
-const REFERENCE_WORDS = 2;
-const MAX_CODE = 1 << 18;
+/** Kind and block + 1 in one word, from bit 4 on; value. */
+const WORD_WORDS = 2;
 /** Regions that begin with the same code. */
 const MAX_VARIANTS = 4;
-/** Bytes of regions that are in no store yet: a guest may make new code for ever. */
+/** Bytes of modules that are in no store yet: a guest may make new code for ever. */
 export const MOST_WAITING = 4 << 20;
-/** Words of regions that are read for one batch: to read into new memory takes several times as long. */
-const READ_WORDS = 1 << 18;
-/** A store is written when at least this part of it is new. */
+/** A store is written when at least this part of it is new; machine code of a function takes about so many bytes. */
 const WORTH_PART = 32;
+const FUNCTION_BYTES = 4096;
+/** No region is found by it any more. */
+const GONE = -1;
 
-/** What a catalogue says of a region: key, place and length in bytes, in which run it was last of use. */
-const PLACE_WORDS = 4;
+/** What a catalogue says of a module: place in bytes, bytes of what is said of it and of all, in which run it was last of use, number
+ *  of regions. Their keys follow. */
+const PLACE_WORDS = 5;
 
 const words = (bytes: number) => (bytes + 3) >> 2;
-function checkOf(data: Int32Array): number {
-  let check = data.length;
-  for (let i = 1; i < data.length; i++) check = Math.imul(check ^ data[i]!, 0x0100_0193) ^ (check >>> 13);
+/** @param bytes at a whole word of their buffer */
+function checkOf(bytes: Uint8Array<ArrayBuffer>, from = 0): number {
+  const data = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  let check = bytes.length;
+  for (let i = from; i < data.length; i++) check = Math.imul(check ^ data[i]!, 0x0100_0193) ^ (check >>> 13);
+  for (let i = data.length * 4; i < bytes.length; i++) check = Math.imul(check ^ bytes[i]!, 0x0100_0193);
   return check;
 }
+const bytesOf = (data: Int32Array<ArrayBuffer>) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-/** Where regions of earlier runs are. */
+/** Machine code of modules, where V8 lets it be had. */
+export interface MachineCode {
+  /** Functions that V8 has optimised. */
+  optimised(module: WebAssembly.Module): number;
+  /** Their code. There must be one. */
+  take(module: WebAssembly.Module): Uint8Array<ArrayBuffer>;
+  /** A module that has its code already. Null: this V8 makes other code, or of other flags, or for another processor. */
+  give(code: Uint8Array<ArrayBuffer>, wire: Uint8Array<ArrayBuffer>): WebAssembly.Module | null;
+}
+/** Where modules of earlier runs are. */
 export interface RegionStore {
   readonly catalogue: RegionCatalogue;
-  /** Fills the words with what is there, from byte `at` on. False: it cannot be read. */
-  read(at: number, into: Int32Array<ArrayBuffer>): boolean;
+  /** Fills the bytes with what is there, from `at` on. False: it cannot be read. */
+  read(at: number, into: Uint8Array<ArrayBuffer>): boolean;
+}
+interface Place {
+  readonly at: number;
+  readonly aboutBytes: number;
+  readonly length: number;
+}
+interface ModulePlace extends Place {
+  readonly run: number;
+  readonly keys: readonly number[];
 }
 /** `members`: keys of the blocks that regions consist of. */
 export class RegionCatalogue {
   readonly run: number;
   readonly members: Int32Array<ArrayBuffer>;
-  private readonly places: Int32Array<ArrayBuffer>;
-  constructor(run: number, members: Int32Array<ArrayBuffer>, places: Int32Array<ArrayBuffer>) {
+  readonly modules: readonly ModulePlace[];
+  constructor(run: number, members: Int32Array<ArrayBuffer>, modules: readonly ModulePlace[]) {
     this.run = run;
     this.members = members;
-    this.places = places;
+    this.modules = modules;
   }
   /** @returns null where the words make no catalogue */
   static from(words: Int32Array<ArrayBuffer>): RegionCatalogue | null {
     const [run, members] = words;
-    if (run === undefined || members === undefined || members < 0) return null;
-    const rest = words.length - 2 - members;
-    if (rest < 0 || rest % PLACE_WORDS !== 0) return null;
-    return new RegionCatalogue(run, words.subarray(2, 2 + members), words.subarray(2 + members));
+    if (run === undefined || members === undefined || members < 0 || members > words.length - 2) return null;
+    const modules: ModulePlace[] = [];
+    let i = 2 + members;
+    while (i < words.length) {
+      const [at, aboutBytes, length, lastRun, regions] = words.subarray(i, i + PLACE_WORDS);
+      i += PLACE_WORDS;
+      if (regions === undefined || regions < 0 || i + regions > words.length) return null;
+      if (at! < 0 || aboutBytes! < 4 * MODULE_WORDS || aboutBytes! > length!) return null;
+      const keys = Array.from(words.subarray(i, i + regions));
+      i += regions;
+      modules.push({ at: at!, aboutBytes: aboutBytes!, length: length!, run: lastRun!, keys });
+    }
+    return new RegionCatalogue(run, words.subarray(2, 2 + members), modules);
   }
   get words(): Int32Array<ArrayBuffer> {
-    return Int32Array.from([this.run, this.members.length, ...this.members, ...this.places]);
+    const { run, members, modules } = this;
+    return Int32Array.from([
+      run,
+      members.length,
+      ...members,
+      ...modules.flatMap((m) => [m.at, m.aboutBytes, m.length, m.run, m.keys.length, ...m.keys]),
+    ]);
   }
-  *regions(): Generator<{ key: number; at: number; length: number; run: number }> {
-    const { places } = this;
-    for (let i = 0; i < places.length; i += PLACE_WORDS)
-      yield { key: places[i]!, at: places[i + 1]!, length: places[i + 2]!, run: places[i + 3]! };
+  /** Keys of all regions. */
+  get keys(): number[] {
+    return this.modules.flatMap(({ keys }) => keys.filter((key) => key !== GONE));
   }
   /** Blocks that are known to get hot. */
   get known(): KnownBlocks {
-    return new KnownBlocks(
-      this.members,
-      Int32Array.from(this.regions(), ({ key }) => key),
-    );
+    return new KnownBlocks(this.members, Int32Array.from(this.keys));
   }
 }
 
 export interface KeptMatch {
-  readonly code: RegionCode;
+  readonly module: KeptModule;
+  readonly code: WebAssembly.Module;
+  /** Of the region in the module. */
+  readonly position: number;
+  readonly region: KeptRegion;
   readonly blocks: readonly CodeBlock[];
-  readonly entries: readonly { readonly block: number; readonly delta: number }[];
-  readonly instructions: number;
 }
 
 /** One region, as words. */
-class KeptRegion {
-  readonly data: Int32Array<ArrayBuffer>;
+export class KeptRegion {
+  private readonly data: Int32Array<ArrayBuffer>;
   constructor(data: Int32Array<ArrayBuffer>) {
     this.data = data;
   }
-  get(field: keyof typeof HEADER): number {
-    return this.data[HEADER[field]]!;
-  }
-  /** Whether it is as it was written. */
-  get isSound(): boolean {
-    const { data } = this;
-    if (data.length < HEADER_WORDS || this.get('check') !== checkOf(data)) return false;
-    return this.codeAt + words(this.get('codeBytes')) === data.length;
+  get(field: keyof typeof REGION): number {
+    return this.data[REGION[field]]!;
   }
   private get entriesAt(): number {
-    return HEADER_WORDS + this.get('blocks') * BLOCK_WORDS;
+    return REGION_WORDS + this.get('blocks') * BLOCK_WORDS;
   }
-  private get referencesAt(): number {
-    return this.entriesAt + this.get('entries') * ENTRY_WORDS;
-  }
-  private get hintsAt(): number {
-    return this.referencesAt + this.get('references') * REFERENCE_WORDS;
+  private get wordsAt(): number {
+    return this.entriesAt + this.get('entries');
   }
   private get guestAt(): number {
-    return this.hintsAt + this.get('hints');
-  }
-  private get codeAt(): number {
-    return this.guestAt + words(this.get('guestBytes'));
-  }
-  private bytes(word: number, length: number): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.data.buffer, this.data.byteOffset + 4 * word, length);
+    return this.wordsAt + this.get('words') * WORD_WORDS;
   }
   get guest(): Uint8Array<ArrayBuffer> {
-    return this.bytes(this.guestAt, this.get('guestBytes'));
+    const { data } = this;
+    return new Uint8Array(data.buffer, data.byteOffset + 4 * this.guestAt, this.get('guestBytes'));
   }
   /** Delta and length of each block, and whether it is looked up one by one. */
   *blocks(): Generator<{ delta: number; length: number; recordBytes: number; isApart: boolean }> {
     const { data } = this;
-    for (let at = HEADER_WORDS; at < this.entriesAt; at += BLOCK_WORDS)
+    for (let at = REGION_WORDS; at < this.entriesAt; at += BLOCK_WORDS)
       yield {
         delta: data[at]!,
         length: data[at + 1]!,
@@ -143,20 +176,14 @@ class KeptRegion {
         isApart: data[at + 3]! !== 0,
       };
   }
-  get code(): RegionCode {
+  /** Where it is entered, as positions among its blocks. */
+  get entries(): number[] {
+    return Array.from(this.data.subarray(this.entriesAt, this.wordsAt));
+  }
+  *words(): Generator<RegionWord> {
     const { data } = this;
-    const references: { at: number; kind: number; value: number }[] = [];
-    const blocks: number[] = [];
-    for (let at = this.referencesAt; at < this.hintsAt; at += REFERENCE_WORDS) {
-      const what = data[at]!;
-      references.push({ at: what & (MAX_CODE - 1), kind: (what >>> 18) & 0xf, value: data[at + 1]! });
-      blocks.push(((what >>> 22) & 0xff) - 1);
-    }
-    const hints = Array.from(data.subarray(this.hintsAt, this.guestAt), (word) => ({
-      at: word >>> 1,
-      likely: (word & 1) !== 0,
-    }));
-    return { bytes: this.bytes(this.codeAt, this.get('codeBytes')), hints, references, blocks };
+    for (let at = this.wordsAt; at < this.guestAt; at += WORD_WORDS)
+      yield { kind: data[at]! & 0xf, block: (data[at]! >> 4) - 1, value: data[at + 1]! };
   }
   /** Keys of its blocks. */
   *members(): Generator<number> {
@@ -167,33 +194,101 @@ class KeptRegion {
       at += length;
     }
   }
-  get bytesOfAll(): Uint8Array<ArrayBuffer> {
-    return this.bytes(0, 4 * this.data.length);
+}
+/** @returns what is kept of a region, or null: of this one nothing can be */
+function describe(source: CodeSource, plan: Plan, code: RegionCode): Int32Array<ArrayBuffer> | null {
+  // The same code at two linear addresses lies at two places another time.
+  if (new Set(plan.blocks.map(({ block }) => block)).size < plan.blocks.length) return null;
+  const head = plan.blocks[0]!.block;
+  const { blocks, entries } = plan;
+  const guestBytes = blocks.reduce((sum, { block }) => sum + block.length, 0);
+  const list: number[] = [];
+  list[REGION.length] = 0;
+  list[REGION.key] = keyOf(source, head);
+  list[REGION.mode] = plan.mode;
+  list[REGION.inPage] = head.start & 0xfff;
+  list[REGION.instructions] = plan.instructions;
+  list[REGION.blocks] = blocks.length;
+  list[REGION.entries] = entries.length;
+  list[REGION.words] = code.words.length;
+  list[REGION.guestBytes] = guestBytes;
+  for (const { delta, block, isApart } of blocks)
+    list.push(delta, block.length, block.end - block.record, isApart ? 1 : 0);
+  list.push(...entries);
+  for (const { kind, block, value } of code.words) list.push(kind | ((block + 1) << 4), value);
+  list[REGION.length] = list.length + words(guestBytes);
+  const data = new Int32Array(list[REGION.length]!);
+  data.set(list);
+  const all = bytesOf(data);
+  let at = 4 * list.length;
+  for (const { block } of blocks) {
+    all.set(source.bytes.subarray(block.start, block.start + block.length), at);
+    at += block.length;
   }
-  get entries(): { block: number; delta: number }[] {
-    const entries: { block: number; delta: number }[] = [];
-    for (let at = this.entriesAt; at < this.referencesAt; at += ENTRY_WORDS)
-      entries.push({ block: this.data[at]!, delta: this.data[at + 1]! });
-    return entries;
-  }
+  return data;
 }
 
-/** A region that is kept: in the store, or, as long as that has not been written, here. */
-interface Keeping {
-  readonly key: number;
-  readonly length: number;
-  at: number;
+/** A module that is kept: in the store, or, as long as that has not been written, here. */
+export class KeptModule {
+  readonly id = newModuleId();
   run: number;
-  region: KeptRegion | null;
+  /** Keys of its regions, GONE for those that nobody may find. */
+  readonly keys: number[];
+  place: Place | null;
+  /** What is said of it; null: not read yet. */
+  about: Int32Array<ArrayBuffer> | null = null;
+  wire: Uint8Array<ArrayBuffer> | null = null;
+  code: WebAssembly.Module | null = null;
+  private regionsAt: number[] = [];
+  constructor(run: number, keys: readonly number[], place: Place | null) {
+    this.run = run;
+    this.keys = [...keys];
+    this.place = place;
+  }
+  get(field: keyof typeof MODULE): number {
+    return this.about![MODULE[field]]!;
+  }
+  get wireBytes(): number {
+    return this.get('wireBytes');
+  }
+  /** Takes what is said of it, if that is as it was written. */
+  describe(about: Int32Array<ArrayBuffer>): boolean {
+    if (about[MODULE.check] !== checkOf(bytesOf(about), 1)) return false;
+    const regionsAt: number[] = [];
+    let at = MODULE_WORDS;
+    while (at < about.length && regionsAt.length < about[MODULE.regions]!) {
+      regionsAt.push(at);
+      at += about[at]!;
+    }
+    if (regionsAt.length !== this.keys.length) return false;
+    this.about = about;
+    this.regionsAt = regionsAt;
+    return this.keys.every((key, i) => key === GONE || this.region(i).get('key') === key);
+  }
+  region(position: number): KeptRegion {
+    const at = this.regionsAt[position]!;
+    return new KeptRegion(this.about!.subarray(at, at + this.about![at]!));
+  }
+  get isOfUse(): boolean {
+    return this.keys.some((key) => key !== GONE);
+  }
+  /** Nothing of it is found any more. */
+  giveUp(): void {
+    this.keys.fill(GONE);
+  }
+}
+interface Found {
+  readonly module: KeptModule;
+  readonly position: number;
 }
 
 export class KeptRegions {
-  private readonly byKey = new Map<number, Keeping[]>();
+  private readonly byKey = new Map<number, Found[]>();
+  private readonly modules = new Map<number, KeptModule>();
   /** Number of this run of a machine. */
   private readonly run: number;
   private store: RegionStore | null;
-  private readonly readWords = new Int32Array(READ_WORDS);
-  private readSoFar = 0;
+  private readonly machine: MachineCode | null;
   /** Bytes of what is not in the store. */
   waiting = 0;
   private stored = 0;
@@ -202,146 +297,199 @@ export class KeptRegions {
   }
   /** Whether so much is new that the store should be written, which takes as long as it is large. */
   get isWorthWriting(): boolean {
-    return this.isChanged && this.waiting >= this.stored / WORTH_PART;
+    const fresh = this.waiting + this.gained * FUNCTION_BYTES;
+    return fresh > 0 && fresh >= this.stored / WORTH_PART;
+  }
+  /** Functions that V8 has optimised since. */
+  private get gained(): number {
+    let gained = 0;
+    for (const module of this.modules.values()) {
+      const { code, place } = module;
+      if (code && place && this.machine) gained += Math.max(0, this.machine.optimised(code) - module.get('functions'));
+    }
+    return gained;
   }
 
-  constructor(store: RegionStore | null) {
+  constructor(store: RegionStore | null, machine: MachineCode | null = null) {
     this.store = store;
+    this.machine = machine;
     this.run = (store?.catalogue.run ?? 0) + 1;
-    for (const place of store?.catalogue.regions() ?? []) {
-      this.put({ ...place, region: null });
+    for (const { run, keys, ...place } of store?.catalogue.modules ?? []) {
+      this.put(new KeptModule(run, keys, place));
       this.stored += place.length;
     }
   }
-  private put(keeping: Keeping): void {
-    const variants = this.byKey.get(keeping.key);
+  private put(module: KeptModule): void {
+    this.modules.set(module.id, module);
+    module.keys.forEach((key, position) => {
+      if (key !== GONE) this.putRegion(key, { module, position });
+    });
+  }
+  private putRegion(key: number, found: Found): void {
+    const variants = this.byKey.get(key);
     if (!variants) {
-      this.byKey.set(keeping.key, [keeping]);
+      this.byKey.set(key, [found]);
       return;
     }
     if (variants.length === MAX_VARIANTS) {
-      const oldest = variants.reduce((a, b) => (a.run <= b.run ? a : b));
+      const oldest = variants.reduce((a, b) => (a.module.run <= b.module.run ? a : b));
       variants.splice(variants.indexOf(oldest), 1);
+      oldest.module.keys[oldest.position] = GONE;
     }
-    variants.push(keeping);
+    variants.push(found);
   }
-  /** Null: it is not where it should be, or not as it was. Good until the next `release`. */
-  private load({ region, at, length, key }: Keeping): KeptRegion | null {
-    if (region) return region;
-    const { readWords, readSoFar } = this;
-    const end = readSoFar + (length >> 2);
-    const data = end <= readWords.length ? readWords.subarray(readSoFar, end) : new Int32Array(length >> 2);
-    if (!this.store?.read(at, data)) return null;
-    const loaded = new KeptRegion(data);
-    if (!loaded.isSound || loaded.get('key') !== key) return null;
-    if (end <= readWords.length) this.readSoFar = end;
-    return loaded;
+  /** Whether it is known what there is to say of a module. */
+  private isDescribed(module: KeptModule): boolean {
+    if (module.about) return true;
+    const { place } = module;
+    if (!place || !this.store) return false;
+    const about = new Int32Array(place.aboutBytes >> 2);
+    if (this.store.read(place.at, bytesOf(about)) && module.describe(about)) return true;
+    module.giveUp();
+    return false;
   }
-  /** Nobody needs what was found so far. */
-  release(): void {
-    this.readSoFar = 0;
+  private wireOf(module: KeptModule): Uint8Array<ArrayBuffer> | null {
+    if (module.wire) return module.wire;
+    return this.readPart(module, module.place!.aboutBytes, module.wireBytes, module.get('wireCheck'));
+  }
+  private machineCodeOf(module: KeptModule): Uint8Array<ArrayBuffer> | null {
+    const length = module.get('codeBytes');
+    if (length === 0) return null;
+    const { place } = module;
+    return this.readPart(module, place!.aboutBytes + 4 * words(module.wireBytes), length, module.get('codeCheck'));
+  }
+  private readPart({ place }: KeptModule, from: number, length: number, check: number): Uint8Array<ArrayBuffer> | null {
+    if (from + length > place!.length) return null;
+    const bytes = new Uint8Array(length);
+    return this.store!.read(place!.at + from, bytes) && checkOf(bytes) === check ? bytes : null;
+  }
+  /** Null: it is not as it was, or V8 does not take it. */
+  private codeOf(module: KeptModule): WebAssembly.Module | null {
+    if (module.code) return module.code;
+    const wire = this.wireOf(module);
+    if (!wire) return null;
+    const code = this.machine && this.machineCodeOf(module);
+    try {
+      module.code = (code && this.machine!.give(code, wire)) ?? new WebAssembly.Module(wire);
+    } catch {
+      return null;
+    }
+    return module.code;
   }
 
   /** The region that begins with this block, if all of its code is there as it was, and known to the planner. */
   find(source: CodeSource, head: CodeBlock, hotCount: number): KeptMatch | null {
-    for (const keeping of this.byKey.get(keyOf(source, head)) ?? []) {
-      const { readSoFar } = this;
-      const region = this.load(keeping);
-      const isOfKind = region?.get('mode') === head.mode && region.get('hotCount') === hotCount;
-      const blocks = isOfKind ? match(region, source, head) : null;
-      if (!blocks) {
-        this.readSoFar = readSoFar;
+    for (const { module, position } of this.byKey.get(keyOf(source, head)) ?? []) {
+      if (module.keys[position] === GONE || !this.isDescribed(module) || module.get('hotCount') !== hotCount) continue;
+      const region = module.region(position);
+      const blocks = region.get('mode') === head.mode ? match(region, source, head) : null;
+      if (!blocks) continue;
+      const code = this.codeOf(module);
+      if (!code) {
+        module.giveUp();
         continue;
       }
-      keeping.run = this.run;
-      return { code: region!.code, blocks, entries: region!.entries, instructions: region!.get('instructions') };
+      module.run = this.run;
+      return { module, code, position, region, blocks };
     }
     return null;
   }
-  /** Copies a region and the guest code that it was made of. It is kept when the result is called: the guest may be changing that
-   *  code, which is known only later. */
-  prepare(source: CodeSource, plan: Plan, code: RegionCode, hotCount: number): () => void {
-    if (code.bytes.length >= MAX_CODE || plan.blocks.length >= 0xff) return () => {};
-    // The same code at two linear addresses lies at two places another time.
-    if (new Set(plan.blocks.map(({ block }) => block)).size < plan.blocks.length) return () => {};
-    const head = plan.blocks[0]!.block;
-    const guestBytes = plan.blocks.reduce((sum, { block }) => sum + block.length, 0);
-    const { blocks, entries } = plan;
-    const { references, hints, bytes } = code;
-    const list: number[] = [];
-    list[HEADER.check] = 0;
-    list[HEADER.key] = keyOf(source, head);
-    list[HEADER.mode] = plan.mode;
-    list[HEADER.hotCount] = hotCount;
-    list[HEADER.inPage] = head.start & 0xfff;
-    list[HEADER.instructions] = plan.instructions;
-    list[HEADER.blocks] = blocks.length;
-    list[HEADER.entries] = entries.length;
-    list[HEADER.references] = references.length;
-    list[HEADER.hints] = hints.length;
-    list[HEADER.guestBytes] = guestBytes;
-    list[HEADER.codeBytes] = bytes.length;
-    for (const { delta, block, isApart } of blocks)
-      list.push(delta, block.length, block.end - block.record, isApart ? 1 : 0);
-    for (const entry of entries) list.push(entry, blocks[entry]!.delta);
-    references.forEach(({ at, kind, value }, i) => {
-      list.push(at | (kind << 18) | ((code.blocks[i]! + 1) << 22), value);
-    });
-    for (const { at, likely } of hints) list.push(2 * at + (likely ? 1 : 0));
-    const guestAt = list.length;
-    const codeAt = guestAt + words(guestBytes);
-    const length = codeAt + words(bytes.length);
-    const data = new Int32Array(length);
-    data.set(list);
-    const all = new Uint8Array(data.buffer);
-    let at = 4 * guestAt;
-    for (const { block } of blocks) {
-      all.set(source.bytes.subarray(block.start, block.start + block.length), at);
-      at += block.length;
-    }
-    all.set(bytes, 4 * codeAt);
-    data[HEADER.check] = checkOf(data);
-    const region = new KeptRegion(data);
-    return () => {
+  /** The machine has a module no more. */
+  unload(id: number): void {
+    const module = this.modules.get(id);
+    if (module?.place) module.code = null;
+  }
+  /** Copies what there is to say of a module, and the guest code that it was made of. It is kept when the result is called, with the
+   *  regions whose code the guest was not changing meanwhile: that is known only later. */
+  prepare(source: CodeSource, made: MadeModule, hotCount: number): (isSound: (position: number) => boolean) => void {
+    const regions = made.parts.map(({ plan, code }) => describe(source, plan, code));
+    const { wire, code } = made;
+    return (isSound) => {
       if (this.waiting >= MOST_WAITING) return;
-      this.waiting += 4 * length;
-      this.put({ key: region.get('key'), at: 0, length: 4 * length, run: this.run, region });
+      const sound = regions.map((region, position) => (region && isSound(position) ? region : null));
+      if (sound.every((region) => region === null)) return;
+      const list = new Array<number>(MODULE_WORDS).fill(0);
+      list[MODULE.hotCount] = hotCount;
+      list[MODULE.regions] = regions.length;
+      list[MODULE.wireBytes] = wire.length;
+      list[MODULE.wireCheck] = checkOf(wire);
+      const empty = Int32Array.of(1);
+      const parts = [Int32Array.from(list), ...sound.map((region) => region ?? empty)];
+      const about = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
+      let at = 0;
+      for (const part of parts) {
+        about.set(part, at);
+        at += part.length;
+      }
+      about[MODULE.check] = checkOf(bytesOf(about), 1);
+      const keys = sound.map((region) => (region ? region[REGION.key]! : GONE));
+      const module = new KeptModule(this.run, keys, null);
+      module.describe(about);
+      module.wire = wire;
+      module.code = code;
+      this.waiting += about.byteLength + wire.length;
+      this.put(module);
     };
   }
 
-  /** Writes all regions, those of use last first, as far as there is room (bytes), and gives the catalogue of what was written. When it
+  /** Writes all modules, those of use last first, as far as there is room (bytes), and gives the catalogue of what was written. When it
    *  has become the store, `moved` says so. */
   save(
     room: number,
     write: (bytes: Uint8Array) => void,
   ): { catalogue: RegionCatalogue; moved(store: RegionStore): void } {
     const members = new Set<number>();
-    const places: number[] = [];
-    const kept: Keeping[] = [];
+    const places: ModulePlace[] = [];
+    const written: { module: KeptModule; about: Int32Array<ArrayBuffer> }[] = [];
     let at = 0;
-    for (const keeping of [...this.byKey.values()].flat().sort((a, b) => b.run - a.run)) {
-      const { key, length, run } = keeping;
+    for (const module of [...this.modules.values()].sort((a, b) => b.run - a.run)) {
+      if (!module.isOfUse || !this.isDescribed(module)) continue;
+      const wire = this.wireOf(module);
+      if (!wire) continue;
+      const about = module.about!.slice();
+      const machineCode = this.newestCode(module, about);
+      const parts = [bytesOf(about), wire, ...(machineCode ? [machineCode] : [])];
+      const length = parts.reduce((sum, part) => sum + 4 * words(part.length), 0);
       if (at + length > room) continue;
-      this.release();
-      const region = this.load(keeping);
-      if (!region) continue;
-      for (const member of region.members()) members.add(member);
-      write(region.bytesOfAll);
-      places.push(key, at, length, run);
-      kept.push({ ...keeping, at, region: null });
+      for (const part of parts) {
+        write(part);
+        if (part.length % 4 !== 0) write(new Uint8Array(4 - (part.length % 4)));
+      }
+      module.keys.forEach((key, position) => {
+        if (key !== GONE) for (const member of module.region(position).members()) members.add(member);
+      });
+      places.push({ at, aboutBytes: about.byteLength, length, run: module.run, keys: [...module.keys] });
+      written.push({ module, about });
       at += length;
     }
-    const catalogue = new RegionCatalogue(this.run, Int32Array.from(members), Int32Array.from(places));
     return {
-      catalogue,
+      catalogue: new RegionCatalogue(this.run, Int32Array.from(members), places),
       moved: (store) => {
         this.store = store;
         this.byKey.clear();
-        for (const keeping of kept) this.put(keeping);
+        this.modules.clear();
+        written.forEach(({ module, about }, i) => {
+          module.place = places[i]!;
+          module.wire = null;
+          module.describe(about);
+          this.put(module);
+        });
         this.waiting = 0;
         this.stored = at;
       },
     };
+  }
+  /** The machine code of a module, which `about` describes then. */
+  private newestCode(module: KeptModule, about: Int32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | null {
+    const { machine } = this;
+    const optimised = machine && module.code ? machine.optimised(module.code) : 0;
+    const isNew = optimised > about[MODULE.functions]!;
+    const code = isNew ? machine!.take(module.code!) : module.place && this.machineCodeOf(module);
+    if (isNew) about[MODULE.functions] = optimised;
+    about[MODULE.codeBytes] = code?.length ?? 0;
+    about[MODULE.codeCheck] = code ? checkOf(code) : 0;
+    about[MODULE.check] = checkOf(bytesOf(about), 1);
+    return code;
   }
 }
 

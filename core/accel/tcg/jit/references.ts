@@ -1,9 +1,12 @@
-/** What the code of a region leaves open until it becomes part of a module. */
+/** What the code of a region leaves open: where things lie in one machine stands in words of linear memory that the code reads, so that
+ *  it is good for others; functions of its module are filled in when it becomes part of one. */
 import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 
-/** An address among the records of a block; where a block's code lies in the arena; the region's handler number; a native function; one
- *  of those in each module that look pages up. */
-export const REFERENCE = { record: 0, code: 1, handler: 2, native: 3, find: 4 } as const;
+/** Words: an address among the records of a block; where a block's code lies in the arena; the region's handler number; how far an
+ *  entry is from the head. */
+export const WORD = { record: 0, code: 1, handler: 2, entry: 3 } as const;
+/** Functions: a native one; one of those in each module that look pages up. */
+export const REFERENCE = { native: 0, find: 1 } as const;
 /** (linear, bytes) -> addend, or 1: not by the TLB. `knownWrite`: the right to write as far as the TLB has it: a walk for it would set
  *  the page's dirty bit. */
 export const FIND = { read: 0, knownWrite: 1, write: 2 } as const;

@@ -8,14 +8,15 @@ import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, CONST, LOAD_U, type Node, STORE } from '../emit/graph.ts';
 import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts';
 import { emitTlbCheck } from '../emit/tlb-check.ts';
-import { TLB } from '../interpreter/layout.ts';
+import { RECORD, TLB } from '../interpreter/layout.ts';
 import { FLAG_KIND } from './flags.ts';
 import { crossesPage, type PlannedBlock, type PlannedEdge, type PlannedInsn } from './plan.ts';
-import { nativeNumber, REFERENCE } from './references.ts';
+import { nativeNumber, REFERENCE, WORD } from './references.ts';
 import { EXIT, LAST_APART } from './region-end.ts';
 import { ALIAS_FLAGS, type Flags, type RegionFunctions } from './region-flags.ts';
 import { type PageCaches, RegionMemory, type Sum } from './region-memory.ts';
 import { FAULTS, registerPlace } from './region-ops.ts';
+import type { RegionWords } from './region-words.ts';
 import type { BranchTo } from './structure.ts';
 
 export interface RegionLayout extends EngineLayout {
@@ -50,8 +51,9 @@ export class RegionEmitter extends RegionMemory {
   readonly exitRecord: number;
   readonly exitEip: number;
   readonly exitKind: number;
-  /** Word of linear memory that holds the region's number while it is valid. */
-  private readonly headRecord: number;
+  private readonly words: RegionWords;
+  /** Address of the words. */
+  private readonly wordsAt: number;
   private readonly noPage: number;
   private readonly counters: number;
   private nextRecord = 0;
@@ -73,7 +75,7 @@ export class RegionEmitter extends RegionMemory {
     layout: RegionLayout,
     functions: RegionFunctions,
     registers: RegionRegisters,
-    headRecord: number,
+    words: RegionWords,
     caches: PageCaches,
     isLong: boolean,
   ) {
@@ -81,7 +83,8 @@ export class RegionEmitter extends RegionMemory {
     this.counters = layout.counters;
     this.noPage = isLong ? NO_LONG_PAGE + layout.nowhere : NO_PAGE;
     this.registers = registers;
-    this.headRecord = headRecord;
+    this.words = words;
+    this.wordsAt = writer.local(I32);
     for (let i = 0; i < REGISTERS; i++) this.gpr.push(registers.gprs & (1 << i) ? writer.local(this.word) : -1);
     this.eip0 = writer.local(this.word);
     this.budget = writer.local(I32);
@@ -162,7 +165,7 @@ export class RegionEmitter extends RegionMemory {
   private emitExit(kind: number, record: number, delta: number, isCut = false): void {
     const { w } = this;
     if (record !== 0) {
-      w.i32Reference(REFERENCE.record, record);
+      this.emitWord(WORD.record, record);
       w.set(this.exitRecord);
     }
     this.emitEip(delta);
@@ -196,7 +199,7 @@ export class RegionEmitter extends RegionMemory {
   protected emitApart(insn: PlannedInsn, block: PlannedBlock): void {
     const { w } = this;
     w.i32(0);
-    w.i32Reference(REFERENCE.record, insn.record);
+    this.emitWord(WORD.record, insn.record);
     w.memory(OP.i32Store, this.counters + 4 * LAST_APART);
     this.emitResume(insn, block);
   }
@@ -248,7 +251,7 @@ export class RegionEmitter extends RegionMemory {
       this.emitHeldFlags(flags);
       this.depth += opened;
       if (edge.slot !== 0) {
-        w.i32Reference(REFERENCE.record, edge.slot);
+        this.emitWord(WORD.record, edge.slot);
         w.memory(OP.i32Load, 0);
         w.set(this.exitRecord);
         this.emitExit(EXIT.chain, 0, edge.delta);
@@ -307,7 +310,7 @@ export class RegionEmitter extends RegionMemory {
     w.memory(OP.i32Load, TLB.addend);
     low();
     w.op(OP.i32Add);
-    w.i32Reference(REFERENCE.code, block.start);
+    this.emitWord(WORD.code, block.start);
     w.op(OP.i32Ne);
     w.op(OP.i32Or);
     this.scratch.give(this.word, linear);
@@ -655,8 +658,27 @@ export class RegionEmitter extends RegionMemory {
     w.memory(store, layout.state + FIELDS.flagAux.offset);
   }
   /** At the region's start: flags may come from another region as it had them. */
+  /** Leaves what a word of the region holds. */
+  emitWord(kind: number, value: number): void {
+    const { w } = this;
+    w.get(this.wordsAt);
+    w.memory(OP.i32Load, 4 * this.words.numberOf(kind, value));
+  }
+  /** Leaves how far the entry whose number is in a local is from the head. */
+  emitEntryDelta(entry: number): void {
+    const { w } = this;
+    w.get(this.wordsAt);
+    w.get(entry);
+    w.i32(2);
+    w.op(OP.i32Shl);
+    w.op(OP.i32Add);
+    w.memory(this.isLong ? OP.i64Load32S : OP.i32Load, 4 * this.words.entriesAt);
+  }
   emitEntry(): void {
     const { w, layout } = this;
+    w.get(0);
+    w.memory(OP.i32Load, RECORD.imm2);
+    w.set(this.wordsAt);
     this.emitReload();
     w.i32(0);
     w.memory(OP.i32Load, layout.state + FIELDS.flagKind.offset);
@@ -722,7 +744,7 @@ export class RegionEmitter extends RegionMemory {
       this.emitEip(block.delta);
       w.memory(this.isLong ? OP.i64Store : OP.i32Store, layout.state + FIELDS.rip.offset);
       w.i32(id);
-      w.i32Reference(REFERENCE.record, insn.record);
+      this.emitWord(WORD.record, insn.record);
       for (const arg of given) this.value(arg);
       w.call(this.imports.helper);
       this.bindResult(result);
@@ -762,9 +784,9 @@ export class RegionEmitter extends RegionMemory {
     this.flagsToLocals(this.flags!);
     this.statements.push(() => {
       const { w } = this;
-      w.i32Reference(REFERENCE.record, this.headRecord);
+      this.emitWord(WORD.record, this.blocks[0]!.block.record + RECORD.handler);
       w.memory(OP.i32Load16U, 0);
-      w.i32Reference(REFERENCE.handler, 0);
+      this.emitWord(WORD.handler, 0);
       w.op(OP.i32Ne);
       w.block(OP.if, VOID, false);
       this.depth++;

@@ -1,7 +1,14 @@
 import type { KnownBlocks } from '../known-blocks.ts';
-import { BatchCompiler, type CompilerAnswer, type CompilerSetup, type CompilerThread, EMPTY_BATCH } from './batch.ts';
+import {
+  BatchCompiler,
+  type BatchResult,
+  type CompilerAnswer,
+  type CompilerSetup,
+  type CompilerThread,
+  EMPTY_BATCH,
+} from './batch.ts';
 import { type CompilerJob, HEAD_WORDS, JOB_WORDS, readJob } from './job.ts';
-import type { KeptRegions, RegionStore } from './kept-regions.ts';
+import { KeptRegions, type RegionStore } from './kept-regions.ts';
 
 export const ROOM = 1 << 20;
 /** What the next run finds. */
@@ -26,10 +33,10 @@ export class SlowThread implements CompilerThread {
   readonly desk = new Int32Array(JOB_WORDS);
   private readonly answers: CompilerAnswer[] = [];
   private compiler!: BatchCompiler;
-  private other!: BatchCompiler;
+  private setup!: CompilerSetup;
   isDead = false;
   /** Of each job for which kept code alone was enough: it, and what comes out without. */
-  readonly pairs: (readonly [kept: Uint8Array, fresh: Uint8Array])[] = [];
+  readonly pairs: (readonly [kept: BatchResult, fresh: BatchResult])[] = [];
   /** What `kept` knew when the machine was made. */
   readonly known: KnownBlocks | null;
   private readonly kept: KeptRegions | undefined;
@@ -39,7 +46,7 @@ export class SlowThread implements CompilerThread {
   }
   start(setup: CompilerSetup): this {
     this.compiler = new BatchCompiler(setup, this.kept);
-    this.other = new BatchCompiler(setup);
+    this.setup = setup;
     return this;
   }
   post(_job: CompilerJob): void {
@@ -51,13 +58,11 @@ export class SlowThread implements CompilerThread {
   }
   private pair(job: CompilerJob): void {
     if (!this.kept) return;
-    const kept = this.other.assemble(job, this.kept);
+    const kept = new BatchCompiler(this.setup, new KeptRegions(saved(this.kept))).compile(job);
     if (kept.reused === 0 || kept.reused < kept.regions.length || kept.early.length > 0) return;
-    const fresh = this.other.assemble(
-      { ...job, heads: job.heads.map((w, i) => (i % HEAD_WORDS === 1 ? 0 : w)) },
-      undefined,
-    );
-    if (JSON.stringify(kept.regions) === JSON.stringify(fresh.regions)) this.pairs.push([kept.code!, fresh.code!]);
+    const heads = job.heads.map((word, i) => (i % HEAD_WORDS === 1 ? 0 : word));
+    const fresh = new BatchCompiler(this.setup).compile({ ...job, heads });
+    this.pairs.push([kept, fresh]);
   }
   /** Compiles what is asked for now; `tell` makes the answers arrive. */
   work(): { tell(): void; regions: number } {

@@ -10,6 +10,7 @@ import { TABLE_BYTES, transcendentalTables } from '../../../target/x86/x87/nativ
 import { I32, V128, VOID } from '../../../wasm/opcodes.ts';
 import { ModuleWriter } from '../../../wasm/writer.ts';
 import type { NativePaging, PagingLayout } from '../guest-memory.ts';
+import { type Instantiate, instantiateAnew } from '../interpreter/machine.ts';
 import { definePaging, type Fills, importFills, type SlowPaths } from './paging.ts';
 import { defineStrings } from './strings.ts';
 import { defineSystem } from './system.ts';
@@ -49,6 +50,7 @@ export function createPaging(
   jumpCache: number,
   layout: PagingLayout,
   features: PagingFeatures,
+  instantiate: Instantiate,
 ): Readonly<Record<PagingFunction, (...args: never[]) => unknown>> & NativePaging {
   const writer = new ModuleWriter();
   const callees = Object.fromEntries(
@@ -60,7 +62,7 @@ export function createPaging(
   ) as unknown as SlowPaths;
   writer.importMemory('e', 'memory', 1, PAGES, true);
   definePaging(writer, callees, state, jumpCache, layout, features);
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(writer.finish()), { e: { memory, ...slow } });
+  const exports = instantiate(writer.finish(), { e: { memory, ...slow } });
   return exports as unknown as Record<PagingFunction, (...args: never[]) => unknown> & NativePaging;
 }
 
@@ -75,6 +77,7 @@ export function createNatives(
   tlb: number,
   fills: Readonly<Record<keyof Fills, NativeFunction>>,
   readTsc: () => number,
+  instantiate: Instantiate = instantiateAnew,
 ): Record<string, NativeFunction> {
   const { memory } = arena;
   const tables = arena.allocate('cpu-x87', TABLE_BYTES).offset;
@@ -94,8 +97,7 @@ export function createNatives(
     const writer = new ModuleWriter();
     writer.importMemory('e', 'memory', 1, PAGES, true);
     define[family](writer);
-    const bytes = writer.finish();
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { e: { memory, ...fills } });
+    const exports = instantiate(writer.finish(), { e: { memory, ...fills } });
     made.set(family, exports as Exports);
     return exports as Exports;
   };
