@@ -60,6 +60,8 @@ export interface CompilerStatistics {
   readonly compiledInstructions: number;
   /** Of those compiled: whose code was kept from an earlier run. */
   readonly reused: number;
+  /** Modules of those whose machine code was kept too. */
+  readonly ready: number;
   /** Blocks that were hot and not worth or not possible to compile. */
   readonly refused: number;
   /** Regions gone, and those of them whose code the guest changed. */

@@ -63,9 +63,10 @@ export class EngineModules {
   readonly instantiate: Instantiate = (wire, imports) => {
     const found = this.known.get(keyOf(wire));
     const known = found && Buffer.compare(found.wire, wire) === 0 ? found : undefined;
-    const module = (known && machineCodeOf?.give(known.code, wire)) ?? new WebAssembly.Module(wire);
+    const ready = known && machineCodeOf?.give(known.code, wire);
+    const module = ready ?? new WebAssembly.Module(wire);
     const { exports } = new WebAssembly.Instance(module, imports as never);
-    this.made.push({ wire, module, exports, known });
+    this.made.push({ wire, module, exports, known: ready ? known : undefined });
     return exports;
   };
   /** Keeps what V8 has optimised by now, if it is more than what is kept. */

@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -53,6 +62,17 @@ describe('files of kept code', () => {
     utimesSync(file('young.bin'), days(29), days(29));
     writeKept(file('new.bin'), { data, isWhole: true });
     expect(readdirSync(folder).sort()).toEqual(['new.bin', 'young.bin']);
+  });
+
+  it('make room: the oldest go first', () => {
+    for (const [age, name] of ['new.bin', 'older.bin', 'oldest.bin'].entries()) {
+      writeFileSync(file(name), '');
+      truncateSync(file(name), 100 << 20);
+      const then = Date.now() / 1000 - 100 * (age + 1);
+      utimesSync(file(name), then, then);
+    }
+    writeKept(file('now.bin'), { data, isWhole: true });
+    expect(readdirSync(folder).sort()).toEqual(['new.bin', 'now.bin', 'older.bin']);
   });
 
   it('lie where caches lie', () => {

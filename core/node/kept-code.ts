@@ -17,6 +17,8 @@ const HEADER_BYTES = 12;
 /** By then a machine has started: nearly all code that ever runs has. */
 const STARTED_MS = 10_000;
 const OLD_MS = 30 * 86_400_000;
+/** All files of kept code together. */
+const FOLDER_BYTES = 256 << 20;
 
 export interface KeptCode {
   readonly data: Buffer;
@@ -47,6 +49,19 @@ export function removeIfThere(file: string): void {
     // There is not even a folder.
   }
 }
+/** Removes what nobody has written for long, and the oldest of what is more than there is room for: each build has files of its own. */
+function clearAway(folder: string): void {
+  const files = readdirSync(folder).map((name) => {
+    const path = join(folder, name);
+    const { mtimeMs, size } = statSync(path);
+    return { path, mtimeMs, size };
+  });
+  let bytes = 0;
+  for (const { path, mtimeMs, size } of files.sort((a, b) => b.mtimeMs - a.mtimeMs)) {
+    bytes += size;
+    if (bytes > FOLDER_BYTES || Date.now() - mtimeMs > OLD_MS) rmSync(path, { force: true });
+  }
+}
 /** Writes such a file in one step and clears away what nobody has written for long. A folder that cannot be written costs nothing but
  *  time at the next start. */
 export function writeKept(file: string, { data, isWhole }: KeptCode): void {
@@ -61,10 +76,7 @@ export function writeKept(file: string, { data, isWhole }: KeptCode): void {
     makeFolder(file);
     writeFileSync(temporary, bytes, { mode: 0o600 });
     renameSync(temporary, file);
-    for (const name of readdirSync(folder)) {
-      const other = join(folder, name);
-      if (Date.now() - statSync(other).mtimeMs > OLD_MS) rmSync(other, { force: true });
-    }
+    clearAway(folder);
   } catch {
     removeIfThere(temporary);
   }

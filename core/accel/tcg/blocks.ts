@@ -1,5 +1,6 @@
 /** Decoded blocks: records in linear memory, found by where the code is in the arena and the CPU mode. */
 import {
+  DecodeRoom,
   decode,
   decodeLong,
   type Executable,
@@ -43,7 +44,7 @@ const EAGER = 0.4;
 /** A block that has run this part of the threshold comes along into a region. */
 export const WARM_PART = 40;
 /** Runs of a block with which a kept region begins, until it is asked for. By then the rest of the region has mostly been decoded. */
-const KNOWN_RUNS = 30;
+const KNOWN_RUNS = 8;
 /** Instruction offsets are bytes. */
 const MAX_OFFSET = 255 - MAX_LENGTH;
 
@@ -343,10 +344,7 @@ export class BlockCache {
     if (revived) return revived;
     if (this.next + BLOCK_RECORDS * RECORD.bytes > this.pool + POOL_BYTES) this.clear();
     const { bytes } = this.arena;
-    const isCode32 = (mode & MODE.code32) !== 0;
     const isLong = (mode & MODE.code64) !== 0;
-    const decodeOne = (code: Uint8Array, at: number, end: number): Executable | null =>
-      isLong ? decodeLong(code, at, end, this.longMaps) : decode(code, at, end, isCode32, this.maps);
     const pageEnd = start - (start % 4096) + 4096;
     const most = mode & MODE.single ? 1 : MAX_INSTRUCTIONS;
     const record = this.next;
@@ -362,7 +360,7 @@ export class BlockCache {
     let target = 0;
     let isVector = false;
     for (;;) {
-      let d = decodeOne(bytes, p, pageEnd);
+      let d = this.decodeOne(bytes, p, pageEnd, mode);
       if (!d) {
         if (count > 0) {
           this.goOn(p - start, count, linear, false, isLong);
@@ -373,7 +371,7 @@ export class BlockCache {
         const joined = new Uint8Array(2 * MAX_LENGTH);
         joined.set(bytes.subarray(p, pageEnd));
         joined.set(bytes.subarray(second, second + MAX_LENGTH), pageEnd - p);
-        d = decodeOne(joined, 0, joined.length);
+        d = this.decodeOne(joined, 0, joined.length, mode);
         if (!d) throw new Error('an instruction of at most 15 bytes must decode');
       }
       const offset = p - start;
@@ -423,6 +421,11 @@ export class BlockCache {
     this.register(block, start, block.length);
     if (second >= 0) this.register(block, second, MAX_LENGTH);
     return block;
+  }
+  private readonly room = new DecodeRoom();
+  private decodeOne(code: Uint8Array, at: number, end: number, mode: number): Executable | null {
+    if (mode & MODE.code64) return decodeLong(code, at, end, this.longMaps, this.room);
+    return decode(code, at, end, (mode & MODE.code32) !== 0, this.maps, this.room);
   }
   /** What earlier runs compiled counts as warm, and is asked for soon where a region begins with it. */
   private recall(block: Block): void {
@@ -512,12 +515,22 @@ export class BlockCache {
   ): void {
     let imm = first;
     let imm2 = second;
-    const registers = [0, b, -1, -1];
+    let r0 = 0;
+    let r1 = b;
+    let r2 = -1;
+    let r3 = -1;
     let registerCount = 0;
     let immediates = 0;
-    for (const operand of d.operands) {
+    const { operands } = d;
+    for (let i = 0; i < operands.length; i++) {
+      const operand = operands[i]!;
       if (operand.kind === 'r') {
-        registers[registerCount++] = operand.value;
+        const { value } = operand;
+        if (registerCount === 0) r0 = value;
+        else if (registerCount === 1) r1 = value;
+        else if (registerCount === 2) r2 = value;
+        else r3 = value;
+        registerCount++;
       } else if (operand.kind === 'i') {
         if (isFused) imm2 = operand.value;
         else if (immediates++ === 0) {
@@ -528,10 +541,10 @@ export class BlockCache {
     }
     if (registerCount > 2) {
       if (immediates > 0) imm2 = imm; // an immediate makes room for the third register
-      imm = registers[2]!;
-      if (registerCount > 3) imm2 = registers[3]!;
+      imm = r2;
+      if (registerCount > 3) imm2 = r3;
     }
-    this.put(handler, pc, index, registers[0]!, registers[1]!, imm, imm2);
+    this.put(handler, pc, index, r0, r1, imm, imm2);
   }
   /** An instruction of 64-bit code. Addresses relative to RIP are relative to the block, where RIP stands. */
   private longInstruction(d: Executable, pc: number, end: number, index: number): void {
@@ -712,7 +725,8 @@ export class BlockCache {
       if (!there) continue;
       let kept = 0;
       let parts = 0;
-      for (const block of there) {
+      for (let i = 0; i < there.length; i++) {
+        const block = there[i]!;
         const hits =
           block.isValid &&
           (block.start >>> 12 === page

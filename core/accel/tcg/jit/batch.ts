@@ -33,7 +33,7 @@ export interface BatchModule {
   readonly bytes: number;
 }
 /** The heads that are missing in `regions`: `covered` are part of another region of the batch, `refused` cannot be compiled, `early`
- *  came too soon. `reused`: regions whose code was there already. */
+ *  came too soon. `reused`: regions whose code was there already; `ready`: modules whose machine code was. */
 export interface BatchResult {
   readonly modules: readonly BatchModule[];
   readonly regions: readonly BatchRegion[];
@@ -41,8 +41,17 @@ export interface BatchResult {
   readonly refused: readonly number[];
   readonly early: readonly number[];
   readonly reused: number;
+  readonly ready: number;
 }
-export const EMPTY_BATCH: BatchResult = { modules: [], regions: [], covered: [], refused: [], early: [], reused: 0 };
+export const EMPTY_BATCH: BatchResult = {
+  modules: [],
+  regions: [],
+  covered: [],
+  refused: [],
+  early: [],
+  reused: 0,
+  ready: 0,
+};
 
 /** What was compiled anew: a module, its regions by position. */
 export interface MadeModule {
@@ -77,6 +86,7 @@ export function compileBatch(
   const covered: number[] = [];
   const refused: number[] = [];
   const early: number[] = [];
+  const readyBefore = kept?.ready ?? 0;
   const members = new Set<number>();
   const begun = new Set<number>();
   const seen: CodeSource = Object.create(source, {
@@ -149,7 +159,8 @@ export function compileBatch(
     for (const region of made) regions[region] = { ...regions[region]!, module };
     onMade?.({ id, code, wire, parts }, made);
   }
-  return { modules, regions, covered, refused, early, reused };
+  const ready = (kept?.ready ?? 0) - readyBefore;
+  return { modules, regions, covered, refused, early, reused, ready };
 }
 
 // -- for another thread ------------------------------------------------------------------------------------------------

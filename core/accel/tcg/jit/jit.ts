@@ -68,6 +68,8 @@ export interface JitStatistics {
   refused: number;
   /** Of those compiled: whose code was kept from an earlier run. */
   reused: number;
+  /** Modules of those that had their machine code. */
+  ready: number;
   /** Regions that are gone for whatever reason. */
   released: number;
   /** Of those: because the guest changed their code. */
@@ -172,6 +174,7 @@ export class Jit {
     compiledInstructions: 0,
     refused: 0,
     reused: 0,
+    ready: 0,
     released: 0,
     invalidated: 0,
     evictedModules: 0,
@@ -209,8 +212,6 @@ export class Jit {
   /** Those that are in use, and some that were, by number; oldest first. */
   private readonly modules = new Map<number, Module>();
   private readonly words: WordRoom;
-  /** Of regions that are gone: one of them may be running. */
-  private oldWords: number[] = [];
   /** Kinds of code whose regions have what they share. */
   private readonly hasEnd = new Set<boolean>();
   private readonly now: () => number;
@@ -549,6 +550,7 @@ export class Jit {
     for (const head of result.early) if (heads[head]!.isValid) blocks.resetEntry(heads[head]!);
     statistics.refused += result.refused.length;
     statistics.reused += result.reused;
+    statistics.ready += result.ready;
     for (const head of [...result.covered, ...result.refused, ...result.early]) host.giveSlot(slots[head]!);
     result.regions.forEach((made, i) => {
       const { head: position, records, entries, instructions } = made;
@@ -610,13 +612,7 @@ export class Jit {
       if (at >= 0) return at;
       if (this.statistics.modules === 0) throw new Error(`no room for the ${words} words of a region`);
       this.evictOldest();
-      this.giveWords();
     }
-  }
-  /** Nothing compiled is running. */
-  private giveWords(): void {
-    for (const words of this.oldWords) this.words.give(words);
-    this.oldWords = [];
   }
 
   /** The region that begins with a block. */
@@ -636,12 +632,13 @@ export class Jit {
       return;
     }
   }
-  /** The region's code is no longer that of its blocks, or is in the way. Its words stay as they are: it may be running. */
+  /** The region's code is no longer that of its blocks, or is in the way. It may be running: its words stay as they are until, between
+   *  two stays in generated code, another is made. */
   release(region: Region): void {
     const { host, statistics } = this;
     const { module } = region;
     if (!module.regions.delete(region)) return;
-    this.oldWords.push(region.words);
+    this.words.give(region.words);
     for (const block of region.blocks) block.regions?.delete(region);
     for (const entry of region.entries) {
       host.blocks.resetEntry(entry);
@@ -659,7 +656,6 @@ export class Jit {
   /** Forgets modules of which nothing is in use, MOST_DROPPED at most, and tells which. Not as soon as the last of their regions goes:
    *  the thread's answer may count on them. */
   private sweep(): number[] {
-    this.giveWords();
     const dropped: number[] = [];
     if (this.modules.size === this.statistics.modules) return dropped;
     for (const [id, { regions }] of this.modules) {

@@ -4,7 +4,14 @@ import { blockKey, KNOWN } from '../known-blocks.ts';
 import { type BareMachine, bareMachine, enterFlat32, enterLong } from '../testing.ts';
 import type { BatchResult } from './batch.ts';
 import { newModuleId } from './compile.ts';
-import { type KeptModule, KeptRegions, MOST_WAITING, RegionCatalogue, type RegionStore } from './kept-regions.ts';
+import {
+  type KeptModule,
+  KeptRegions,
+  type MachineCode,
+  MOST_WAITING,
+  RegionCatalogue,
+  type RegionStore,
+} from './kept-regions.ts';
 import { ROOM, readerOf, SlowThread, saved } from './thread-testing.ts';
 
 const START = 0x1000;
@@ -175,14 +182,33 @@ describe('kept regions', () => {
     expect(again.modules).toEqual(catalogue.modules);
     expect(again.modules.length).toBeGreaterThan(1);
     expect(again.members).toEqual(catalogue.members);
-    const bad = [[], [1], [1, -1], [1, 5, 0, 0], [1, 0, 1, 2, 3], [1, 0, 0, 40, 80, 1, 2, 3], [1, 0, 0, 40, 80, 1, -1]];
-    bad.push([1, 0, -4, 40, 80, 1, 0], [1, 0, 0, 40, 36, 1, 0], [1, 0, 0, 4, 80, 1, 0]);
-    for (const words of bad) expect(RegionCatalogue.from(Int32Array.from(words))).toBe(null);
-    for (const words of [
+    const bad = [[], [1], [1, -1], [1, 5, 0, 0], [1, 0, 1, 2, 3], [1, 0, 0, 40, 80, 1, 0, 2, 3]];
+    bad.push([1, 0, 0, 40, 80, 1, 0, -1], [1, 0, -4, 40, 80, 1, 0, 0], [1, 0, 0, 40, 36, 1, 0, 0]);
+    bad.push([1, 0, 0, 4, 80, 1, 0, 0]);
+    for (const wrong of bad) expect(RegionCatalogue.from(Int32Array.from(wrong))).toBe(null);
+    for (const right of [
       [1, 0],
-      [1, 0, 0, 40, 80, 1, 0],
+      [1, 0, 0, 40, 80, 1, 0, 0],
     ])
-      expect(RegionCatalogue.from(Int32Array.from(words))).not.toBe(null);
+      expect(RegionCatalogue.from(Int32Array.from(right))).not.toBe(null);
+  });
+
+  it('that no later run uses are soon gone', () => {
+    let kept = new KeptRegions(null);
+    for (const code of [MIXED, OTHER]) outcome(machineAt(START, code, kept));
+    const sizes: number[] = [];
+    for (let run = 2; run < 6; run++) {
+      kept = new KeptRegions(saved(kept));
+      if (run === 2) outcome(machineAt(START, OTHER, kept));
+      sizes.push(saved(kept).catalogue.modules.length);
+    }
+    // MIXED goes when two more runs have not used it; OTHER was of use once.
+    expect(sizes[1]).toBe(sizes[0]);
+    expect(sizes[2]).toBeLessThan(sizes[1]!);
+    expect(sizes[3]).toBe(sizes[2]);
+    const m = machineAt(START, OTHER, kept);
+    outcome(m);
+    expect(m.cpu.jit.statistics.reused).toBeGreaterThan(0);
   });
 
   it('move to a store when that has been written', () => {
@@ -267,6 +293,89 @@ describe('kept regions', () => {
     m.cpu.state.setReg32(7, ROUNDS);
     expect(outcome(m)).toEqual(expected());
     expect(m.cpu.jit.statistics.reused).toBe(0);
+  });
+});
+
+/** V8 as far as machine code goes: what was optimised, as the test says. */
+class Optimiser implements MachineCode {
+  functions = 0;
+  isRefusing = false;
+  readonly taken: WebAssembly.Module[] = [];
+  readonly given: Uint8Array[] = [];
+  optimised(): number {
+    return this.functions;
+  }
+  take(module: WebAssembly.Module): Uint8Array<ArrayBuffer> {
+    this.taken.push(module);
+    return Uint8Array.from([0xc0, 0xde, this.functions, this.taken.length, 1, 2, 3]);
+  }
+  give(code: Uint8Array<ArrayBuffer>, wire: Uint8Array<ArrayBuffer>): WebAssembly.Module | null {
+    this.given.push(code);
+    return this.isRefusing ? null : new WebAssembly.Module(wire);
+  }
+}
+describe('machine code of kept regions', () => {
+  /** A run with what the one before left. */
+  function run(from: RegionStore | null, optimiser: Optimiser) {
+    const kept = new KeptRegions(from, optimiser);
+    const m = machineAt(START, MIXED, kept);
+    expect(outcome(m)).toEqual(expected());
+    return { kept, statistics: m.cpu.jit.statistics };
+  }
+  it('is kept with them, and used', () => {
+    const optimiser = new Optimiser();
+    const plain = saved(run(null, optimiser).kept);
+    expect(optimiser.taken.length).toBe(0);
+    expect(run(plain, optimiser).statistics.ready).toBe(0);
+    expect(optimiser.given.length).toBe(0);
+    const first = run(null, optimiser);
+    optimiser.functions = 2;
+    const store = saved(first.kept);
+    expect(optimiser.taken.length).toBe(store.catalogue.modules.length);
+    const { statistics } = run(store, optimiser);
+    expect(statistics.ready).toBe(optimiser.given.length);
+    expect(statistics.ready).toBeGreaterThan(0);
+    expect(optimiser.given[0]).toEqual(Uint8Array.of(0xc0, 0xde, 2, 1, 1, 2, 3));
+  });
+  it('is kept anew when there is more of it, and that alone is worth writing', () => {
+    const optimiser = new Optimiser();
+    optimiser.functions = 1;
+    const next = run(saved(run(null, optimiser).kept), optimiser);
+    const taken = optimiser.taken.length;
+    expect(next.kept.isChanged || next.kept.isWorthWriting).toBe(false);
+    saved(next.kept);
+    expect(optimiser.taken.length).toBe(taken);
+    optimiser.functions = 3;
+    expect(next.kept.isChanged).toBe(false);
+    expect(next.kept.isWorthWriting).toBe(true);
+    const again = saved(next.kept);
+    expect(optimiser.taken.length).toBeGreaterThan(taken);
+    expect(run(again, optimiser).statistics.ready).toBeGreaterThan(0);
+  });
+  it('that another V8 made is not used, and makes room for ours', () => {
+    const optimiser = new Optimiser();
+    optimiser.functions = 4;
+    const store = saved(run(null, optimiser).kept);
+    optimiser.isRefusing = true;
+    const { kept, statistics } = run(store, optimiser);
+    expect(statistics).toMatchObject({ ready: 0, reused: store.catalogue.keys.length });
+    optimiser.functions = 1;
+    const taken = optimiser.taken.length;
+    const again = saved(kept);
+    expect(optimiser.taken.length).toBeGreaterThan(taken);
+    optimiser.isRefusing = false;
+    run(again, optimiser);
+    expect(optimiser.given.at(-1)!.slice(0, 3)).toEqual(Uint8Array.of(0xc0, 0xde, 1));
+  });
+  it('is not used when it is damaged', () => {
+    const optimiser = new Optimiser();
+    optimiser.functions = 1;
+    const store = saved(run(null, optimiser).kept);
+    const bytes = store.bytes.slice();
+    for (const { at, length } of store.catalogue.modules) bytes[at + length - 8]! ^= 1;
+    const { statistics } = run({ ...store, read: readerOf(bytes) }, optimiser);
+    expect(statistics).toMatchObject({ ready: 0, reused: store.catalogue.keys.length });
+    expect(optimiser.given.length).toBe(0);
   });
 });
 
@@ -386,6 +495,56 @@ describe('with a thread that compiles, kept regions', () => {
     m.dma(START, Uint8Array.of(0x43)); // inc ebx
     m.dma(START, Uint8Array.of(0x40));
     expect(untilAsked({ m, thread, jit })).toBeGreaterThan(2000);
+  });
+
+  it('come with their module once, and again when the machine has dropped it', () => {
+    const { m, thread, jit } = threaded(filled());
+    const codes: boolean[] = [];
+    const dropped: number[] = [];
+    const ask = () => {
+      while (thread.jobs.length === 0) m.cpu.run(300);
+      dropped.push(thread.jobs[0]!.dropped.length);
+      const work = thread.work();
+      codes.push(...work.answers.flatMap(({ modules }) => modules.map(({ code }) => code !== null)));
+      work.tell();
+      m.cpu.run(30);
+    };
+    ask();
+    m.dma(START, Uint8Array.of(0x43)); // inc ebx
+    m.dma(START, Uint8Array.of(0x40));
+    ask();
+    expect(jit).toMatchObject({ regions: 1, reused: 2 });
+    expect(codes).toEqual([true, true]);
+    expect(dropped).toEqual([0, 1]);
+    // The same code elsewhere, while the first is in use.
+    m.ram.set(LOOP, START + 0x1000);
+    m.cpu.state.eip = START + 0x1000;
+    ask();
+    expect(jit).toMatchObject({ regions: 2, modules: 1, reused: 3 });
+    expect(codes).toEqual([true, true, false]);
+    const before = m.cpu.state.reg32(EAX);
+    m.cpu.run(3000);
+    expect(m.cpu.state.reg32(EAX) - before).toBe(1000);
+    m.cpu.state.eip = START;
+    m.cpu.run(3000);
+    expect(m.cpu.state.reg32(EAX) - before).toBe(2000);
+  });
+
+  it('are there though nobody waited any more for the answer that brought their module', () => {
+    const { m, thread, jit } = threaded(filled());
+    while (thread.jobs.length === 0) m.cpu.run(30);
+    const work = thread.work();
+    const engine = m.cpu as unknown as { blocks: { clear(): void }; jumpCache: Uint32Array };
+    engine.blocks.clear();
+    engine.jumpCache.fill(0xffff_ffff);
+    work.tell();
+    m.cpu.run(30);
+    expect(jit.regions).toBe(0);
+    untilAsked({ m, thread, jit });
+    expect(jit).toMatchObject({ regions: 1, reused: 1 });
+    const before = m.cpu.state.reg32(EAX);
+    m.cpu.run(3000);
+    expect(m.cpu.state.reg32(EAX) - before).toBe(1000);
   });
 
   it('are not made of code that changed while it was compiled', () => {

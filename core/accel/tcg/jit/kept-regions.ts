@@ -49,9 +49,12 @@ const FUNCTION_BYTES = 4096;
 /** No region is found by it any more. */
 const GONE = -1;
 
-/** What a catalogue says of a module: place in bytes, bytes of what is said of it and of all, in which run it was last of use, number
- *  of regions. Their keys follow. */
-const PLACE_WORDS = 5;
+/** A module that no later run has used goes after so many: code that a guest puts elsewhere in each run is new in each. */
+const PROBATION = 2;
+
+/** What a catalogue says of a module: place in bytes, bytes of what is said of it and of all, in which run it was last of use, in how
+ *  many beside the one that made it, number of regions. Their keys follow. */
+const PLACE_WORDS = 6;
 
 const words = (bytes: number) => (bytes + 3) >> 2;
 /** @param bytes at a whole word of their buffer */
@@ -86,6 +89,7 @@ interface Place {
 }
 interface ModulePlace extends Place {
   readonly run: number;
+  readonly uses: number;
   readonly keys: readonly number[];
 }
 /** `members`: keys of the blocks that regions consist of. */
@@ -105,13 +109,13 @@ export class RegionCatalogue {
     const modules: ModulePlace[] = [];
     let i = 2 + members;
     while (i < words.length) {
-      const [at, aboutBytes, length, lastRun, regions] = words.subarray(i, i + PLACE_WORDS);
+      const [at, aboutBytes, length, lastRun, uses, regions] = words.subarray(i, i + PLACE_WORDS);
       i += PLACE_WORDS;
       if (regions === undefined || regions < 0 || i + regions > words.length) return null;
       if (at! < 0 || aboutBytes! < 4 * MODULE_WORDS || aboutBytes! > length!) return null;
       const keys = Array.from(words.subarray(i, i + regions));
       i += regions;
-      modules.push({ at: at!, aboutBytes: aboutBytes!, length: length!, run: lastRun!, keys });
+      modules.push({ at: at!, aboutBytes: aboutBytes!, length: length!, run: lastRun!, uses: uses!, keys });
     }
     return new RegionCatalogue(run, words.subarray(2, 2 + members), modules);
   }
@@ -121,7 +125,7 @@ export class RegionCatalogue {
       run,
       members.length,
       ...members,
-      ...modules.flatMap((m) => [m.at, m.aboutBytes, m.length, m.run, m.keys.length, ...m.keys]),
+      ...modules.flatMap((m) => [m.at, m.aboutBytes, m.length, m.run, m.uses, m.keys.length, ...m.keys]),
     ]);
   }
   /** Keys of all regions. */
@@ -232,6 +236,7 @@ function describe(source: CodeSource, plan: Plan, code: RegionCode): Int32Array<
 export class KeptModule {
   readonly id = newModuleId();
   run: number;
+  uses: number;
   /** Keys of its regions, GONE for those that nobody may find. */
   readonly keys: number[];
   place: Place | null;
@@ -240,8 +245,9 @@ export class KeptModule {
   wire: Uint8Array<ArrayBuffer> | null = null;
   code: WebAssembly.Module | null = null;
   private regionsAt: number[] = [];
-  constructor(run: number, keys: readonly number[], place: Place | null) {
+  constructor(run: number, uses: number, keys: readonly number[], place: Place | null) {
     this.run = run;
+    this.uses = uses;
     this.keys = [...keys];
     this.place = place;
   }
@@ -272,6 +278,11 @@ export class KeptModule {
   get isOfUse(): boolean {
     return this.keys.some((key) => key !== GONE);
   }
+  /** There will be another. */
+  forgetMachineCode(): void {
+    const about = this.about!;
+    about[MODULE.codeBytes] = about[MODULE.functions] = 0;
+  }
   /** Nothing of it is found any more. */
   giveUp(): void {
     this.keys.fill(GONE);
@@ -289,6 +300,8 @@ export class KeptRegions {
   private readonly run: number;
   private store: RegionStore | null;
   private readonly machine: MachineCode | null;
+  /** Modules that had their machine code. */
+  ready = 0;
   /** Bytes of what is not in the store. */
   waiting = 0;
   private stored = 0;
@@ -314,8 +327,8 @@ export class KeptRegions {
     this.store = store;
     this.machine = machine;
     this.run = (store?.catalogue.run ?? 0) + 1;
-    for (const { run, keys, ...place } of store?.catalogue.modules ?? []) {
-      this.put(new KeptModule(run, keys, place));
+    for (const { run, uses, keys, ...place } of store?.catalogue.modules ?? []) {
+      this.put(new KeptModule(run, uses, keys, place));
       this.stored += place.length;
     }
   }
@@ -370,7 +383,12 @@ export class KeptRegions {
     if (!wire) return null;
     const code = this.machine && this.machineCodeOf(module);
     try {
-      module.code = (code && this.machine!.give(code, wire)) ?? new WebAssembly.Module(wire);
+      module.code = (code && this.machine!.give(code, wire)) ?? null;
+      if (module.code) this.ready++;
+      else {
+        module.forgetMachineCode();
+        module.code = new WebAssembly.Module(wire);
+      }
     } catch {
       return null;
     }
@@ -389,6 +407,7 @@ export class KeptRegions {
         module.giveUp();
         continue;
       }
+      if (module.run !== this.run) module.uses++;
       module.run = this.run;
       return { module, code, position, region, blocks };
     }
@@ -423,7 +442,7 @@ export class KeptRegions {
       }
       about[MODULE.check] = checkOf(bytesOf(about), 1);
       const keys = sound.map((region) => (region ? region[REGION.key]! : GONE));
-      const module = new KeptModule(this.run, keys, null);
+      const module = new KeptModule(this.run, 0, keys, null);
       module.describe(about);
       module.wire = wire;
       module.code = code;
@@ -443,7 +462,8 @@ export class KeptRegions {
     const written: { module: KeptModule; about: Int32Array<ArrayBuffer> }[] = [];
     let at = 0;
     for (const module of [...this.modules.values()].sort((a, b) => b.run - a.run)) {
-      if (!module.isOfUse || !this.isDescribed(module)) continue;
+      if (!module.isOfUse || (module.uses === 0 && this.run - module.run > PROBATION)) continue;
+      if (!this.isDescribed(module)) continue;
       const wire = this.wireOf(module);
       if (!wire) continue;
       const about = module.about!.slice();
@@ -458,7 +478,14 @@ export class KeptRegions {
       module.keys.forEach((key, position) => {
         if (key !== GONE) for (const member of module.region(position).members()) members.add(member);
       });
-      places.push({ at, aboutBytes: about.byteLength, length, run: module.run, keys: [...module.keys] });
+      places.push({
+        at,
+        aboutBytes: about.byteLength,
+        length,
+        run: module.run,
+        uses: module.uses,
+        keys: [...module.keys],
+      });
       written.push({ module, about });
       at += length;
     }

@@ -65,7 +65,7 @@ export class SlowThread implements CompilerThread {
     this.pairs.push([kept, fresh]);
   }
   /** Compiles what is asked for now; `tell` makes the answers arrive. */
-  work(): { tell(): void; regions: number } {
+  work(): { tell(): void; regions: number; answers: readonly CompilerAnswer[] } {
     const made = this.jobs.splice(0).map((job): CompilerAnswer => {
       const known = { id: job.id, milliseconds: 1, error: '' };
       try {
@@ -76,6 +76,7 @@ export class SlowThread implements CompilerThread {
       }
     });
     return {
+      answers: made,
       tell: () => void this.answers.push(...made),
       regions: made.reduce((sum, { regions }) => sum + regions.length, 0),
     };

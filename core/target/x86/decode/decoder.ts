@@ -88,15 +88,16 @@ for (const [kind, bytes] of [
   for (const byte of bytes) PREFIX[byte] = kind;
 
 /** Decodes 16- or 32-bit code at `at`; bytes up to `end` may be read. Null when the instruction reaches beyond `end`.
- *  `maps`: what the CPU knows; without it, everything. */
+ *  `maps`: what the CPU knows; without it, everything. `room`: where the result lies until the next is decoded there. */
 export function decode(
   bytes: Uint8Array,
   at: number,
   end: number,
   isCode32: boolean,
   maps = allMaps(),
+  room: DecodeRoom | null = null,
 ): Decoded | null {
-  return decodeWith(maps, bytes, at, end, isCode32 ? 32 : 16) as Decoded | null;
+  return decodeWith(maps, bytes, at, end, isCode32 ? 32 : 16, room) as Decoded | null;
 }
 /** 64-bit code, by the maps of a CPU (`longMapsFor`), or everything that is defined. */
 export function decodeLong(
@@ -104,8 +105,9 @@ export function decodeLong(
   at: number,
   end: number,
   maps: OpcodeMaps = longModeMaps(),
+  room: DecodeRoom | null = null,
 ): Executable | null {
-  return decodeWith(maps, bytes, at, end, 64) as Executable | null;
+  return decodeWith(maps, bytes, at, end, 64, room) as Executable | null;
 }
 /** The same for code of any size. What 64-bit code may hold is not all defined: some instructions are only known by name. */
 export function decodeCode(bytes: Uint8Array, at: number, end: number, bits: 16 | 32 | 64): LongDecoded | null {
@@ -122,12 +124,68 @@ export function decodeWithMaps(
   return decodeWith(maps, bytes, at, bytes.length, bits);
 }
 
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+/** What is decoded into it, the next one takes: blocks are decoded by the ten thousand, and garbage costs more than decoding. */
+export class DecodeRoom {
+  readonly result: Mutable<LongDecoded> = {
+    instruction: INVALID,
+    operands: NO_OPERANDS,
+    memory: null,
+    length: 0,
+    opSize: 32,
+    addrSize: 32,
+    rep: 0,
+    modrm: 0,
+    distance: 0,
+    high: 0,
+    encoding: null,
+  };
+  readonly memory: Mutable<MemoryOperand<16 | 32 | 64>> = {
+    base: -1,
+    index: -1,
+    scale: 0,
+    displacement: 0,
+    segment: DS,
+    addrSize: 32,
+  };
+  readonly immediates = [0, 1, 2, 3].map((): Mutable<DecodedOperand> => ({ kind: 'i', width: 32, value: 0 }));
+  /** By how many there are. */
+  readonly operands = [0, 1, 2, 3, 4].map((count) => Array.from({ length: count }, (): DecodedOperand => ONE[0]!));
+}
+function immediate(room: DecodeRoom | null, at: number, width: Width, value: number): DecodedOperand {
+  if (!room) return { kind: 'i', width, value };
+  const operand = room.immediates[at]!;
+  operand.width = width;
+  operand.value = value;
+  return operand;
+}
+function memoryOperand(
+  room: DecodeRoom | null,
+  base: number,
+  index: number,
+  scale: number,
+  displacement: number,
+  segment: number,
+  addrSize: 16 | 32 | 64,
+): MemoryOperand<16 | 32 | 64> {
+  if (!room) return { base, index, scale, displacement, segment, addrSize };
+  const operand = room.memory;
+  operand.base = base;
+  operand.index = index;
+  operand.scale = scale;
+  operand.displacement = displacement;
+  operand.segment = segment;
+  operand.addrSize = addrSize;
+  return operand;
+}
+
 function decodeWith(
   maps: OpcodeMaps,
   bytes: Uint8Array,
   at: number,
   end: number,
   bits: 16 | 32 | 64,
+  room: DecodeRoom | null = null,
 ): LongDecoded | null {
   let p = at;
   const isComplete = end - at >= MAX_LENGTH;
@@ -294,7 +352,7 @@ function decodeWith(
     if (segment < 0) segment = base === EBP || (base === ESP && addrSize !== 16) ? SS : DS;
     // POP with ESP as base uses the value after the increment.
     if (found.isPop && base === ESP && addrSize !== 16) displacement += opSize / 8;
-    memory = { base, index, scale, displacement, segment, addrSize };
+    memory = memoryOperand(room, base, index, scale, displacement, segment, addrSize);
   }
 
   const codes = found.operands;
@@ -303,29 +361,35 @@ function decodeWith(
   let distance = 0;
   let high = 0;
   if (count !== 0) {
-    const list: DecodedOperand[] = [];
-    operands = list;
+    // An array that grows has room for seventeen from the start.
+    let first: DecodedOperand = ONE[0]!;
+    let second = first;
+    let third = first;
+    let fourth = first;
+    let filled = 0;
     const reg = ((modrm >> 3) & 7) | ((rex & 4) << 1);
     const rm = (modrm & 7) | ((rex & 1) << 3);
+    let isFar = false;
     for (let i = 0; i < count; i++) {
       const code = codes[i]!;
+      let made: DecodedOperand | null = null;
       let size = code & SIZE_MASK;
       if (size > SIZE.t) size = size === SIZE.v ? opIndex : (size === SIZE.y ? isWide : bits === 64) ? 3 : 2;
       switch (code >> SIZE_BITS) {
         case KIND.general:
-          list.push(memory ? MEMORY[size]! : size === 0 && rex ? BYTES_WITH_REX[rm]! : GENERAL[size]![rm]!);
+          made = memory ? MEMORY[size]! : size === 0 && rex ? BYTES_WITH_REX[rm]! : GENERAL[size]![rm]!;
           break;
         case KIND.generalByReg:
-          list.push(size === 0 && rex ? BYTES_WITH_REX[reg]! : GENERAL[size]![reg]!);
+          made = size === 0 && rex ? BYTES_WITH_REX[reg]! : GENERAL[size]![reg]!;
           break;
         case KIND.generalInOpcode: {
           const number = ((opcode - found.opcode + (found.opcode & 7)) & 7) | ((rex & 1) << 3);
-          list.push(size === 0 && rex ? BYTES_WITH_REX[number]! : GENERAL[size]![number]!);
+          made = size === 0 && rex ? BYTES_WITH_REX[number]! : GENERAL[size]![number]!;
           break;
         }
         case KIND.signed:
           if (p >= limit) return outOfBytes(isComplete);
-          list.push({ kind: 'i', width: WIDTHS[size]!, value: (bytes[p]! << 24) >> 24 });
+          made = immediate(room, filled, WIDTHS[size]!, (bytes[p]! << 24) >> 24);
           if (size === 3) high = ((bytes[p]! << 24) >> 31) | 0;
           p++;
           break;
@@ -334,14 +398,14 @@ function decodeWith(
           if (size === 3) {
             if (code >> SIZE_BITS === KIND.wholeImmediate) {
               if (p + 8 > limit) return outOfBytes(isComplete);
-              list.push({ kind: 'i', width: 64, value: read32(bytes, p) });
+              made = immediate(room, filled, 64, read32(bytes, p));
               high = read32(bytes, p + 4);
               p += 8;
               break;
             }
             if (p + 4 > limit) return outOfBytes(isComplete);
             const value = read32(bytes, p);
-            list.push({ kind: 'i', width: 64, value });
+            made = immediate(room, filled, 64, value);
             high = value >> 31;
             p += 4;
             break;
@@ -350,7 +414,7 @@ function decodeWith(
           if (p + length > limit) return outOfBytes(isComplete);
           const value = size === 0 ? bytes[p]! : size === 1 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
           p += length;
-          list.push({ kind: 'i', width: WIDTHS[size]!, value });
+          made = immediate(room, filled, WIDTHS[size]!, value);
           break;
         }
         case KIND.relative: {
@@ -364,23 +428,23 @@ function decodeWith(
           break;
         }
         case KIND.generalAtOpSize:
-          list.push(memory ? MEMORY[size]! : GENERAL[opIndex]![rm]!);
+          made = memory ? MEMORY[size]! : GENERAL[opIndex]![rm]!;
           break;
         case KIND.vector:
-          list.push(memory ? MEMORY[size]! : VECTORS[size]![rm]!);
+          made = memory ? MEMORY[size]! : VECTORS[size]![rm]!;
           break;
         case KIND.vectorByReg:
-          list.push(VECTORS[size]![reg]!);
+          made = VECTORS[size]![reg]!;
           break;
         case KIND.vectorByVex:
-          list.push(VECTORS[size]![vexRegister]!);
+          made = VECTORS[size]![vexRegister]!;
           break;
         case KIND.generalByVex:
-          list.push(GENERAL[size]![vexRegister]!);
+          made = GENERAL[size]![vexRegister]!;
           break;
         case KIND.vectorInImmediate:
           if (p >= limit) return outOfBytes(isComplete);
-          list.push(VECTORS[size]![(bytes[p++]! >> 4) & (bits === 64 ? 15 : 7)]!);
+          made = VECTORS[size]![(bytes[p++]! >> 4) & (bits === 64 ? 15 : 7)]!;
           break;
         case KIND.gather: {
           // Destination, mask and index are three registers.
@@ -388,41 +452,41 @@ function decodeWith(
           if (reg === vexRegister || reg === indexRegister || vexRegister === indexRegister)
             return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
           const value = reg | (vexRegister << 4) | (vectorIndex << 8) | ((segment < 0 ? DS : segment) << 20);
-          list.push({ kind: 'i', width: 32, value });
+          made = immediate(room, filled, 32, value);
           break;
         }
         case KIND.mmx:
-          list.push(memory ? MEMORY[size]! : MMX[size]![modrm & 7]!);
+          made = memory ? MEMORY[size]! : MMX[size]![modrm & 7]!;
           break;
         case KIND.mmxByReg:
-          list.push(MMX[size]![reg & 7]!);
+          made = MMX[size]![reg & 7]!;
           break;
         case KIND.accumulator:
-          list.push(GENERAL[size]![0]!);
+          made = GENERAL[size]![0]!;
           break;
         case KIND.counter:
-          list.push(GENERAL[0]![1]!);
+          made = GENERAL[0]![1]!;
           break;
         case KIND.port:
-          list.push(GENERAL[1]![2]!);
+          made = GENERAL[1]![2]!;
           break;
         case KIND.one:
-          list.push(ONE[size]!);
+          made = ONE[size]!;
           break;
         case KIND.segment: {
           const number = reg & 7; // REX.R does not count
           if (number > 5 || (found.isMovToSeg && number === CS)) return failed(INVALID, 0, p - at);
-          list.push({ kind: 'i', width: WIDTHS[size]!, value: number });
+          made = immediate(room, filled, WIDTHS[size]!, number);
           break;
         }
         case KIND.numbered:
-          list.push({ kind: 'i', width: WIDTHS[size]!, value: reg });
+          made = immediate(room, filled, WIDTHS[size]!, reg);
           break;
         case KIND.source:
-          list.push({ kind: 'i', width: WIDTHS[size]!, value: segment < 0 ? DS : segment });
+          made = immediate(room, filled, WIDTHS[size]!, segment < 0 ? DS : segment);
           break;
         case KIND.x87:
-          list.push({ kind: 'i', width: WIDTHS[size]!, value: (memory ? memory.segment << 8 : 0) | (modrm << 16) });
+          made = immediate(room, filled, WIDTHS[size]!, (memory ? memory.segment << 8 : 0) | (modrm << 16));
           break;
         case KIND.absolute: {
           const length = addrSize / 8;
@@ -430,8 +494,8 @@ function decodeWith(
           const displacement = length === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
           if (length === 8) high = read32(bytes, p + 4);
           p += length;
-          memory = { base: -1, index: -1, scale: 0, displacement, segment: segment < 0 ? DS : segment, addrSize };
-          list.push(MEMORY[size]!);
+          memory = memoryOperand(room, -1, -1, 0, displacement, segment < 0 ? DS : segment, addrSize);
+          made = MEMORY[size]!;
           break;
         }
         case KIND.far: {
@@ -439,30 +503,53 @@ function decodeWith(
           if (p + length + 2 > limit) return outOfBytes(isComplete);
           const offset = length === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
           p += length;
-          list.push({ kind: 'i', width: WIDTHS[size]!, value: offset });
-          list.push({ kind: 'i', width: 16, value: bytes[p]! | (bytes[p + 1]! << 8) });
+          made = immediate(room, filled, WIDTHS[size]!, offset);
+          second = immediate(room, 1, 16, bytes[p]! | (bytes[p + 1]! << 8));
+          isFar = true;
           p += 2;
           break;
         }
         default:
           throw new Error(`operand kind ${code >> SIZE_BITS} is not decoded`);
       }
+      if (made === null) continue;
+      if (filled === 0) first = made;
+      else if (filled === 1) second = made;
+      else if (filled === 2) third = made;
+      else fourth = made;
+      filled++;
     }
+    if (isFar) filled = 2;
+    if (filled === 0) operands = NO_OPERANDS;
+    else if (room) {
+      const list = room.operands[filled]!;
+      list[0] = first;
+      if (filled > 1) list[1] = second;
+      if (filled > 2) list[2] = third;
+      if (filled > 3) list[3] = fourth;
+      operands = list;
+    } else if (filled === 2) operands = [first, second];
+    else if (filled === 1) operands = [first];
+    else if (filled === 3) operands = [first, second, third];
+    else operands = [first, second, third, fourth];
   }
   if (map === SUFFIX_MAP) p++;
-  return {
-    instruction: found.instruction,
-    operands,
-    memory,
-    length: p - at,
-    opSize,
-    addrSize,
-    rep,
-    modrm,
-    distance,
-    high,
-    encoding: found.encoding,
-  };
+  const length = p - at;
+  const { instruction, encoding } = found;
+  if (!room) return { instruction, operands, memory, length, opSize, addrSize, rep, modrm, distance, high, encoding };
+  const { result } = room;
+  result.instruction = instruction;
+  result.operands = operands;
+  result.memory = memory;
+  result.length = length;
+  result.opSize = opSize;
+  result.addrSize = addrSize;
+  result.rep = rep;
+  result.modrm = modrm;
+  result.distance = distance;
+  result.high = high;
+  result.encoding = encoding;
+  return result;
 }
 
 /** A suffix that every CPU with 3DNow! knows. */
