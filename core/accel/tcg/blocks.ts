@@ -43,8 +43,9 @@ const MAX_INSTRUCTIONS = 64;
 const EAGER = 0.4;
 /** A block that has run this part of the threshold comes along into a region. */
 export const WARM_PART = 40;
-/** Runs of a block with which a kept region begins, until it is asked for. By then the rest of the region has mostly been decoded. */
-const KNOWN_RUNS = 8;
+/** Runs of a block with which a kept region begins, until it is asked for: at first, and when the rest of the region had not been
+ *  decoded by then. */
+const KNOWN_RUNS = [8, 64, 512];
 /** Instruction offsets are bytes. */
 const MAX_OFFSET = 255 - MAX_LENGTH;
 
@@ -66,8 +67,8 @@ export interface Block {
   isValid: boolean;
   /** Its key, where earlier runs began a region with such a block; -1: they did not. */
   knownKey: number;
-  /** It waits for a kept region. */
-  isEarly: boolean;
+  /** How often it has waited for a kept region, if it does; 0: it does not. */
+  early: number;
   /** The last job of the compiling thread that it was part of. */
   job: number;
   /** The next block of its chain. */
@@ -286,9 +287,16 @@ export class BlockCache {
   }
   /** Counts again, down from the threshold. */
   resetEntry(block: Block, from = this.threshold): void {
-    block.isEarly = false;
+    block.early = 0;
     this.setEntry(block, special.enter);
     this.setWord(block.record + RECORD.imm, from);
+  }
+
+  /** Counts again until a kept region may be there, or like any other if it has waited often enough. */
+  waitLonger(block: Block): void {
+    const { early } = block;
+    this.resetEntry(block, KNOWN_RUNS[early] ?? this.threshold);
+    if (early < KNOWN_RUNS.length) block.early = early + 1;
   }
 
   /** Drops every block. */
@@ -408,7 +416,7 @@ export class BlockCache {
       target,
       isValid: true,
       knownKey: -1,
-      isEarly: false,
+      early: 0,
       job: 0,
       next: null,
       regions: null,
@@ -438,8 +446,8 @@ export class BlockCache {
     let left = threshold - Math.ceil(threshold / WARM_PART);
     if (found === KNOWN.head) {
       block.knownKey = key;
-      block.isEarly = true;
-      left = KNOWN_RUNS;
+      block.early = 1;
+      left = KNOWN_RUNS[0]!;
     }
     this.setWord(record + RECORD.imm, Math.min(this.word(record, RECORD.imm), left));
   }

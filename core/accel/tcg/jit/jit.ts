@@ -248,7 +248,7 @@ export class Jit {
     this.queue.push({ record, linear });
     if (this.thread === null || this.pending !== null || this.load < IDLE_LOAD) return false;
     const block = this.host.blocks.blockAt(record);
-    return block !== undefined && (block.isEarly || leadsBack(block));
+    return block !== undefined && (block.early > 0 || leadsBack(block));
   }
   /** The other thread is at work. */
   get isWaiting(): boolean {
@@ -449,7 +449,7 @@ export class Jit {
     job.begin();
     heads.forEach((head, i) => {
       head.job = id;
-      job.head(head, this.handlerOf(slots[i]!, isLong), head.isEarly, this.apart.has(head));
+      job.head(head, this.handlerOf(slots[i]!, isLong), head.early > 0, this.apart.has(head));
     });
     heads.forEach((head, i) => {
       this.reach(head, i, id, job);
@@ -547,7 +547,7 @@ export class Jit {
     }
     this.sound = [];
     for (const head of result.covered) this.excuse(heads[head]!);
-    for (const head of result.early) if (heads[head]!.isValid) blocks.resetEntry(heads[head]!);
+    for (const head of result.early) if (heads[head]!.isValid) blocks.waitLonger(heads[head]!);
     statistics.refused += result.refused.length;
     statistics.reused += result.reused;
     statistics.ready += result.ready;
