@@ -17,7 +17,7 @@ export interface CompilerData {
  *  new is to be written; 2: it is. */
 export const CALL = { posted: 0, answered: 1, sleeps: 2, ends: 3 } as const;
 /** For so long the end of the program waits for that, at most. */
-const ENDING_MS = 500;
+const ENDING_MS = 1500;
 
 /** MiB that the thread's objects may take; a batch leaves little behind. */
 const HEAP = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 8 } as const;

@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -52,6 +53,23 @@ describe('files of kept code', () => {
     mkdirSync(file('taken.bin'));
     expect(() => writeKept(file('taken.bin'), { data, isWhole: true })).not.toThrow();
     expect(readdirSync(folder).sort()).toEqual(['plain', 'taken.bin']);
+  });
+
+  it.skipIf(process.getuid === undefined)('are not used when others may have written them', () => {
+    writeKept(file('code.bin'), { data, isWhole: true });
+    for (const mode of [0o620, 0o602]) {
+      chmodSync(file('code.bin'), mode);
+      expect(readKept(file('code.bin'))).toBe(null);
+    }
+    chmodSync(file('code.bin'), 0o644);
+    expect(readKept(file('code.bin'))).not.toBe(null);
+    const { getuid } = process;
+    process.getuid = () => getuid!() + 1;
+    try {
+      expect(readKept(file('code.bin'))).toBe(null);
+    } finally {
+      process.getuid = getuid!;
+    }
   });
 
   it('go when nobody has written them for a month', () => {

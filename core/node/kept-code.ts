@@ -6,8 +6,18 @@ import { constants, Script } from 'node:vm';
 import { crc32 } from 'node:zlib';
 
 // An import from a module like this one would load all that it exports, streams too: 20 ms.
-const { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } =
-  process.getBuiltinModule('node:fs');
+const {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} = process.getBuiltinModule('node:fs');
 
 declare const __TERRARIUM_BUILD__: string | undefined;
 
@@ -25,13 +35,30 @@ export interface KeptCode {
   readonly isWhole: boolean;
 }
 
-/** What a file of kept code holds, or null: there is none, or it is damaged. */
-export function readKept(file: string): KeptCode | null {
-  let bytes: Buffer;
+/** Opens a file of kept code, which will be run: only what is the user's own, and nobody else can have written. Null: there is none. */
+export function openKept(file: string): number | null {
+  let descriptor: number;
   try {
-    bytes = readFileSync(file);
+    descriptor = openSync(file, 'r');
   } catch {
     return null;
+  }
+  const { uid, mode } = fstatSync(descriptor);
+  if (process.getuid === undefined || (uid === process.getuid() && (mode & 0o022) === 0)) return descriptor;
+  closeSync(descriptor);
+  return null;
+}
+/** What a file of kept code holds, or null: there is none, or it is damaged. */
+export function readKept(file: string): KeptCode | null {
+  const descriptor = openKept(file);
+  if (descriptor === null) return null;
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(descriptor);
+  } catch {
+    return null;
+  } finally {
+    closeSync(descriptor);
   }
   if (bytes.length <= HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) return null;
   const checked = bytes.subarray(8);

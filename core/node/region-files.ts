@@ -11,7 +11,15 @@ import {
   RegionCatalogue,
   type RegionStore,
 } from '../accel/tcg/jit/kept-regions.ts';
-import { type KeepingPlace, keepingPlace, makeFolder, readKept, removeIfThere, writeKept } from './kept-code.ts';
+import {
+  type KeepingPlace,
+  keepingPlace,
+  makeFolder,
+  openKept,
+  readKept,
+  removeIfThere,
+  writeKept,
+} from './kept-code.ts';
 
 /** Bytes that regions may take in a file. */
 const ROOM = 48 << 20;
@@ -56,11 +64,7 @@ export class RegionFile {
   }
   private open(): void {
     this.close();
-    try {
-      this.descriptor = openSync(this.files.regions, 'r');
-    } catch {
-      this.descriptor = -1;
-    }
+    this.descriptor = openKept(this.files.regions) ?? -1;
   }
   close(): void {
     if (this.descriptor >= 0) closeSync(this.descriptor);

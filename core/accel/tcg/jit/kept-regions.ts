@@ -44,7 +44,7 @@ const MAX_VARIANTS = 4;
 /** Bytes of modules that are in no store yet: a guest may make new code for ever. */
 export const MOST_WAITING = 4 << 20;
 /** A store is written when at least this part of it is new; machine code of a function takes about so many bytes. */
-const WORTH_PART = 32;
+const WORTH_PART = 16;
 const FUNCTION_BYTES = 4096;
 /** No region is found by it any more. */
 const GONE = -1;
@@ -234,7 +234,7 @@ function describe(source: CodeSource, plan: Plan, code: RegionCode): Int32Array<
 
 /** A module that is kept: in the store, or, as long as that has not been written, here. */
 export class KeptModule {
-  readonly id = newModuleId();
+  readonly id: number;
   run: number;
   uses: number;
   /** Keys of its regions, GONE for those that nobody may find. */
@@ -245,7 +245,8 @@ export class KeptModule {
   wire: Uint8Array<ArrayBuffer> | null = null;
   code: WebAssembly.Module | null = null;
   private regionsAt: number[] = [];
-  constructor(run: number, uses: number, keys: readonly number[], place: Place | null) {
+  constructor(id: number, run: number, uses: number, keys: readonly number[], place: Place | null) {
+    this.id = id;
     this.run = run;
     this.uses = uses;
     this.keys = [...keys];
@@ -300,6 +301,7 @@ export class KeptRegions {
   private readonly run: number;
   private store: RegionStore | null;
   private readonly machine: MachineCode | null;
+  private readonly counted = new Map<KeptModule, number>();
   /** Modules that had their machine code. */
   ready = 0;
   /** Bytes of what is not in the store. */
@@ -313,12 +315,16 @@ export class KeptRegions {
     const fresh = this.waiting + this.gained * FUNCTION_BYTES;
     return fresh > 0 && fresh >= this.stored / WORTH_PART;
   }
-  /** Functions that V8 has optimised since. */
+  /** Functions that V8 has optimised since. Asking makes an instance of each module. */
   private get gained(): number {
     let gained = 0;
+    this.counted.clear();
     for (const module of this.modules.values()) {
       const { code, place } = module;
-      if (code && place && this.machine) gained += Math.max(0, this.machine.optimised(code) - module.get('functions'));
+      if (!code || !place || !this.machine) continue;
+      const functions = this.machine.optimised(code);
+      this.counted.set(module, functions);
+      gained += Math.max(0, functions - module.get('functions'));
     }
     return gained;
   }
@@ -328,7 +334,7 @@ export class KeptRegions {
     this.machine = machine;
     this.run = (store?.catalogue.run ?? 0) + 1;
     for (const { run, uses, keys, ...place } of store?.catalogue.modules ?? []) {
-      this.put(new KeptModule(run, uses, keys, place));
+      this.put(new KeptModule(newModuleId(), run, uses, keys, place));
       this.stored += place.length;
     }
   }
@@ -442,7 +448,7 @@ export class KeptRegions {
       }
       about[MODULE.check] = checkOf(bytesOf(about), 1);
       const keys = sound.map((region) => (region ? region[REGION.key]! : GONE));
-      const module = new KeptModule(this.run, 0, keys, null);
+      const module = new KeptModule(made.id, this.run, 0, keys, null);
       module.describe(about);
       module.wire = wire;
       module.code = code;
@@ -509,7 +515,7 @@ export class KeptRegions {
   /** The machine code of a module, which `about` describes then. */
   private newestCode(module: KeptModule, about: Int32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | null {
     const { machine } = this;
-    const optimised = machine && module.code ? machine.optimised(module.code) : 0;
+    const optimised = machine && module.code ? (this.counted.get(module) ?? machine.optimised(module.code)) : 0;
     const isNew = optimised > about[MODULE.functions]!;
     const code = isNew ? machine!.take(module.code!) : module.place && this.machineCodeOf(module);
     if (isNew) about[MODULE.functions] = optimised;

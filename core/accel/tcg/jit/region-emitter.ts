@@ -657,7 +657,6 @@ export class RegionEmitter extends RegionMemory {
     w.get(this.flagOperand);
     w.memory(store, layout.state + FIELDS.flagAux.offset);
   }
-  /** At the region's start: flags may come from another region as it had them. */
   /** Leaves what a word of the region holds. */
   emitWord(kind: number, value: number): void {
     const { w } = this;
@@ -674,6 +673,7 @@ export class RegionEmitter extends RegionMemory {
     w.op(OP.i32Add);
     w.memory(this.isLong ? OP.i64Load32S : OP.i32Load, 4 * this.words.entriesAt);
   }
+  /** At the region's start: flags may come from another region as it had them. */
   emitEntry(): void {
     const { w, layout } = this;
     w.get(0);
