@@ -23,11 +23,9 @@ import {
 
 /** Bytes that regions may take in a file. */
 const ROOM = 48 << 20;
-/** When they are written, besides the machine's end: so often if much is new, so often if anything is, and after a minute, when what is
- *  new is a guest's start. */
-const SOON_MS = 10_000;
+/** When they are written, besides the machine's end: so often if much is new, so often if anything is. */
+const SOON_MS = 60_000;
 const LATER_MS = 300_000;
-const FIRST_MS = 60_000;
 /** Regions are written in pieces of so many bytes. */
 const PIECE = 1 << 18;
 
@@ -123,7 +121,7 @@ export class RegionFile {
   }
   /** Writes from time to time. */
   writeNowAndThen(): void {
-    let since = LATER_MS - FIRST_MS;
+    let since = LATER_MS; // what is new in the first minute is a guest's start
     const look = () => {
       since += SOON_MS;
       if (since >= LATER_MS || this.kept.waiting >= MOST_WAITING / 2) {

@@ -42,7 +42,7 @@ const WORD_WORDS = 2;
 /** Regions that begin with the same code. */
 const MAX_VARIANTS = 4;
 /** Bytes of modules that are in no store yet: a guest may make new code for ever. */
-export const MOST_WAITING = 8 << 20;
+export const MOST_WAITING = 4 << 20;
 /** A store is written when at least this part of it is new; machine code of a function takes about so many bytes. */
 const WORTH_PART = 16;
 const FUNCTION_BYTES = 4096;
