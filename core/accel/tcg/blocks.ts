@@ -1,6 +1,5 @@
 /** Decoded blocks: records in linear memory, found by where the code is in the arena and the CPU mode. */
 import {
-  DecodeRoom,
   decode,
   decodeLong,
   type Executable,
@@ -430,10 +429,9 @@ export class BlockCache {
     if (second >= 0) this.register(block, second, MAX_LENGTH);
     return block;
   }
-  private readonly room = new DecodeRoom();
   private decodeOne(code: Uint8Array, at: number, end: number, mode: number): Executable | null {
-    if (mode & MODE.code64) return decodeLong(code, at, end, this.longMaps, this.room);
-    return decode(code, at, end, (mode & MODE.code32) !== 0, this.maps, this.room);
+    if (mode & MODE.code64) return decodeLong(code, at, end, this.longMaps);
+    return decode(code, at, end, (mode & MODE.code32) !== 0, this.maps);
   }
   /** What earlier runs compiled counts as warm, and is asked for soon where a region begins with it. */
   private recall(block: Block): void {

@@ -88,16 +88,15 @@ for (const [kind, bytes] of [
   for (const byte of bytes) PREFIX[byte] = kind;
 
 /** Decodes 16- or 32-bit code at `at`; bytes up to `end` may be read. Null when the instruction reaches beyond `end`.
- *  `maps`: what the CPU knows; without it, everything. `room`: where the result lies until the next is decoded there. */
+ *  `maps`: what the CPU knows; without it, everything. */
 export function decode(
   bytes: Uint8Array,
   at: number,
   end: number,
   isCode32: boolean,
   maps = allMaps(),
-  room: DecodeRoom | null = null,
 ): Decoded | null {
-  return decodeWith(maps, bytes, at, end, isCode32 ? 32 : 16, room) as Decoded | null;
+  return decodeWith(maps, bytes, at, end, isCode32 ? 32 : 16) as Decoded | null;
 }
 /** 64-bit code, by the maps of a CPU (`longMapsFor`), or everything that is defined. */
 export function decodeLong(
@@ -105,9 +104,8 @@ export function decodeLong(
   at: number,
   end: number,
   maps: OpcodeMaps = longModeMaps(),
-  room: DecodeRoom | null = null,
 ): Executable | null {
-  return decodeWith(maps, bytes, at, end, 64, room) as Executable | null;
+  return decodeWith(maps, bytes, at, end, 64) as Executable | null;
 }
 /** The same for code of any size. What 64-bit code may hold is not all defined: some instructions are only known by name. */
 export function decodeCode(bytes: Uint8Array, at: number, end: number, bits: 16 | 32 | 64): LongDecoded | null {
@@ -124,68 +122,12 @@ export function decodeWithMaps(
   return decodeWith(maps, bytes, at, bytes.length, bits);
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-/** What is decoded into it, the next one takes: blocks are decoded by the ten thousand, and garbage costs more than decoding. */
-export class DecodeRoom {
-  readonly result: Mutable<LongDecoded> = {
-    instruction: INVALID,
-    operands: NO_OPERANDS,
-    memory: null,
-    length: 0,
-    opSize: 32,
-    addrSize: 32,
-    rep: 0,
-    modrm: 0,
-    distance: 0,
-    high: 0,
-    encoding: null,
-  };
-  readonly memory: Mutable<MemoryOperand<16 | 32 | 64>> = {
-    base: -1,
-    index: -1,
-    scale: 0,
-    displacement: 0,
-    segment: DS,
-    addrSize: 32,
-  };
-  readonly immediates = [0, 1, 2, 3].map((): Mutable<DecodedOperand> => ({ kind: 'i', width: 32, value: 0 }));
-  /** By how many there are. */
-  readonly operands = [0, 1, 2, 3, 4].map((count) => Array.from({ length: count }, (): DecodedOperand => ONE[0]!));
-}
-function immediate(room: DecodeRoom | null, at: number, width: Width, value: number): DecodedOperand {
-  if (!room) return { kind: 'i', width, value };
-  const operand = room.immediates[at]!;
-  operand.width = width;
-  operand.value = value;
-  return operand;
-}
-function memoryOperand(
-  room: DecodeRoom | null,
-  base: number,
-  index: number,
-  scale: number,
-  displacement: number,
-  segment: number,
-  addrSize: 16 | 32 | 64,
-): MemoryOperand<16 | 32 | 64> {
-  if (!room) return { base, index, scale, displacement, segment, addrSize };
-  const operand = room.memory;
-  operand.base = base;
-  operand.index = index;
-  operand.scale = scale;
-  operand.displacement = displacement;
-  operand.segment = segment;
-  operand.addrSize = addrSize;
-  return operand;
-}
-
 function decodeWith(
   maps: OpcodeMaps,
   bytes: Uint8Array,
   at: number,
   end: number,
   bits: 16 | 32 | 64,
-  room: DecodeRoom | null = null,
 ): LongDecoded | null {
   let p = at;
   const isComplete = end - at >= MAX_LENGTH;
@@ -352,7 +294,7 @@ function decodeWith(
     if (segment < 0) segment = base === EBP || (base === ESP && addrSize !== 16) ? SS : DS;
     // POP with ESP as base uses the value after the increment.
     if (found.isPop && base === ESP && addrSize !== 16) displacement += opSize / 8;
-    memory = memoryOperand(room, base, index, scale, displacement, segment, addrSize);
+    memory = { base, index, scale, displacement, segment, addrSize };
   }
 
   const codes = found.operands;
@@ -389,7 +331,7 @@ function decodeWith(
         }
         case KIND.signed:
           if (p >= limit) return outOfBytes(isComplete);
-          made = immediate(room, filled, WIDTHS[size]!, (bytes[p]! << 24) >> 24);
+          made = { kind: 'i', width: WIDTHS[size]!, value: (bytes[p]! << 24) >> 24 };
           if (size === 3) high = ((bytes[p]! << 24) >> 31) | 0;
           p++;
           break;
@@ -398,14 +340,14 @@ function decodeWith(
           if (size === 3) {
             if (code >> SIZE_BITS === KIND.wholeImmediate) {
               if (p + 8 > limit) return outOfBytes(isComplete);
-              made = immediate(room, filled, 64, read32(bytes, p));
+              made = { kind: 'i', width: 64, value: read32(bytes, p) };
               high = read32(bytes, p + 4);
               p += 8;
               break;
             }
             if (p + 4 > limit) return outOfBytes(isComplete);
             const value = read32(bytes, p);
-            made = immediate(room, filled, 64, value);
+            made = { kind: 'i', width: 64, value };
             high = value >> 31;
             p += 4;
             break;
@@ -414,7 +356,7 @@ function decodeWith(
           if (p + length > limit) return outOfBytes(isComplete);
           const value = size === 0 ? bytes[p]! : size === 1 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
           p += length;
-          made = immediate(room, filled, WIDTHS[size]!, value);
+          made = { kind: 'i', width: WIDTHS[size]!, value };
           break;
         }
         case KIND.relative: {
@@ -452,7 +394,7 @@ function decodeWith(
           if (reg === vexRegister || reg === indexRegister || vexRegister === indexRegister)
             return failed(INVALID, (map << 16) | (opcode << 8) | modrm, p - at);
           const value = reg | (vexRegister << 4) | (vectorIndex << 8) | ((segment < 0 ? DS : segment) << 20);
-          made = immediate(room, filled, 32, value);
+          made = { kind: 'i', width: 32, value };
           break;
         }
         case KIND.mmx:
@@ -476,17 +418,17 @@ function decodeWith(
         case KIND.segment: {
           const number = reg & 7; // REX.R does not count
           if (number > 5 || (found.isMovToSeg && number === CS)) return failed(INVALID, 0, p - at);
-          made = immediate(room, filled, WIDTHS[size]!, number);
+          made = { kind: 'i', width: WIDTHS[size]!, value: number };
           break;
         }
         case KIND.numbered:
-          made = immediate(room, filled, WIDTHS[size]!, reg);
+          made = { kind: 'i', width: WIDTHS[size]!, value: reg };
           break;
         case KIND.source:
-          made = immediate(room, filled, WIDTHS[size]!, segment < 0 ? DS : segment);
+          made = { kind: 'i', width: WIDTHS[size]!, value: segment < 0 ? DS : segment };
           break;
         case KIND.x87:
-          made = immediate(room, filled, WIDTHS[size]!, (memory ? memory.segment << 8 : 0) | (modrm << 16));
+          made = { kind: 'i', width: WIDTHS[size]!, value: (memory ? memory.segment << 8 : 0) | (modrm << 16) };
           break;
         case KIND.absolute: {
           const length = addrSize / 8;
@@ -494,7 +436,7 @@ function decodeWith(
           const displacement = length === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
           if (length === 8) high = read32(bytes, p + 4);
           p += length;
-          memory = memoryOperand(room, -1, -1, 0, displacement, segment < 0 ? DS : segment, addrSize);
+          memory = { base: -1, index: -1, scale: 0, displacement, segment: segment < 0 ? DS : segment, addrSize };
           made = MEMORY[size]!;
           break;
         }
@@ -503,8 +445,8 @@ function decodeWith(
           if (p + length + 2 > limit) return outOfBytes(isComplete);
           const offset = length === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
           p += length;
-          made = immediate(room, filled, WIDTHS[size]!, offset);
-          second = immediate(room, 1, 16, bytes[p]! | (bytes[p + 1]! << 8));
+          made = { kind: 'i', width: WIDTHS[size]!, value: offset };
+          second = { kind: 'i', width: 16, value: bytes[p]! | (bytes[p + 1]! << 8) };
           isFar = true;
           p += 2;
           break;
@@ -520,36 +462,25 @@ function decodeWith(
       filled++;
     }
     if (isFar) filled = 2;
-    if (filled === 0) operands = NO_OPERANDS;
-    else if (room) {
-      const list = room.operands[filled]!;
-      list[0] = first;
-      if (filled > 1) list[1] = second;
-      if (filled > 2) list[2] = third;
-      if (filled > 3) list[3] = fourth;
-      operands = list;
-    } else if (filled === 2) operands = [first, second];
+    if (filled === 2) operands = [first, second];
     else if (filled === 1) operands = [first];
     else if (filled === 3) operands = [first, second, third];
-    else operands = [first, second, third, fourth];
+    else if (filled === 4) operands = [first, second, third, fourth];
   }
   if (map === SUFFIX_MAP) p++;
-  const length = p - at;
-  const { instruction, encoding } = found;
-  if (!room) return { instruction, operands, memory, length, opSize, addrSize, rep, modrm, distance, high, encoding };
-  const { result } = room;
-  result.instruction = instruction;
-  result.operands = operands;
-  result.memory = memory;
-  result.length = length;
-  result.opSize = opSize;
-  result.addrSize = addrSize;
-  result.rep = rep;
-  result.modrm = modrm;
-  result.distance = distance;
-  result.high = high;
-  result.encoding = encoding;
-  return result;
+  return {
+    instruction: found.instruction,
+    operands,
+    memory,
+    length: p - at,
+    opSize,
+    addrSize,
+    rep,
+    modrm,
+    distance,
+    high,
+    encoding: found.encoding,
+  };
 }
 
 /** A suffix that every CPU with 3DNow! knows. */
