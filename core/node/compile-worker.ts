@@ -10,14 +10,21 @@ import { setV8Flags } from './v8-flags.ts';
 /** For so long the thread waits for a job before it goes to sleep, which makes the next one dearer to ask for; and for so long it does
  *  jobs without a look at its event loop. */
 const PATIENCE_MS = 40;
+/** When nothing was asked for so long, what is kept for later runs is worked at. */
+const QUIET_MS = 60;
 const TURN_MS = 200;
 
-const { setup, files, port, desk, calls } = workerData as CompilerData;
+const { setup, files, port, modules, desk, calls } = workerData as CompilerData;
 setV8Flags();
-const regions = files && new RegionFile(files, regionCode(setup.memory));
+const regions = files && new RegionFile(files, setup, files.opened, regionCode(setup.memory));
 regions?.writeNowAndThen();
-const compiler = new BatchCompiler(setup, regions?.kept);
+const compiler = new BatchCompiler(setup, regions?.keeper);
 let done = 0;
+let busyUntil = performance.now() + QUIET_MS;
+/** There may be something to do for later runs. */
+let hasWork = regions !== null;
+/** Looks whether there is. */
+let timer: NodeJS.Timeout | null = null;
 
 function answer(): CompilerAnswer {
   const started = performance.now();
@@ -41,6 +48,7 @@ function begin(): void {
     Atomics.store(calls, CALL.ends, 2);
     Atomics.notify(calls, CALL.ends);
   });
+  Atomics.store(calls, CALL.runs, 1);
   turn();
 }
 /** Whether there is something to do. */
@@ -48,23 +56,43 @@ const isCalled = () => Atomics.load(calls, CALL.posted) !== done || Atomics.load
 
 function turn(): void {
   const until = performance.now() + TURN_MS;
+  Atomics.store(calls, CALL.sleeps, 0);
   do {
-    if (!isCalled()) Atomics.wait(calls, CALL.posted, done, PATIENCE_MS);
+    const mayWork = hasWork && performance.now() >= busyUntil;
+    if (!mayWork && !isCalled()) Atomics.wait(calls, CALL.posted, done, PATIENCE_MS);
     if (Atomics.load(calls, CALL.ends) === 1) {
       regions?.write();
       process.exit();
     }
     if (Atomics.load(calls, CALL.posted) === done) {
+      const ready = regions?.ahead?.step();
+      if (ready) {
+        modules.postMessage(ready);
+        continue;
+      }
+      if (mayWork) {
+        hasWork = regions!.work();
+        continue;
+      }
       Atomics.store(calls, CALL.sleeps, 1);
       // A call that came in between may have seen neither a waiting nor a sleeping thread.
-      if (!isCalled() || Atomics.compareExchange(calls, CALL.sleeps, 1, 0) !== 1) return;
+      if (!isCalled() || Atomics.compareExchange(calls, CALL.sleeps, 1, 0) !== 1) {
+        if (hasWork && timer === null) timer = setTimeout(wake, QUIET_MS).unref();
+        return;
+      }
       continue;
     }
     done++;
     port.postMessage(answer());
     Atomics.add(calls, CALL.answered, 1);
+    hasWork = regions !== null;
+    busyUntil = performance.now() + QUIET_MS;
   } while (performance.now() < until);
   setImmediate(turn);
+}
+function wake(): void {
+  timer = null;
+  turn();
 }
 port.on('message', turn);
 setImmediate(begin);

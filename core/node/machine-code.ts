@@ -12,7 +12,10 @@ function native<F>(name: string, parameters: string): F | null {
   }
 }
 
-interface ModuleCode extends Omit<MachineCode, 'optimised'> {
+interface ModuleCode extends Omit<MachineCode, 'optimiser'> {
+  /** Has a function optimised here and now. */
+  optimise(f: unknown): void;
+  isOptimised(f: unknown): boolean;
   /** How many functions of an instance V8 has optimised. */
   optimisedIn(exports: Readonly<Record<string, unknown>>): number;
 }
@@ -22,9 +25,12 @@ function find(): ModuleCode | null {
     'DeserializeWasmModule',
     'code, wire',
   );
+  const optimise = native<(f: unknown) => void>('WasmTierUpFunction', 'f');
   const isOptimised = native<(f: unknown) => boolean>('IsTurboFanFunction', 'f');
-  if (!serialize || !deserialize || !isOptimised) return null;
+  if (!serialize || !deserialize || !optimise || !isOptimised) return null;
   return {
+    optimise,
+    isOptimised,
     optimisedIn: (exports) => Object.values(exports).filter((f) => typeof f === 'function' && isOptimised(f)).length,
     take: (module) => new Uint8Array(serialize(module)),
     give: (code, wire) => deserialize(code.buffer, wire) ?? null,
@@ -36,7 +42,7 @@ export const machineCodeOf = find();
 /** Of modules of regions. */
 export function regionCode(memory: WebAssembly.Memory): MachineCode | null {
   if (!machineCodeOf) return null;
-  const { optimisedIn, take, give } = machineCodeOf;
+  const { optimise, isOptimised, take, give } = machineCodeOf;
   const nothing = () => 0;
   const table = new WebAssembly.Table({ element: 'anyfunc', initial: 0 });
   const imports = (known: Readonly<Record<string, unknown>>) =>
@@ -44,8 +50,15 @@ export function regionCode(memory: WebAssembly.Memory): MachineCode | null {
   const e = imports({ memory, table });
   const n = imports({});
   return {
-    // Only of a function can be asked whether it is optimised: the instance is made for that.
-    optimised: (module) => optimisedIn(new WebAssembly.Instance(module, { e, n } as never).exports),
+    optimiser: (module) => {
+      // Only a function can be optimised: the instance is made for that.
+      const functions = Object.values(new WebAssembly.Instance(module, { e, n } as never).exports);
+      return () => {
+        const next = functions.pop();
+        if (next && !isOptimised(next)) optimise(next);
+        return functions.length > 0;
+      };
+    },
     take,
     give,
   };

@@ -4,13 +4,10 @@ import { closeSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { CompilerSetup } from '../accel/tcg/jit/batch.ts';
-import {
-  KeptRegions,
-  type MachineCode,
-  MOST_WAITING,
-  RegionCatalogue,
-  type RegionStore,
-} from '../accel/tcg/jit/kept-regions.ts';
+import { linkModule } from '../accel/tcg/jit/compile.ts';
+import { type MachineCode, RegionCatalogue, type RegionStore } from '../accel/tcg/jit/kept-regions.ts';
+import { RegionKeeper } from '../accel/tcg/jit/region-keeper.ts';
+import { RegionsAhead } from '../accel/tcg/jit/regions-ahead.ts';
 import {
   type KeepingPlace,
   keepingPlace,
@@ -26,6 +23,8 @@ const ROOM = 48 << 20;
 /** When they are written, besides the machine's end: so often if much is new, so often if anything is. */
 const SOON_MS = 60_000;
 const LATER_MS = 300_000;
+/** That is much, in bytes. */
+const MUCH = 2 << 20;
 /** Regions are written in pieces of so many bytes. */
 const PIECE = 1 << 18;
 
@@ -45,52 +44,84 @@ export function regionFiles(
   return { regions: `${name}-regions.bin`, catalogue: `${name}-catalogue.bin` };
 }
 
-export function readCatalogue({ catalogue }: RegionFiles): RegionCatalogue | null {
-  const kept = readKept(catalogue);
-  return kept && RegionCatalogue.from(new Int32Array(Uint8Array.from(kept.data).buffer, 0, kept.data.length >> 2));
+/** What is in the files when a machine starts, as both of its threads read it. */
+export interface OpenedRegions {
+  /** -1: there is nothing. */
+  readonly descriptor: number;
+  readonly catalogue: Int32Array<ArrayBuffer>;
+  /** As RegionShelf has it. */
+  readonly used: Int32Array<SharedArrayBuffer>;
+  /** As RegionsAhead has it. */
+  readonly inUse: Int32Array<SharedArrayBuffer>;
+}
+export function openRegions(files: RegionFiles): OpenedRegions {
+  const kept = readKept(files.catalogue);
+  const data = kept && new Int32Array(Uint8Array.from(kept.data).buffer, 0, kept.data.length >> 2);
+  const catalogue = data && RegionCatalogue.from(data);
+  const descriptor = (catalogue && openKept(files.regions)) ?? -1;
+  const [regions, modules] = descriptor < 0 ? [0, 0] : [catalogue!.keys.length, catalogue!.modules.length];
+  return {
+    descriptor,
+    catalogue: descriptor < 0 ? new Int32Array(0) : data!,
+    used: new Int32Array(new SharedArrayBuffer(4 * regions)),
+    inUse: new Int32Array(new SharedArrayBuffer(4 * modules)),
+  };
+}
+const storeAt = (descriptor: number, catalogue: RegionCatalogue): RegionStore => ({
+  catalogue,
+  read: (at, into) => {
+    try {
+      return readSync(descriptor, into, 0, into.byteLength, at) === into.byteLength;
+    } catch {
+      return false;
+    }
+  },
+});
+/** Null: there is nothing. */
+export function storeOf({ descriptor, catalogue }: OpenedRegions): RegionStore | null {
+  return descriptor < 0 ? null : storeAt(descriptor, RegionCatalogue.from(catalogue)!);
 }
 
-/** The regions in the files of a kind of machine. */
+/** Keeps the regions of a kind of machine in its files. */
 export class RegionFile {
-  readonly kept: KeptRegions;
+  readonly keeper: RegionKeeper;
+  readonly ahead: RegionsAhead | null;
   private readonly files: RegionFiles;
-  private descriptor = -1;
+  private descriptor: number;
+  /** The machine's thread reads it too, until the end. */
+  private readonly first: number;
+  /** It could not be written: it is tried again from time to time. */
+  private hasFailed = false;
 
-  constructor(files: RegionFiles, machine: MachineCode | null = null) {
+  constructor(
+    files: RegionFiles,
+    { layout }: Pick<CompilerSetup, 'layout'>,
+    opened: OpenedRegions,
+    machine: MachineCode | null,
+  ) {
     this.files = files;
-    this.open();
-    const catalogue = this.descriptor < 0 ? null : readCatalogue(files);
-    this.kept = new KeptRegions(catalogue && this.storeOf(catalogue), machine);
+    this.descriptor = this.first = opened.descriptor;
+    const store = storeOf(opened);
+    this.ahead = store && new RegionsAhead(store, machine, opened.inUse);
+    this.keeper = new RegionKeeper(store, machine, opened.used, (bodies, hotCount, isLong) =>
+      linkModule(bodies, { ...layout, hotCount }, isLong),
+    );
   }
-  private open(): void {
-    this.close();
-    this.descriptor = openKept(this.files.regions) ?? -1;
-  }
-  close(): void {
-    if (this.descriptor >= 0) closeSync(this.descriptor);
-    this.descriptor = -1;
-  }
-  private storeOf(catalogue: RegionCatalogue): RegionStore {
-    return {
-      catalogue,
-      read: (at, into) => {
-        try {
-          return readSync(this.descriptor, into, 0, into.byteLength, at) === into.byteLength;
-        } catch {
-          return false;
-        }
-      },
-    };
+  /** Does a piece of what there is to do between jobs. False: there is nothing. */
+  work(): boolean {
+    const isBusy = this.keeper.work();
+    if (isBusy && !this.hasFailed && this.keeper.unwritten > MUCH) this.write();
+    return isBusy;
   }
   /** Writes what is new, if it is worth that. A folder that cannot be written costs nothing but time in the next run. */
   write(): void {
-    const { kept, files } = this;
-    if (!kept.isWorthWriting) return;
+    const { keeper, files } = this;
+    if (!keeper.isWorthWriting) return;
     const temporary = `${files.regions}.${process.pid}`;
     try {
       makeFolder(files.regions);
       const descriptor = openSync(temporary, 'w', 0o600);
-      let saved: ReturnType<KeptRegions['save']>;
+      let saved: ReturnType<RegionKeeper['save']>;
       try {
         const piece = Buffer.allocUnsafe(PIECE);
         let filled = 0;
@@ -98,33 +129,49 @@ export class RegionFile {
           writeSync(descriptor, piece, 0, filled);
           filled = 0;
         };
-        saved = kept.save(ROOM, (bytes) => {
+        const write = (bytes: Uint8Array) => {
           if (filled + bytes.length > PIECE) flush();
           if (bytes.length > PIECE) writeSync(descriptor, bytes);
           else {
             piece.set(bytes, filled);
             filled += bytes.length;
           }
-        });
+        };
+        const copy = (at: number, length: number) => {
+          flush();
+          for (let done = 0; done < length; ) {
+            const read = readSync(this.descriptor, piece, 0, Math.min(PIECE, length - done), at + done);
+            if (read === 0) throw new Error(`${files.regions} has become shorter`);
+            writeSync(descriptor, piece, 0, read);
+            done += read;
+          }
+        };
+        saved = keeper.save(ROOM, write, copy);
         flush();
       } finally {
         closeSync(descriptor);
       }
       renameSync(temporary, files.regions);
-      const { words } = saved.catalogue;
-      writeKept(files.catalogue, { data: Buffer.from(words.buffer), isWhole: true });
-      this.open();
-      saved.moved(this.storeOf(saved.catalogue));
+      writeKept(files.catalogue, { data: Buffer.from(saved.catalogue.words.buffer), isWhole: true });
+      this.close();
+      this.descriptor = openKept(files.regions) ?? -1;
+      saved.moved(storeAt(this.descriptor, saved.catalogue));
+      this.hasFailed = false;
     } catch {
+      this.hasFailed = true;
       removeIfThere(temporary);
     }
+  }
+  close(): void {
+    if (this.descriptor >= 0 && this.descriptor !== this.first) closeSync(this.descriptor);
+    this.descriptor = -1;
   }
   /** Writes from time to time. */
   writeNowAndThen(): void {
     let since = LATER_MS; // what is new in the first minute is a guest's start
     const look = () => {
       since += SOON_MS;
-      if (since >= LATER_MS || this.kept.waiting >= MOST_WAITING / 2) {
+      if (since >= LATER_MS || this.keeper.unwritten > MUCH) {
         this.write();
         since = 0;
       }

@@ -204,6 +204,8 @@ export class ModuleWriter {
   private readonly functions: (FunctionWriter | { readonly type: number; readonly linked: FunctionBody })[] = [];
   private readonly exports = new ByteWriter();
   private exportCount = 0;
+  /** Where the functions' bodies (FunctionBody) begin in what `finish` gave. */
+  readonly bodiesAt: number[] = [];
 
   type(params: readonly number[], results: readonly number[]): number {
     const key = `${params}:${results}`;
@@ -285,6 +287,7 @@ export class ModuleWriter {
     this.functions.forEach((f, i) => {
       const body = 'linked' in f ? f.linked : f.body();
       code.u32(body.bytes.length);
+      this.bodiesAt.push(code.length);
       code.appendBytes(body.bytes);
       if (body.hints.length === 0) return;
       hinted++;
@@ -306,6 +309,10 @@ export class ModuleWriter {
       out.append(custom);
     }
     section(10, this.functions.length, code);
+    const shift = out.length - code.length;
+    this.bodiesAt.forEach((at, i) => {
+      this.bodiesAt[i] = at + shift;
+    });
     return out.take();
   }
 }

@@ -40,7 +40,10 @@ describe.skipIf(!engine.includes('terrarium'))('translated code', () => {
     expect(engineFile()).toBeDefined();
     const second = await boot();
     expect(second.reused).toBeGreaterThan(second.compiled / 3);
-    expect(second.ready).toBeGreaterThan(0);
+    // V8 makes their machine code when the thread that compiles has nothing else to do.
+    let later = second;
+    for (let i = 0; i < 5 && later.ready === 0; i++) later = await boot();
+    expect(later.ready).toBeGreaterThan(0);
     const before = files().map((name) => readFileSync(join(folder, name)));
     expect((await boot('-accel', 'tcg,x-keep=off')).reused).toBe(0);
     expect(files().map((name) => readFileSync(join(folder, name)))).toEqual(before);

@@ -27,3 +27,23 @@ describe('blocks that writes dropped', () => {
     expect(byRecord.size).toBeLessThan(16_384 + 4096 + 20);
   });
 });
+
+describe('room for blocks', () => {
+  it('is there as long as they can be decoded without dropping the others', () => {
+    const m = bareMachine(1 << 20, { jit: 'on' });
+    const { blocks } = m.cpu as unknown as { blocks: BlockCache };
+    m.ram.fill(0x90);
+    const at = m.ram.byteOffset;
+    const build = (i: number) => blocks.build(at + i, i, 1, () => 0);
+    expect(blocks.hasRoom(32)).toBe(true);
+    let decoded = 0;
+    for (; blocks.hasRoom(32); decoded++) build(decoded);
+    expect(blocks.hasRoom(31)).toBe(true);
+    for (let i = 0; i < 31; i++) build(decoded++);
+    for (; blocks.hasRoom(1); decoded++) build(decoded);
+    expect(blocks.generation).toBe(0);
+    build(1 << 19);
+    expect(blocks.generation).toBe(1);
+    expect(blocks.hasRoom(32)).toBe(true);
+  });
+});

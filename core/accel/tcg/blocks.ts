@@ -344,6 +344,10 @@ export class BlockCache {
     return this.next - RECORD.bytes;
   }
 
+  /** Whether so many blocks can be decoded before everything is dropped. */
+  hasRoom(blocks: number): boolean {
+    return this.next + blocks * BLOCK_RECORDS * RECORD.bytes <= this.pool + POOL_BYTES;
+  }
   /** Decodes a block. `start`: arena offset of its code; `linear`: its address. `fetchSecond` gives the arena offset of the next page
    *  (and may fault) for an instruction that crosses. */
   build(start: number, linear: number, mode: number, fetchSecond: () => number): Block {

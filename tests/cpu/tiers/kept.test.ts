@@ -1,21 +1,38 @@
 import { describe, expect, it } from 'vitest';
-import { KeptRegions } from '../../../core/accel/tcg/jit/kept-regions.ts';
-import { saved } from '../../../core/accel/tcg/jit/thread-testing.ts';
+import { FakeV8, KeepingRun } from '../../../core/accel/tcg/jit/kept-testing.ts';
 import { BITS, tryWays } from './compare.ts';
 import { compiledWith, singleSteps } from './ways.ts';
+import { RAM_BYTES } from './world.ts';
+
+const ROOM = 64 << 20;
 
 describe('random programs, compiled once and run again elsewhere,', () => {
   const reference = singleSteps();
+  const seeds = Array.from({ length: 60 }, (_, i) => i + 1);
   it.each(BITS)('of %d-bit code come to the same end as in single steps', (bits) => {
-    const kept = new KeptRegions(null);
-    const seeds = Array.from({ length: 60 }, (_, i) => i + 1);
-    const first = compiledWith(kept);
-    for (const seed of seeds) tryWays(seed, reference, first, bits);
+    const first = new KeepingRun(null, null, RAM_BYTES);
+    const way = compiledWith(first);
+    for (const seed of seeds) {
+      tryWays(seed, reference, way, bits);
+      first.finish();
+    }
+    const store = first.save(ROOM);
+    expect(Math.max(...store.catalogue.modules.map(({ regions }) => regions.length))).toBe(64);
+    const again = new KeepingRun(store, new FakeV8(), RAM_BYTES);
+    const reused = (run: KeepingRun, order: readonly number[]) => {
+      const kept = compiledWith(run);
+      for (const seed of order) tryWays(seed, reference, kept, bits);
+      const { statistics } = kept.guest.machine.cpu.jit;
+      expect(statistics.reused).toBeGreaterThan(statistics.compiled / 4);
+      expect(statistics.compiled).toBeGreaterThan(300);
+    };
     // In another order: blocks' records lie elsewhere.
-    const again = compiledWith(new KeptRegions(saved(kept, 64 << 20)));
-    for (const seed of seeds.toReversed()) tryWays(seed, reference, again, bits);
-    const { reused, compiled } = again.guest.machine.cpu.jit.statistics;
-    expect(reused).toBeGreaterThan(compiled / 4);
-    expect(compiled).toBeGreaterThan(300);
+    reused(again, seeds.toReversed());
+    // What was of use moves to other modules.
+    const moving = new KeepingRun(again.save(ROOM), new FakeV8(), RAM_BYTES);
+    moving.finish();
+    const moved = moving.save(ROOM);
+    expect(Math.max(...moved.catalogue.modules.map(({ uses }) => uses))).toBe(2);
+    reused(new KeepingRun(moved, null, RAM_BYTES), seeds);
   });
 });

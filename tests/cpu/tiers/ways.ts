@@ -1,6 +1,6 @@
 /** The ways in which our CPU can run a program. */
 import type { JitMode } from '../../../core/accel/tcg/jit/jit.ts';
-import type { KeptRegions } from '../../../core/accel/tcg/jit/kept-regions.ts';
+import type { KeepingRun } from '../../../core/accel/tcg/jit/kept-testing.ts';
 import { bareMachine } from '../../../core/accel/tcg/testing.ts';
 import type { Way } from './compare.ts';
 import { Guest } from './guest.ts';
@@ -9,7 +9,7 @@ import { RAM_BYTES } from './world.ts';
 /** A breakpoint where nothing is makes every block one instruction long. */
 const NOWHERE = 0xffff_fff1;
 
-function guest(jit: JitMode, kept?: KeptRegions): Guest {
+function guest(jit: JitMode, kept?: KeepingRun): Guest {
   return new Guest(bareMachine(RAM_BYTES, { jit, ...(kept ? { kept } : {}) }));
 }
 
@@ -30,7 +30,7 @@ export function compiled(): Way {
   return { name: 'compiled', guest: guest('always'), isCompiled: true, passes: 3, slice: () => 1000 };
 }
 /** With code that was compiled before, and keeps what it compiles. */
-export function compiledWith(kept: KeptRegions): Way {
+export function compiledWith(kept: KeepingRun): Way {
   return { ...compiled(), name: 'kept code', guest: guest('always', kept) };
 }
 export function compiledSlices(): Way {

@@ -360,16 +360,14 @@ export function compileRegion(plan: Plan, layout: CompileLayout, isLong: boolean
   return { ...w.body(), words: words.list };
 }
 
-let lastModule = 0;
-/** Modules have numbers, each thread its own. */
-export const newModuleId = (): number => ++lastModule;
-
-/** One module with a function for each region, exported by position. All are of 64-bit code, or none. */
-export function linkModule(
-  regions: readonly RegionCode[],
-  layout: CompileLayout,
-  isLong: boolean,
-): Uint8Array<ArrayBuffer> {
+/** A module's bytes, and where in them the bodies of its regions begin. */
+export interface LinkedModule {
+  readonly wire: Uint8Array<ArrayBuffer>;
+  readonly bodiesAt: readonly number[];
+}
+/** One module with a function for each region, exported by position. All are of 64-bit code, or none. What looks pages up is exported
+ *  too: for who optimises a module's functions. */
+export function linkModule(regions: readonly FunctionBody[], layout: CompileLayout, isLong: boolean): LinkedModule {
   const module = new ModuleWriter();
   const { fillRead, fillWrite } = declareShared(module, isLong);
   const natives = new Map<number, number>();
@@ -388,6 +386,7 @@ export function linkModule(
   const find = (right: number, fill: number | null): number => {
     const w = module.function([address, I32], [I32]);
     emitFind(w, layout, right, fill, isLong);
+    module.export(`find${right}${fill === null ? 'Known' : ''}`, w);
     return module.indexOf(w);
   };
   const finds: number[] = [];
@@ -402,5 +401,6 @@ export function linkModule(
     }
     module.export(String(i), module.linkedFunction([I32, address], [I32], { bytes, hints, references: [] }));
   });
-  return module.finish();
+  const wire = module.finish();
+  return { wire, bodiesAt: module.bodiesAt.slice(-regions.length) };
 }

@@ -4,8 +4,6 @@ import type { RamArena } from '../../../target/x86/system-ops.ts';
 import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, leadsBack, MODE, WARM_PART } from '../blocks.ts';
 import {
   type BatchHead,
-  type BatchModule,
-  type BatchRegion,
   type BatchResult,
   type CompilerAnswer,
   type CompilerSetup,
@@ -13,10 +11,13 @@ import {
   compileBatch,
 } from './batch.ts';
 import type { CompileLayout } from './compile.ts';
-import { BATCH, JobWriter, MOST_DROPPED, REACH } from './job.ts';
-import type { KeptRegions } from './kept-regions.ts';
-import type { CodeBlock, CodeSource } from './plan.ts';
+import { BATCH, JobWriter, REACH } from './job.ts';
+import { KeptRegion } from './kept-regions.ts';
+import { type CodeBlock, type CodeSource, LIMIT } from './plan.ts';
 import { LAST_APART, regionEndModule } from './region-end.ts';
+import type { RegionKeeper } from './region-keeper.ts';
+import type { RegionShelf, ShelfModule, ShelfSource } from './region-shelf.ts';
+import { wordsOf } from './region-words.ts';
 import { WordRoom } from './word-room.ts';
 
 /** off: interpreter only. on: as usual. always: whatever runs is compiled at once. lockstep: every region runs beside the interpreter
@@ -52,8 +53,8 @@ export interface JitHost {
   readonly helpers: readonly string[];
   /** Features of the CPU's model; null: all there are. */
   readonly features: readonly string[] | null;
-  /** Code that was compiled before, for when there is no such thread. */
-  readonly kept?: KeptRegions | undefined;
+  /** Code that was compiled before, and who keeps it, for when there is no such thread. */
+  readonly kept?: { readonly shelf: RegionShelf; readonly keeper: RegionKeeper } | undefined;
   /** Starts a thread that compiles. Without it regions are compiled where the guest runs. */
   readonly startCompiler?: ((setup: CompilerSetup) => CompilerThread) | undefined;
 }
@@ -66,9 +67,9 @@ export interface JitStatistics {
   compiled: number;
   compiledInstructions: number;
   refused: number;
-  /** Of those compiled: whose code was kept from an earlier run. */
+  /** Of those: whose code was there already. */
   reused: number;
-  /** Modules of those that had their machine code. */
+  /** Modules of those that had their machine code from an earlier run. */
   ready: number;
   /** Regions that are gone for whatever reason. */
   released: number;
@@ -112,6 +113,9 @@ const MAX_REGIONS = 50_000;
 /** Words that regions read: some forty each. */
 const WORD_BYTES = 8 << 20;
 
+/** Blocks that one region can have. */
+const MOST_BLOCKS = LIMIT.blocks;
+
 const NOTHING: ReadonlySet<Block> = new Set();
 const isLongBlock = (block: Block) => (block.mode & MODE.code64) !== 0;
 
@@ -132,6 +136,8 @@ class Module {
   readonly regions = new Set<Region>();
   readonly code: WebAssembly.Module;
   readonly bytes: number;
+  /** Where it lies for whoever needs its regions again. */
+  shelved: ShelfModule | null = null;
   /** Made when the first of its regions is used. */
   exports: Readonly<Record<string, unknown>> | null = null;
   constructor(code: WebAssembly.Module, bytes: number) {
@@ -188,6 +194,8 @@ export class Jit {
   /** Number of the handler that stands in for every region in lock-step, in one kind of code or the other. */
   stopHandler = (_isLong: boolean): number => 0;
   private queue: Waiting[] = [];
+  /** Those of which nobody knows yet whether they are compiled already. */
+  private arrived: Waiting[] = [];
   /** Where the heads of the batch lie in linear memory. */
   private readonly linears = new Map<CodeBlock, number>();
   /** Blocks of a region that once waited for one of their own. */
@@ -209,8 +217,11 @@ export class Jit {
   private load = 1;
   private busyMilliseconds = 0;
   private loadSince: number | null = null;
-  /** Those that are in use, and some that were, by number; oldest first. */
-  private readonly modules = new Map<number, Module>();
+  /** Those that are in use, oldest first. */
+  private readonly modules = new Set<Module>();
+  private readonly shelf: RegionShelf | null = null;
+  private readonly ofShelf = new Map<ShelfModule, Module>();
+  private readonly shelfSource: ShelfSource;
   private readonly words: WordRoom;
   /** Kinds of code whose regions have what they share. */
   private readonly hasEnd = new Set<boolean>();
@@ -228,15 +239,24 @@ export class Jit {
     this.words = new WordRoom(host.arena.allocate('cpu-words', WORD_BYTES).offset, WORD_BYTES);
     this.leftCounters = new Uint32Array(host.arena.memory.buffer, host.layout.counters, LAST_APART + 1);
     this.isLockStep = options.mode === 'lockstep';
+    this.shelfSource = {
+      bytes: host.arena.bytes,
+      isApart: (block) => this.apart.has(block as Block),
+      pageAt: (head, distance) => this.pageAt(head, distance),
+      blockAt: (head, start, delta) => this.blockAt(head, start, delta),
+    };
     this.threshold = { off: 0, on: THRESHOLD, always: 1, lockstep: LOCKSTEP_THRESHOLD }[options.mode];
     host.blocks.threshold = this.threshold;
     host.blocks.onClear = () => this.clear();
-    const { startCompiler, arena, features, helpers, layout } = host;
+    const { startCompiler, arena, features, helpers, layout, kept } = host;
+    // What is run twice is compiled in another way.
+    if (kept && !this.isLockStep) this.shelf = kept.shelf;
     if (!startCompiler || options.mode !== 'on') return;
     this.patience = 0;
     this.thread = startCompiler({ memory: arena.memory, features, helpers, layout, keeps: options.keeps });
     this.desk = new JobWriter(this.thread.desk);
-    host.blocks.earlier = this.thread.known ?? null;
+    this.shelf = this.thread.shelf ?? null;
+    host.blocks.earlier = this.shelf?.known ?? null;
     host.blocks.onDrop = (block) => {
       if (this.pending) this.changed.add(block);
     };
@@ -245,10 +265,11 @@ export class Jit {
   /** A block has counted down. Returns whether to look at what waits soon: a loop that is worth compiling spends the time until then
    *  in itself, several times as slow. What else gets hot is better gathered, as calls between modules are dear. */
   hot(record: number, linear: number): boolean {
-    this.queue.push({ record, linear });
-    if (this.thread === null || this.pending !== null || this.load < IDLE_LOAD) return false;
+    (this.shelf ? this.arrived : this.queue).push({ record, linear });
     const block = this.host.blocks.blockAt(record);
-    return block !== undefined && (block.early > 0 || leadsBack(block));
+    if (block === undefined || this.thread === null) return false;
+    if (block.early > 0) return true;
+    return this.pending === null && this.load >= IDLE_LOAD && leadsBack(block);
   }
   /** The other thread is at work. */
   get isWaiting(): boolean {
@@ -269,6 +290,7 @@ export class Jit {
     this.collectCounters();
     this.watchApart();
     if (this.isDeskTaken) this.take();
+    if (this.arrived.length > 0) this.lookOnShelf();
     if (this.queue.length === 0 || this.isDeskTaken) return;
     if (this.load < IDLE_LOAD && this.options.mode !== 'always') {
       this.postpone();
@@ -288,6 +310,57 @@ export class Jit {
       return;
     }
     for (const isLong of [false, true]) this.compile(isLong);
+  }
+
+  /** Whose region is compiled already need not wait for more. */
+  private lookOnShelf(): void {
+    const { blocks } = this.host;
+    const { arrived } = this;
+    this.arrived = [];
+    for (const waiting of arrived) {
+      const head = blocks.blockAt(waiting.record);
+      if (!head?.isValid || this.heads.has(head) || this.restore(head, waiting.linear)) continue;
+      if (head.early > 0) blocks.waitLonger(head);
+      else this.queue.push(waiting);
+    }
+  }
+  /** Lets a block lead to the region that the shelf has for it. False: it has none. */
+  private restore(head: Block, linear: number): boolean {
+    const { host, shelf, statistics, ofShelf } = this;
+    if (head.second >= 0) return false;
+    const isLong = isLongBlock(head);
+    this.linears.set(head, linear);
+    const found = shelf!.find(this.shelfSource, head, host.hotCount(isLong));
+    this.linears.delete(head);
+    if (!found) return false;
+    this.provideEnd(isLong);
+    let module = ofShelf.get(found.module);
+    if (!module) {
+      module = new Module(found.code, found.module.bytes);
+      this.shelve(module, found.module);
+    }
+    const slot = host.takeSlot();
+    const { region, blocks, position } = found;
+    const words = wordsOf(region.words(), { blocks, handler: this.handlerOf(slot, isLong) });
+    this.place(module, position, blocks as readonly Block[], region.entries, words, slot, isLong);
+    statistics.compiledInstructions += region.get('instructions');
+    statistics.reused++;
+    statistics.ready = shelf!.ready;
+    this.makeRoom();
+    return true;
+  }
+  private shelve(module: Module, shelved: ShelfModule): void {
+    module.shelved = shelved;
+    this.ofShelf.set(shelved, module);
+  }
+  /** A block of a region from the shelf. */
+  private blockAt(head: CodeBlock, start: number, delta: number): CodeBlock | undefined {
+    const { blocks } = this.host;
+    const known = blocks.find(start, head.mode);
+    if (known || !blocks.hasRoom(MOST_BLOCKS)) return known;
+    return blocks.build(start, this.linears.get(head)! + delta, head.mode, () => {
+      throw new Error('a block of a region crosses into another page');
+    });
   }
 
   /** What waits counts its runs again. */
@@ -400,9 +473,7 @@ export class Jit {
     const heads = this.takeQueue(isLong, Number.POSITIVE_INFINITY);
     if (heads.length === 0) return;
     const started = this.now();
-    // What is run twice is compiled in another way.
-    const kept = this.isLockStep ? undefined : host.kept;
-    this.sweep();
+    const keeper = this.shelf && host.kept?.keeper;
     const slots = heads.map(() => host.takeSlot());
     const source: CodeSource = {
       bytes: arena.bytes,
@@ -419,17 +490,16 @@ export class Jit {
       pc: (record) => blocks.pc(record),
     };
     const wanted = heads.map((block, i): BatchHead => {
-      return { block, handler: this.handlerOf(slots[i]!, isLong), isEarly: false };
+      return { block, handler: this.handlerOf(slots[i]!, isLong) };
     });
     const result = compileBatch(source, wanted, {
       layout: { ...layout, hotCount: host.hotCount(isLong) },
       isLong,
       skipsCovered: options.mode !== 'always',
       isTwice: this.isLockStep,
-      kept,
-      onMade: kept && ((made) => kept.prepare(source, made, host.hotCount(isLong))(() => true)),
+      keeps: this.shelf !== null,
+      onMade: (made) => keeper?.add(made, () => true),
     });
-    this.register(result.modules);
     this.install({ heads, slots, isLong }, result, NOTHING);
     statistics.compileMilliseconds += this.now() - started;
   }
@@ -449,7 +519,7 @@ export class Jit {
     job.begin();
     heads.forEach((head, i) => {
       head.job = id;
-      job.head(head, this.handlerOf(slots[i]!, isLong), head.early > 0, this.apart.has(head));
+      job.head(head, this.handlerOf(slots[i]!, isLong), this.apart.has(head));
     });
     heads.forEach((head, i) => {
       this.reach(head, i, id, job);
@@ -457,7 +527,7 @@ export class Jit {
     this.pending = { id, heads, slots, isLong };
     this.changed.clear();
     this.isDeskTaken = true;
-    thread.post(job.end(id, isLong, host.hotCount(isLong), this.sound, this.sweep()));
+    thread.post(job.end(id, isLong, host.hotCount(isLong), this.sound));
     this.sound = [];
   }
   private isWarm(block: Block): boolean {
@@ -507,8 +577,6 @@ export class Jit {
       this.isDeskTaken = false;
       this.patience = PATIENCE;
       this.pending = null;
-      // Its numbers for modules are not ours.
-      this.unnumber();
       if (job) this.giveUp(job);
       return;
     }
@@ -522,7 +590,6 @@ export class Jit {
   private receive(answer: CompilerAnswer): void {
     const job = this.pending;
     this.isDeskTaken = false;
-    this.register(answer.modules);
     if (job?.id !== answer.id) return; // everything was dropped since
     this.pending = null;
     this.statistics.compileMilliseconds += answer.milliseconds;
@@ -538,22 +605,16 @@ export class Jit {
   private install({ heads, slots, isLong }: Batch, result: BatchResult, changed: ReadonlySet<Block>): void {
     const { host, statistics } = this;
     const { blocks } = host;
-    if (!this.hasEnd.has(isLong)) {
-      const shared = Object.entries(
-        host.instantiate(regionEndModule({ ...host.layout, hotCount: host.hotCount(isLong) }, isLong)),
-      );
-      host.provide(Object.fromEntries(shared.map(([name, f]) => [isLong ? `${name}Long` : name, f])));
-      this.hasEnd.add(isLong);
-    }
+    this.provideEnd(isLong);
     this.sound = [];
     for (const head of result.covered) this.excuse(heads[head]!);
-    for (const head of result.early) if (heads[head]!.isValid) blocks.waitLonger(heads[head]!);
     statistics.refused += result.refused.length;
-    statistics.reused += result.reused;
-    statistics.ready += result.ready;
-    for (const head of [...result.covered, ...result.refused, ...result.early]) host.giveSlot(slots[head]!);
+    for (const head of [...result.covered, ...result.refused]) host.giveSlot(slots[head]!);
+    if (!result.code) return;
+    const module = new Module(result.code, result.bytes);
+    const kept: (KeptRegion | null)[] = result.regions.map(() => null);
     result.regions.forEach((made, i) => {
-      const { head: position, records, entries, instructions } = made;
+      const { head: position, records, entries, instructions, words } = made;
       const head = heads[position]!;
       const slot = slots[position]!;
       const members = records.map((record) => blocks.blockAt(record));
@@ -563,48 +624,68 @@ export class Jit {
         return;
       }
       this.sound.push(i);
-      const module = this.modules.get(result.modules[made.module]!.id)!;
-      const region = this.place(made, module, members as Block[], slot);
-      host.setSlot(slot, region.run);
-      const handler = this.isLockStep ? this.stopHandler(isLong) : this.handlerOf(slot, isLong);
-      entries.forEach((at, entry) => {
-        const block = members[at]!;
-        if (this.heads.has(block)) return;
-        blocks.setEntry(block, handler, entry, region.words);
-        region.entries.add(block);
-        this.heads.add(block);
-      });
-      for (const block of region.blocks) {
-        block.regions ??= new Set();
-        block.regions.add(region);
-      }
+      if (made.kept) kept[i] = new KeptRegion(made.kept);
+      this.place(module, i, members as Block[], entries, words, slot, isLong);
       statistics.compiledInstructions += instructions;
-      statistics.regions++;
-      statistics.compiled++;
     });
-    while (this.isFull() && this.statistics.modules > 1) this.evictOldest();
+    if (this.shelf && module.regions.size > 0) {
+      const { code, bytes } = module;
+      this.shelve(module, this.shelf.add({ code, bytes, hotCount: host.hotCount(isLong), regions: kept }));
+    }
+    this.makeRoom();
   }
-  /** The thread sends a module once. */
-  private register(modules: readonly BatchModule[]): void {
-    for (const module of modules)
-      if (module.code && !this.modules.has(module.id))
-        this.modules.set(module.id, new Module(module.code, module.bytes));
+  /** What all regions of one kind of code share. */
+  private provideEnd(isLong: boolean): void {
+    const { host } = this;
+    if (this.hasEnd.has(isLong)) return;
+    const shared = Object.entries(
+      host.instantiate(regionEndModule({ ...host.layout, hotCount: host.hotCount(isLong) }, isLong)),
+    );
+    host.provide(Object.fromEntries(shared.map(([name, f]) => [isLong ? `${name}Long` : name, f])));
+    this.hasEnd.add(isLong);
   }
-  /** Fills in what a region's code reads. */
-  private place({ position, words }: BatchRegion, module: Module, blocks: readonly Block[], slot: number): Region {
+  /** Puts a region of a module to work: fills in what its code reads, and lets the blocks by which it is entered (positions among all)
+   *  lead to it. */
+  private place(
+    module: Module,
+    position: number,
+    members: readonly Block[],
+    entries: readonly number[],
+    words: readonly number[],
+    slot: number,
+    isLong: boolean,
+  ): void {
     const { host, statistics } = this;
     const at = this.takeWords(words.length);
     new Int32Array(host.arena.memory.buffer, at, words.length).set(words);
     module.exports ??= host.instantiate(module.code);
     const run = module.exports[String(position)] as RegionFunction;
-    const region = new Region(this, blocks, slot, module, at, run);
+    const region = new Region(this, members, slot, module, at, run);
     if (module.regions.size === 0) {
+      this.modules.add(module);
       statistics.modules++;
       statistics.wasmBytes += module.bytes;
       statistics.codeBytes += module.bytes * EXPANSION;
     }
     module.regions.add(region);
-    return region;
+    host.setSlot(slot, run);
+    const handler = this.isLockStep ? this.stopHandler(isLong) : this.handlerOf(slot, isLong);
+    entries.forEach((entry, i) => {
+      const block = members[entry]!;
+      if (this.heads.has(block)) return;
+      host.blocks.setEntry(block, handler, i, at);
+      region.entries.add(block);
+      this.heads.add(block);
+    });
+    for (const block of members) {
+      block.regions ??= new Set();
+      block.regions.add(region);
+    }
+    statistics.regions++;
+    statistics.compiled++;
+  }
+  private makeRoom(): void {
+    while (this.isFull() && this.statistics.modules > 1) this.evictOldest();
   }
   private takeWords(words: number): number {
     for (;;) {
@@ -625,8 +706,7 @@ export class Jit {
     return codeBytes > this.options.codeBytes || regions > MAX_REGIONS;
   }
   private evictOldest(): void {
-    for (const module of this.modules.values()) {
-      if (module.regions.size === 0) continue;
+    for (const module of this.modules) {
       this.statistics.evictedModules++;
       for (const region of [...module.regions]) this.release(region);
       return;
@@ -649,36 +729,23 @@ export class Jit {
     statistics.regions--;
     statistics.released++;
     if (module.regions.size > 0) return;
+    this.modules.delete(module);
+    if (module.shelved) {
+      this.ofShelf.delete(module.shelved);
+      this.shelf!.unload(module.shelved);
+      module.shelved = null;
+    }
     statistics.modules--;
     statistics.wasmBytes -= module.bytes;
     statistics.codeBytes -= module.bytes * EXPANSION;
   }
-  /** Forgets modules of which nothing is in use, MOST_DROPPED at most, and tells which. Not as soon as the last of their regions goes:
-   *  the thread's answer may count on them. */
-  private sweep(): number[] {
-    const dropped: number[] = [];
-    if (this.modules.size === this.statistics.modules) return dropped;
-    for (const [id, { regions }] of this.modules) {
-      if (regions.size > 0) continue;
-      this.modules.delete(id);
-      if (dropped.push(id) === MOST_DROPPED) break;
-    }
-    return dropped;
-  }
-  /** Lets modules of a thread that is no more have numbers of their own. */
-  private unnumber(): void {
-    const modules = [...this.modules.values()];
-    this.modules.clear();
-    modules.forEach((module, i) => {
-      this.modules.set(-1 - i, module);
-    });
-  }
   /** Everything goes. */
   private clear(): void {
     this.queue = [];
+    this.arrived = [];
     for (const slot of this.pending?.slots ?? []) this.host.giveSlot(slot);
     this.pending = null;
     if (this.statistics.modules > 0) this.statistics.flushes++;
-    for (const module of this.modules.values()) for (const region of [...module.regions]) this.release(region);
+    for (const module of [...this.modules]) for (const region of [...module.regions]) this.release(region);
   }
 }

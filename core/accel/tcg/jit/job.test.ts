@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BATCH, headsOf, JOB_WORDS, JobSource, JobWriter, MOST_DROPPED, REACH, readJob } from './job.ts';
+import { BATCH, headsOf, JOB_WORDS, JobSource, JobWriter, REACH, readJob } from './job.ts';
 
 const NO_MAPS = { maps: undefined, longMaps: undefined };
 /** The pool and guest code may lie above 2 GiB. */
@@ -19,7 +19,7 @@ describe('a job for the compiling thread', () => {
     const words = new Int32Array(JOB_WORDS);
     const writer = new JobWriter(words);
     writer.begin();
-    for (let head = 0; head < BATCH; head++) writer.head(blockOf(head), 7 * head, head % 2 === 1, head === 3);
+    for (let head = 0; head < BATCH; head++) writer.head(blockOf(head), 7 * head, head === 3);
     const heads = Array.from({ length: BATCH }, (_, head) => head);
     for (const head of heads)
       for (let i = 0; i < REACH; i++) {
@@ -28,14 +28,12 @@ describe('a job for the compiling thread', () => {
         writer.page(head, i - REACH / 2, CODE + n * 4096);
       }
     const sound = heads.map((head) => 2 * head);
-    const dropped = Array.from({ length: MOST_DROPPED }, (_, i) => 5 * i - 3);
-    writer.end(77, true, 1234, sound, dropped);
+    writer.end(77, true, 1234, sound);
 
     const job = readJob(words);
     expect(job).toMatchObject({ id: 77, isLong: true, hotCount: 1234 });
     expect([...job.sound]).toEqual(sound);
-    expect([...job.dropped]).toEqual(dropped);
-    expect(headsOf(job)).toEqual(heads.map((head) => ({ handler: 7 * head, isEarly: head % 2 === 1 })));
+    expect(headsOf(job)).toEqual(heads.map((head) => 7 * head));
     const source = new JobSource(new Uint8Array(0), NO_MAPS, job);
     const all = BATCH + BATCH * REACH;
     expect(source.blocks).toEqual(Array.from({ length: all }, (_, n) => blockOf(n)));
@@ -56,18 +54,18 @@ describe('a job for the compiling thread', () => {
     const words = new Int32Array(JOB_WORDS);
     const writer = new JobWriter(words);
     writer.begin();
-    writer.head(blockOf(1), 5, true, true);
+    writer.head(blockOf(1), 5, true);
     writer.block(blockOf(2), true, true);
     writer.page(0, 1, CODE);
-    writer.end(1, true, 9, [0], [4]);
+    writer.end(1, true, 9, [0]);
     writer.begin();
-    writer.head(blockOf(3, 1), 6, false, false);
-    const job = writer.end(2, false, 8, [], []);
+    writer.head(blockOf(3, 1), 6, false);
+    const job = writer.end(2, false, 8, []);
     const source = new JobSource(new Uint8Array(0), NO_MAPS, job);
     expect(source.blocks).toEqual([blockOf(3, 1)]);
     expect(source.isHead(source.blocks[0]!) || source.isApart(source.blocks[0]!)).toBe(false);
-    expect(headsOf(job)).toEqual([{ handler: 6, isEarly: false }]);
-    expect([job.pages.length, job.sound.length, job.dropped.length]).toEqual([0, 0, 0]);
+    expect(headsOf(job)).toEqual([6]);
+    expect([job.pages.length, job.sound.length]).toEqual([0, 0]);
     expect(job.isLong).toBe(false);
   });
 });

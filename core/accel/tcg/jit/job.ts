@@ -8,27 +8,22 @@ export const BATCH = 24;
 /** Blocks that a region may reach are looked for up to so many, in as many pages. */
 export const REACH = 100;
 
-const HEADER = { id: 0, isLong: 1, hotCount: 2, blocks: 3, heads: 4, pages: 5, sound: 6, dropped: 7 } as const;
-const HEADER_WORDS = 8;
+const HEADER = { id: 0, isLong: 1, hotCount: 2, blocks: 3, heads: 4, pages: 5, sound: 6 } as const;
+const HEADER_WORDS = 7;
 /** Record, end, start, length, mode; whether a region begins with it, and whether its accesses are looked up one by one. */
 const BLOCK_WORDS = 6;
 const IS_HEAD = 1;
 const IS_APART = 2;
-/** Handler number of the region, 1: it is early. Heads are the first of the blocks. */
-export const HEAD_WORDS = 2;
 /** Head, distance in pages, place in the arena. */
 const PAGE_WORDS = 3;
 const HEADS_AT = HEADER_WORDS;
-const SOUND_AT = HEADS_AT + BATCH * HEAD_WORDS;
-const DROPPED_AT = SOUND_AT + BATCH;
-/** Modules that one job can say are gone. */
-export const MOST_DROPPED = 64;
-const PAGES_AT = DROPPED_AT + MOST_DROPPED;
+const SOUND_AT = HEADS_AT + BATCH;
+const PAGES_AT = SOUND_AT + BATCH;
 const BLOCKS_AT = PAGES_AT + BATCH * REACH * PAGE_WORDS;
 export const JOB_WORDS = BLOCKS_AT + BATCH * (REACH + 1) * BLOCK_WORDS;
 
-/** `blocks`: what may be taken along, the heads first; `pages`: other pages that the heads' code leads to; `sound`: the regions of the
- *  answer before whose code has not changed since it was asked for; `dropped`: modules that the machine has no more. */
+/** `blocks`: what may be taken along, the heads first; `heads`: handler numbers of their regions; `pages`: other pages that the heads'
+ *  code leads to; `sound`: the regions of the answer before whose code has not changed since it was asked for. */
 export interface CompilerJob {
   readonly id: number;
   readonly isLong: boolean;
@@ -37,7 +32,6 @@ export interface CompilerJob {
   readonly heads: Int32Array;
   readonly pages: Int32Array;
   readonly sound: Int32Array;
-  readonly dropped: Int32Array;
 }
 
 /** @param words JOB_WORDS of them; the job lies in them still */
@@ -48,19 +42,13 @@ export function readJob(words: Int32Array): CompilerJob {
     isLong: words[HEADER.isLong] !== 0,
     hotCount: words[HEADER.hotCount]!,
     blocks: part(BLOCKS_AT, words[HEADER.blocks]!, BLOCK_WORDS),
-    heads: part(HEADS_AT, words[HEADER.heads]!, HEAD_WORDS),
+    heads: part(HEADS_AT, words[HEADER.heads]!, 1),
     pages: part(PAGES_AT, words[HEADER.pages]!, PAGE_WORDS),
     sound: part(SOUND_AT, words[HEADER.sound]!, 1),
-    dropped: part(DROPPED_AT, words[HEADER.dropped]!, 1),
   };
 }
-/** The regions that a job asks for: handler numbers, and whether they are early. */
-export function headsOf({ heads }: CompilerJob): { handler: number; isEarly: boolean }[] {
-  return Array.from({ length: heads.length / HEAD_WORDS }, (_, i) => ({
-    handler: heads[i * HEAD_WORDS]!,
-    isEarly: heads[i * HEAD_WORDS + 1] !== 0,
-  }));
-}
+/** Handler numbers of the regions that a job asks for. */
+export const headsOf = ({ heads }: CompilerJob): number[] => Array.from(heads);
 
 /** Writes jobs, heads first. */
 export class JobWriter {
@@ -76,10 +64,8 @@ export class JobWriter {
   begin(): void {
     this.blocks = this.heads = this.pages = 0;
   }
-  head(block: CodeBlock, handler: number, isEarly: boolean, isApart: boolean): void {
-    const at = HEADS_AT + this.heads++ * HEAD_WORDS;
-    this.words[at] = handler;
-    this.words[at + 1] = isEarly ? 1 : 0;
+  head(block: CodeBlock, handler: number, isApart: boolean): void {
+    this.words[HEADS_AT + this.heads++] = handler;
     this.block(block, false, isApart);
   }
   block({ record, end, start, length, mode }: CodeBlock, isHead: boolean, isApart: boolean): void {
@@ -98,18 +84,10 @@ export class JobWriter {
     this.words[at + 1] = distance;
     this.words[at + 2] = place;
   }
-  /** @param dropped MOST_DROPPED at most */
-  end(
-    id: number,
-    isLong: boolean,
-    hotCount: number,
-    sound: readonly number[],
-    dropped: readonly number[],
-  ): CompilerJob {
+  end(id: number, isLong: boolean, hotCount: number, sound: readonly number[]): CompilerJob {
     const { words } = this;
-    words.set([id, isLong ? 1 : 0, hotCount, this.blocks, this.heads, this.pages, sound.length, dropped.length]);
+    words.set([id, isLong ? 1 : 0, hotCount, this.blocks, this.heads, this.pages, sound.length]);
     words.set(sound, SOUND_AT);
-    words.set(dropped, DROPPED_AT);
     return readJob(words);
   }
 }

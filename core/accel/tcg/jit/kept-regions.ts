@@ -1,28 +1,18 @@
-/** The code of regions, kept between runs of machines: who starts a guest again need not translate it again. Modules are kept as they
- *  were made, with the machine code of what V8 has optimised. A region is found by what its blocks consist of, compared byte by byte, so
- *  it does not matter which guest it was compiled for. */
-
+/** How regions are kept between runs of machines: who starts a guest again need not translate it again. Modules of many regions, with
+ *  the machine code that V8 made of them. A region is known by what its blocks consist of, byte by byte, so it does not matter which
+ *  guest it was compiled for. */
+import type { FunctionBody } from '../../../wasm/writer.ts';
 import { blockKey, KnownBlocks } from '../known-blocks.ts';
-import type { MadeModule } from './batch.ts';
-import { newModuleId, type RegionCode } from './compile.ts';
+import type { RegionCode } from './compile.ts';
 import type { CodeBlock, CodeSource, Plan } from './plan.ts';
 import type { RegionWord } from './region-words.ts';
 
 /** What is said of a module: so many words, then its regions. Behind that, each filled up to whole words, its WebAssembly and the
- *  machine code. `check`: of all other words; `functions`: those with machine code. */
-const MODULE = {
-  check: 0,
-  hotCount: 1,
-  regions: 2,
-  wireBytes: 3,
-  wireCheck: 4,
-  codeBytes: 5,
-  codeCheck: 6,
-  functions: 7,
-} as const;
-const MODULE_WORDS = 8;
-/** A region is so many words, then its blocks, ways in, words of its code, and guest code, filled up to whole words.
- *  `length`: all of that in words. `inPage`: where its first block begins. */
+ *  machine code, of all its functions or of none. `check`: of all other words. */
+const MODULE = { check: 0, hotCount: 1, regions: 2, wireBytes: 3, wireCheck: 4, codeBytes: 5, codeCheck: 6 } as const;
+const MODULE_WORDS = 7;
+/** A region is so many words, then its blocks, ways in, words of its code, branch hints, references, and guest code, filled up to whole
+ *  words. `length`: all of that in words. `inPage`: where its first block begins. `bodyAt`: in the module's WebAssembly. */
 const REGION = {
   length: 0,
   key: 1,
@@ -32,49 +22,65 @@ const REGION = {
   blocks: 5,
   entries: 6,
   words: 7,
-  guestBytes: 8,
+  hints: 8,
+  references: 9,
+  bodyAt: 10,
+  bodyBytes: 11,
+  guestBytes: 12,
 } as const;
-const REGION_WORDS = 9;
+const REGION_WORDS = 13;
 /** Distance from the head, length, bytes of its records, whether its accesses are looked up one by one. */
 const BLOCK_WORDS = 4;
 /** Kind and block + 1 in one word, from bit 4 on; value. */
 const WORD_WORDS = 2;
-/** Regions that begin with the same code. */
-const MAX_VARIANTS = 4;
-/** Bytes of modules that are in no store yet: a guest may make new code for ever. */
-export const MOST_WAITING = 4 << 20;
-/** A store is written when at least this part of it is new; machine code of a function takes about so many bytes. */
-const WORTH_PART = 16;
-const FUNCTION_BYTES = 4096;
-/** No region is found by it any more. */
-const GONE = -1;
-
-/** A module that no later run has used goes after so many: code that a guest puts elsewhere in each run is new in each. */
-const PROBATION = 2;
+/** Place and kind in one word, from bit 4 on; value. */
+const REFERENCE_WORDS = 2;
 
 /** What a catalogue says of a module: place in bytes, bytes of what is said of it and of all, in which run it was last of use, in how
- *  many beside the one that made it, number of regions. Their keys follow. */
-const PLACE_WORDS = 6;
+ *  many beside the one that made it, 1: it has machine code; numbers of its regions and of blocks that they consist of. Behind that
+ *  key and PlacedRegion.missed of each region, and the blocks' keys. */
+const PLACE_WORDS = 8;
 
 const words = (bytes: number) => (bytes + 3) >> 2;
+export const padded = (bytes: number) => 4 * words(bytes);
+export const bytesOf = (data: Int32Array<ArrayBuffer>) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 /** @param bytes at a whole word of their buffer */
-function checkOf(bytes: Uint8Array<ArrayBuffer>, from = 0): number {
+export function checkOf(bytes: Uint8Array<ArrayBuffer>, from = 0): number {
   const data = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
   let check = bytes.length;
   for (let i = from; i < data.length; i++) check = Math.imul(check ^ data[i]!, 0x0100_0193) ^ (check >>> 13);
   for (let i = data.length * 4; i < bytes.length; i++) check = Math.imul(check ^ bytes[i]!, 0x0100_0193);
   return check;
 }
-const bytesOf = (data: Int32Array<ArrayBuffer>) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
 /** Machine code of modules, where V8 lets it be had. */
 export interface MachineCode {
-  /** Functions that V8 has optimised. */
-  optimised(module: WebAssembly.Module): number;
-  /** Their code. There must be one. */
+  /** Makes V8 optimise a module's functions, one with each call. False: all are. */
+  optimiser(module: WebAssembly.Module): () => boolean;
+  /** The code of a module of which at least one function is optimised. */
   take(module: WebAssembly.Module): Uint8Array<ArrayBuffer>;
   /** A module that has its code already. Null: this V8 makes other code, or of other flags, or for another processor. */
   give(code: Uint8Array<ArrayBuffer>, wire: Uint8Array<ArrayBuffer>): WebAssembly.Module | null;
+}
+
+// -- where they lie ----------------------------------------------------------------------------------------------------
+
+/** The key of a region that nobody is to find. */
+export const GONE = -1;
+/** `missed`: runs in a row in which others of its module were of use and it was not. */
+export interface PlacedRegion {
+  readonly key: number;
+  readonly missed: number;
+}
+export interface ModulePlace {
+  readonly at: number;
+  readonly aboutBytes: number;
+  readonly length: number;
+  readonly run: number;
+  readonly uses: number;
+  readonly isReady: boolean;
+  readonly regions: readonly PlacedRegion[];
+  readonly members: readonly number[];
 }
 /** Where modules of earlier runs are. */
 export interface RegionStore {
@@ -82,74 +88,69 @@ export interface RegionStore {
   /** Fills the bytes with what is there, from `at` on. False: it cannot be read. */
   read(at: number, into: Uint8Array<ArrayBuffer>): boolean;
 }
-interface Place {
-  readonly at: number;
-  readonly aboutBytes: number;
-  readonly length: number;
-}
-interface ModulePlace extends Place {
-  readonly run: number;
-  readonly uses: number;
-  readonly keys: readonly number[];
-}
-/** `members`: keys of the blocks that regions consist of. */
+/** `run`: how many runs of machines there were. */
 export class RegionCatalogue {
   readonly run: number;
-  readonly members: Int32Array<ArrayBuffer>;
   readonly modules: readonly ModulePlace[];
-  constructor(run: number, members: Int32Array<ArrayBuffer>, modules: readonly ModulePlace[]) {
+  constructor(run: number, modules: readonly ModulePlace[]) {
     this.run = run;
-    this.members = members;
     this.modules = modules;
   }
   /** @returns null where the words make no catalogue */
-  static from(words: Int32Array<ArrayBuffer>): RegionCatalogue | null {
-    const [run, members] = words;
-    if (run === undefined || members === undefined || members < 0 || members > words.length - 2) return null;
+  static from(data: Int32Array<ArrayBuffer>): RegionCatalogue | null {
+    const run = data[0];
+    if (run === undefined) return null;
     const modules: ModulePlace[] = [];
-    let i = 2 + members;
-    while (i < words.length) {
-      const [at, aboutBytes, length, lastRun, uses, regions] = words.subarray(i, i + PLACE_WORDS);
+    let i = 1;
+    while (i < data.length) {
+      const [at, aboutBytes, length, lastRun, uses, ready, count, members] = data.subarray(i, i + PLACE_WORDS);
       i += PLACE_WORDS;
-      if (regions === undefined || regions < 0 || i + regions > words.length) return null;
+      if (count === undefined || members === undefined || count < 0 || members < 0) return null;
+      if (i + 2 * count + members > data.length) return null;
       if (at! < 0 || aboutBytes! < 4 * MODULE_WORDS || aboutBytes! > length!) return null;
-      const keys = Array.from(words.subarray(i, i + regions));
-      i += regions;
-      modules.push({ at: at!, aboutBytes: aboutBytes!, length: length!, run: lastRun!, uses: uses!, keys });
+      const regions: PlacedRegion[] = [];
+      for (const end = i + 2 * count; i < end; i += 2) regions.push({ key: data[i]!, missed: data[i + 1]! });
+      modules.push({
+        at: at!,
+        aboutBytes: aboutBytes!,
+        length: length!,
+        run: lastRun!,
+        uses: uses!,
+        isReady: ready === 1,
+        regions,
+        members: Array.from(data.subarray(i, i + members)),
+      });
+      i += members;
     }
-    return new RegionCatalogue(run, words.subarray(2, 2 + members), modules);
+    return new RegionCatalogue(run, modules);
   }
   get words(): Int32Array<ArrayBuffer> {
-    const { run, members, modules } = this;
-    return Int32Array.from([
-      run,
-      members.length,
-      ...members,
-      ...modules.flatMap((m) => [m.at, m.aboutBytes, m.length, m.run, m.uses, m.keys.length, ...m.keys]),
-    ]);
+    const list = [this.run];
+    for (const m of this.modules) {
+      list.push(m.at, m.aboutBytes, m.length, m.run, m.uses, m.isReady ? 1 : 0, m.regions.length, m.members.length);
+      for (const { key, missed } of m.regions) list.push(key, missed);
+      for (const member of m.members) list.push(member);
+    }
+    return Int32Array.from(list);
   }
-  /** Keys of all regions. */
+  /** Keys of all regions, GONE too. */
   get keys(): number[] {
-    return this.modules.flatMap(({ keys }) => keys.filter((key) => key !== GONE));
+    return this.modules.flatMap(({ regions }) => regions.map(({ key }) => key));
   }
   /** Blocks that are known to get hot. */
   get known(): KnownBlocks {
-    return new KnownBlocks(this.members, Int32Array.from(this.keys));
+    return new KnownBlocks(
+      Int32Array.from(this.modules.flatMap(({ members }) => members)),
+      Int32Array.from(this.keys.filter((key) => key !== GONE)),
+    );
   }
 }
 
-export interface KeptMatch {
-  readonly module: KeptModule;
-  readonly code: WebAssembly.Module;
-  /** Of the region in the module. */
-  readonly position: number;
-  readonly region: KeptRegion;
-  readonly blocks: readonly CodeBlock[];
-}
+// -- what is said of them ----------------------------------------------------------------------------------------------
 
 /** One region, as words. */
 export class KeptRegion {
-  private readonly data: Int32Array<ArrayBuffer>;
+  readonly data: Int32Array<ArrayBuffer>;
   constructor(data: Int32Array<ArrayBuffer>) {
     this.data = data;
   }
@@ -162,8 +163,14 @@ export class KeptRegion {
   private get wordsAt(): number {
     return this.entriesAt + this.get('entries');
   }
-  private get guestAt(): number {
+  private get hintsAt(): number {
     return this.wordsAt + this.get('words') * WORD_WORDS;
+  }
+  private get referencesAt(): number {
+    return this.hintsAt + this.get('hints');
+  }
+  private get guestAt(): number {
+    return this.referencesAt + this.get('references') * REFERENCE_WORDS;
   }
   get guest(): Uint8Array<ArrayBuffer> {
     const { data } = this;
@@ -173,12 +180,7 @@ export class KeptRegion {
   *blocks(): Generator<{ delta: number; length: number; recordBytes: number; isApart: boolean }> {
     const { data } = this;
     for (let at = REGION_WORDS; at < this.entriesAt; at += BLOCK_WORDS)
-      yield {
-        delta: data[at]!,
-        length: data[at + 1]!,
-        recordBytes: data[at + 2]!,
-        isApart: data[at + 3]! !== 0,
-      };
+      yield { delta: data[at]!, length: data[at + 1]!, recordBytes: data[at + 2]!, isApart: data[at + 3]! !== 0 };
   }
   /** Where it is entered, as positions among its blocks. */
   get entries(): number[] {
@@ -186,7 +188,7 @@ export class KeptRegion {
   }
   *words(): Generator<RegionWord> {
     const { data } = this;
-    for (let at = this.wordsAt; at < this.guestAt; at += WORD_WORDS)
+    for (let at = this.wordsAt; at < this.hintsAt; at += WORD_WORDS)
       yield { kind: data[at]! & 0xf, block: (data[at]! >> 4) - 1, value: data[at + 1]! };
   }
   /** Keys of its blocks. */
@@ -198,16 +200,32 @@ export class KeptRegion {
       at += length;
     }
   }
+  /** Its function, to become part of another module. */
+  body(wire: Uint8Array): FunctionBody {
+    const { data, hintsAt, referencesAt, guestAt } = this;
+    const bodyAt = this.get('bodyAt');
+    const references = [];
+    for (let at = referencesAt; at < guestAt; at += REFERENCE_WORDS)
+      references.push({ at: data[at]! >>> 4, kind: data[at]! & 0xf, value: data[at + 1]! });
+    return {
+      bytes: Uint8Array.from(wire.subarray(bodyAt, bodyAt + this.get('bodyBytes'))),
+      hints: Array.from(data.subarray(hintsAt, referencesAt), (hint) => ({ at: hint >>> 1, likely: (hint & 1) !== 0 })),
+      references,
+    };
+  }
 }
-/** @returns what is kept of a region, or null: of this one nothing can be */
-function describe(source: CodeSource, plan: Plan, code: RegionCode): Int32Array<ArrayBuffer> | null {
+
+export const keyOf = ({ bytes }: Pick<CodeSource, 'bytes'>, { start, length, mode }: CodeBlock): number =>
+  blockKey(bytes, start, length, start & 0xfff, mode);
+
+/** What is kept of a region, without the place of its body; null: of this one nothing can be. */
+export function describe(source: CodeSource, plan: Plan, code: RegionCode): KeptRegion | null {
   // The same code at two linear addresses lies at two places another time.
   if (new Set(plan.blocks.map(({ block }) => block)).size < plan.blocks.length) return null;
   const head = plan.blocks[0]!.block;
   const { blocks, entries } = plan;
   const guestBytes = blocks.reduce((sum, { block }) => sum + block.length, 0);
-  const list: number[] = [];
-  list[REGION.length] = 0;
+  const list = new Array<number>(REGION_WORDS).fill(0);
   list[REGION.key] = keyOf(source, head);
   list[REGION.mode] = plan.mode;
   list[REGION.inPage] = head.start & 0xfff;
@@ -215,11 +233,16 @@ function describe(source: CodeSource, plan: Plan, code: RegionCode): Int32Array<
   list[REGION.blocks] = blocks.length;
   list[REGION.entries] = entries.length;
   list[REGION.words] = code.words.length;
+  list[REGION.hints] = code.hints.length;
+  list[REGION.references] = code.references.length;
+  list[REGION.bodyBytes] = code.bytes.length;
   list[REGION.guestBytes] = guestBytes;
   for (const { delta, block, isApart } of blocks)
     list.push(delta, block.length, block.end - block.record, isApart ? 1 : 0);
   list.push(...entries);
   for (const { kind, block, value } of code.words) list.push(kind | ((block + 1) << 4), value);
+  for (const { at, likely } of code.hints) list.push((at << 1) | (likely ? 1 : 0));
+  for (const { at, kind, value } of code.references) list.push((at << 4) | kind, value);
   list[REGION.length] = list.length + words(guestBytes);
   const data = new Int32Array(list[REGION.length]!);
   data.set(list);
@@ -229,324 +252,98 @@ function describe(source: CodeSource, plan: Plan, code: RegionCode): Int32Array<
     all.set(source.bytes.subarray(block.start, block.start + block.length), at);
     at += block.length;
   }
-  return data;
+  return new KeptRegion(data);
 }
 
-/** A module that is kept: in the store, or, as long as that has not been written, here. */
-export class KeptModule {
-  readonly id: number;
-  run: number;
-  uses: number;
-  /** Keys of its regions, GONE for those that nobody may find. */
-  readonly keys: number[];
-  place: Place | null;
-  /** What is said of it; null: not read yet. */
-  about: Int32Array<ArrayBuffer> | null = null;
-  wire: Uint8Array<ArrayBuffer> | null = null;
-  code: WebAssembly.Module | null = null;
-  private regionsAt: number[] = [];
-  constructor(id: number, run: number, uses: number, keys: readonly number[], place: Place | null) {
-    this.id = id;
-    this.run = run;
-    this.uses = uses;
-    this.keys = [...keys];
+/** What is said of a module. */
+export interface ModuleText {
+  readonly hotCount: number;
+  readonly regions: readonly KeptRegion[];
+  readonly wireBytes: number;
+  readonly wireCheck: number;
+  readonly codeBytes: number;
+  readonly codeCheck: number;
+}
+export function writeModule(
+  hotCount: number,
+  regions: readonly KeptRegion[],
+  bodiesAt: readonly number[],
+  wire: Uint8Array<ArrayBuffer>,
+  code: Uint8Array<ArrayBuffer> | null,
+): Int32Array<ArrayBuffer> {
+  const about = new Int32Array(MODULE_WORDS + regions.reduce((sum, { data }) => sum + data.length, 0));
+  about[MODULE.hotCount] = hotCount;
+  about[MODULE.regions] = regions.length;
+  about[MODULE.wireBytes] = wire.length;
+  about[MODULE.wireCheck] = checkOf(wire);
+  about[MODULE.codeBytes] = code?.length ?? 0;
+  about[MODULE.codeCheck] = code ? checkOf(code) : 0;
+  let at = MODULE_WORDS;
+  regions.forEach(({ data }, i) => {
+    about.set(data, at);
+    about[at + REGION.bodyAt] = bodiesAt[i]!;
+    at += data.length;
+  });
+  about[MODULE.check] = checkOf(bytesOf(about), 1);
+  return about;
+}
+/** Null: it is not as it was written, or another module than the catalogue says. */
+function readModule(about: Int32Array<ArrayBuffer>, placed: readonly PlacedRegion[]): ModuleText | null {
+  if (about[MODULE.check] !== checkOf(bytesOf(about), 1)) return null;
+  const regions: KeptRegion[] = [];
+  let at = MODULE_WORDS;
+  while (at < about.length && regions.length < about[MODULE.regions]!) {
+    regions.push(new KeptRegion(about.subarray(at, at + about[at]!)));
+    at += about[at]!;
+  }
+  if (regions.length !== placed.length) return null;
+  if (placed.some(({ key }, i) => key !== GONE && regions[i]!.get('key') !== key)) return null;
+  const get = (field: keyof typeof MODULE) => about[MODULE[field]]!;
+  return {
+    hotCount: get('hotCount'),
+    regions,
+    wireBytes: get('wireBytes'),
+    wireCheck: get('wireCheck'),
+    codeBytes: get('codeBytes'),
+    codeCheck: get('codeCheck'),
+  };
+}
+
+/** A module in a store. */
+export class StoredModule {
+  readonly place: ModulePlace;
+  private readonly store: RegionStore;
+  private about: ModuleText | null | undefined;
+  constructor(store: RegionStore, place: ModulePlace) {
+    this.store = store;
     this.place = place;
   }
-  get(field: keyof typeof MODULE): number {
-    return this.about![MODULE[field]]!;
-  }
-  get wireBytes(): number {
-    return this.get('wireBytes');
-  }
-  /** Takes what is said of it, if that is as it was written. */
-  describe(about: Int32Array<ArrayBuffer>): boolean {
-    if (about[MODULE.check] !== checkOf(bytesOf(about), 1)) return false;
-    const regionsAt: number[] = [];
-    let at = MODULE_WORDS;
-    while (at < about.length && regionsAt.length < about[MODULE.regions]!) {
-      regionsAt.push(at);
-      at += about[at]!;
+  /** What is said of it. Null: it is not as it was written. */
+  get text(): ModuleText | null {
+    if (this.about === undefined) {
+      const { at, aboutBytes, regions } = this.place;
+      const about = new Int32Array(aboutBytes >> 2);
+      this.about = this.store.read(at, bytesOf(about)) ? readModule(about, regions) : null;
     }
-    if (regionsAt.length !== this.keys.length) return false;
-    this.about = about;
-    this.regionsAt = regionsAt;
-    return this.keys.every((key, i) => key === GONE || this.region(i).get('key') === key);
+    return this.about;
   }
-  region(position: number): KeptRegion {
-    const at = this.regionsAt[position]!;
-    return new KeptRegion(this.about!.subarray(at, at + this.about![at]!));
+  /** Lets go of what it read. */
+  forget(): void {
+    this.about = undefined;
   }
-  get isOfUse(): boolean {
-    return this.keys.some((key) => key !== GONE);
+  wire(): Uint8Array<ArrayBuffer> | null {
+    const { text } = this;
+    return text && this.readPart(0, text.wireBytes, text.wireCheck);
   }
-  /** There will be another. */
-  forgetMachineCode(): void {
-    const about = this.about!;
-    about[MODULE.codeBytes] = about[MODULE.functions] = 0;
+  machineCode(): Uint8Array<ArrayBuffer> | null {
+    const { text } = this;
+    if (!text || text.codeBytes === 0) return null;
+    return this.readPart(padded(text.wireBytes), text.codeBytes, text.codeCheck);
   }
-  /** Nothing of it is found any more. */
-  giveUp(): void {
-    this.keys.fill(GONE);
-  }
-}
-interface Found {
-  readonly module: KeptModule;
-  readonly position: number;
-}
-
-export class KeptRegions {
-  private readonly byKey = new Map<number, Found[]>();
-  private readonly modules = new Map<number, KeptModule>();
-  /** Number of this run of a machine. */
-  private readonly run: number;
-  private store: RegionStore | null;
-  private readonly machine: MachineCode | null;
-  private readonly counted = new Map<KeptModule, number>();
-  /** Modules that had their machine code. */
-  ready = 0;
-  /** Bytes of what is not in the store. */
-  waiting = 0;
-  private stored = 0;
-  get isChanged(): boolean {
-    return this.waiting > 0;
-  }
-  /** Whether so much is new that the store should be written, which takes as long as it is large. */
-  get isWorthWriting(): boolean {
-    const fresh = this.waiting + this.gained * FUNCTION_BYTES;
-    return fresh > 0 && fresh >= this.stored / WORTH_PART;
-  }
-  /** Functions that V8 has optimised since. Asking makes an instance of each module. */
-  private get gained(): number {
-    let gained = 0;
-    this.counted.clear();
-    for (const module of this.modules.values()) {
-      const { code, place } = module;
-      if (!code || !place || !this.machine) continue;
-      const functions = this.machine.optimised(code);
-      this.counted.set(module, functions);
-      gained += Math.max(0, functions - module.get('functions'));
-    }
-    return gained;
-  }
-
-  constructor(store: RegionStore | null, machine: MachineCode | null = null) {
-    this.store = store;
-    this.machine = machine;
-    this.run = (store?.catalogue.run ?? 0) + 1;
-    for (const { run, uses, keys, ...place } of store?.catalogue.modules ?? []) {
-      this.put(new KeptModule(newModuleId(), run, uses, keys, place));
-      this.stored += place.length;
-    }
-  }
-  private put(module: KeptModule): void {
-    this.modules.set(module.id, module);
-    module.keys.forEach((key, position) => {
-      if (key !== GONE) this.putRegion(key, { module, position });
-    });
-  }
-  private putRegion(key: number, found: Found): void {
-    const variants = this.byKey.get(key);
-    if (!variants) {
-      this.byKey.set(key, [found]);
-      return;
-    }
-    if (variants.length === MAX_VARIANTS) {
-      const oldest = variants.reduce((a, b) => (a.module.run <= b.module.run ? a : b));
-      variants.splice(variants.indexOf(oldest), 1);
-      oldest.module.keys[oldest.position] = GONE;
-    }
-    variants.push(found);
-  }
-  /** Whether it is known what there is to say of a module. */
-  private isDescribed(module: KeptModule): boolean {
-    if (module.about) return true;
-    const { place } = module;
-    if (!place || !this.store) return false;
-    const about = new Int32Array(place.aboutBytes >> 2);
-    if (this.store.read(place.at, bytesOf(about)) && module.describe(about)) return true;
-    module.giveUp();
-    return false;
-  }
-  private wireOf(module: KeptModule): Uint8Array<ArrayBuffer> | null {
-    if (module.wire) return module.wire;
-    return this.readPart(module, module.place!.aboutBytes, module.wireBytes, module.get('wireCheck'));
-  }
-  private machineCodeOf(module: KeptModule): Uint8Array<ArrayBuffer> | null {
-    const length = module.get('codeBytes');
-    if (length === 0) return null;
-    const { place } = module;
-    return this.readPart(module, place!.aboutBytes + 4 * words(module.wireBytes), length, module.get('codeCheck'));
-  }
-  private readPart({ place }: KeptModule, from: number, length: number, check: number): Uint8Array<ArrayBuffer> | null {
-    if (from + length > place!.length) return null;
+  private readPart(from: number, length: number, check: number): Uint8Array<ArrayBuffer> | null {
+    const { at, aboutBytes, length: all } = this.place;
+    if (aboutBytes + from + length > all) return null;
     const bytes = new Uint8Array(length);
-    return this.store!.read(place!.at + from, bytes) && checkOf(bytes) === check ? bytes : null;
+    return this.store.read(at + aboutBytes + from, bytes) && checkOf(bytes) === check ? bytes : null;
   }
-  /** Null: it is not as it was, or V8 does not take it. */
-  private codeOf(module: KeptModule): WebAssembly.Module | null {
-    if (module.code) return module.code;
-    const wire = this.wireOf(module);
-    if (!wire) return null;
-    const code = this.machine && this.machineCodeOf(module);
-    try {
-      module.code = (code && this.machine!.give(code, wire)) ?? null;
-      if (module.code) this.ready++;
-      else {
-        module.forgetMachineCode();
-        module.code = new WebAssembly.Module(wire);
-      }
-    } catch {
-      return null;
-    }
-    return module.code;
-  }
-
-  /** The region that begins with this block, if all of its code is there as it was, and known to the planner. */
-  find(source: CodeSource, head: CodeBlock, hotCount: number): KeptMatch | null {
-    for (const { module, position } of this.byKey.get(keyOf(source, head)) ?? []) {
-      if (module.keys[position] === GONE || !this.isDescribed(module) || module.get('hotCount') !== hotCount) continue;
-      const region = module.region(position);
-      const blocks = region.get('mode') === head.mode ? match(region, source, head) : null;
-      if (!blocks) continue;
-      const code = this.codeOf(module);
-      if (!code) {
-        module.giveUp();
-        continue;
-      }
-      if (module.run !== this.run) module.uses++;
-      module.run = this.run;
-      return { module, code, position, region, blocks };
-    }
-    return null;
-  }
-  /** The machine has a module no more. */
-  unload(id: number): void {
-    const module = this.modules.get(id);
-    if (module?.place) module.code = null;
-  }
-  /** Copies what there is to say of a module, and the guest code that it was made of. It is kept when the result is called, with the
-   *  regions whose code the guest was not changing meanwhile: that is known only later. */
-  prepare(source: CodeSource, made: MadeModule, hotCount: number): (isSound: (position: number) => boolean) => void {
-    const regions = made.parts.map(({ plan, code }) => describe(source, plan, code));
-    const { wire, code } = made;
-    return (isSound) => {
-      if (this.waiting >= MOST_WAITING) return;
-      const sound = regions.map((region, position) => (region && isSound(position) ? region : null));
-      if (sound.every((region) => region === null)) return;
-      const list = new Array<number>(MODULE_WORDS).fill(0);
-      list[MODULE.hotCount] = hotCount;
-      list[MODULE.regions] = regions.length;
-      list[MODULE.wireBytes] = wire.length;
-      list[MODULE.wireCheck] = checkOf(wire);
-      const empty = Int32Array.of(1);
-      const parts = [Int32Array.from(list), ...sound.map((region) => region ?? empty)];
-      const about = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-      let at = 0;
-      for (const part of parts) {
-        about.set(part, at);
-        at += part.length;
-      }
-      about[MODULE.check] = checkOf(bytesOf(about), 1);
-      const keys = sound.map((region) => (region ? region[REGION.key]! : GONE));
-      const module = new KeptModule(made.id, this.run, 0, keys, null);
-      module.describe(about);
-      module.wire = wire;
-      module.code = code;
-      this.waiting += about.byteLength + wire.length;
-      this.put(module);
-    };
-  }
-
-  /** Writes all modules, those of use last first, as far as there is room (bytes), and gives the catalogue of what was written. When it
-   *  has become the store, `moved` says so. */
-  save(
-    room: number,
-    write: (bytes: Uint8Array) => void,
-  ): { catalogue: RegionCatalogue; moved(store: RegionStore): void } {
-    const members = new Set<number>();
-    const places: ModulePlace[] = [];
-    const written: { module: KeptModule; about: Int32Array<ArrayBuffer> }[] = [];
-    let at = 0;
-    for (const module of [...this.modules.values()].sort((a, b) => b.run - a.run)) {
-      if (!module.isOfUse || (module.uses === 0 && this.run - module.run > PROBATION)) continue;
-      if (!this.isDescribed(module)) continue;
-      const wire = this.wireOf(module);
-      if (!wire) continue;
-      const about = module.about!.slice();
-      const machineCode = this.newestCode(module, about);
-      const parts = [bytesOf(about), wire, ...(machineCode ? [machineCode] : [])];
-      const length = parts.reduce((sum, part) => sum + 4 * words(part.length), 0);
-      if (at + length > room) continue;
-      for (const part of parts) {
-        write(part);
-        if (part.length % 4 !== 0) write(new Uint8Array(4 - (part.length % 4)));
-      }
-      module.keys.forEach((key, position) => {
-        if (key !== GONE) for (const member of module.region(position).members()) members.add(member);
-      });
-      places.push({
-        at,
-        aboutBytes: about.byteLength,
-        length,
-        run: module.run,
-        uses: module.uses,
-        keys: [...module.keys],
-      });
-      written.push({ module, about });
-      at += length;
-    }
-    return {
-      catalogue: new RegionCatalogue(this.run, Int32Array.from(members), places),
-      moved: (store) => {
-        this.store = store;
-        this.byKey.clear();
-        this.modules.clear();
-        written.forEach(({ module, about }, i) => {
-          module.place = places[i]!;
-          module.wire = null;
-          module.describe(about);
-          this.put(module);
-        });
-        this.waiting = 0;
-        this.stored = at;
-      },
-    };
-  }
-  /** The machine code of a module, which `about` describes then. */
-  private newestCode(module: KeptModule, about: Int32Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | null {
-    const { machine } = this;
-    const optimised = machine && module.code ? (this.counted.get(module) ?? machine.optimised(module.code)) : 0;
-    const isNew = optimised > about[MODULE.functions]!;
-    const code = isNew ? machine!.take(module.code!) : module.place && this.machineCodeOf(module);
-    if (isNew) about[MODULE.functions] = optimised;
-    about[MODULE.codeBytes] = code?.length ?? 0;
-    about[MODULE.codeCheck] = code ? checkOf(code) : 0;
-    about[MODULE.check] = checkOf(bytesOf(about), 1);
-    return code;
-  }
-}
-
-const keyOf = ({ bytes }: CodeSource, { start, length, mode }: CodeBlock) =>
-  blockKey(bytes, start, length, start & 0xfff, mode);
-
-/** The blocks of a region as they are here, or null: not all are known, or something is different. */
-function match(region: KeptRegion, source: CodeSource, head: CodeBlock): CodeBlock[] | null {
-  const inPage = head.start & 0xfff;
-  if (region.get('inPage') !== inPage) return null;
-  const base = (head.start & ~0xfff) >>> 0;
-  const { guest } = region;
-  const blocks: CodeBlock[] = [];
-  let at = 0;
-  for (const { delta, length, recordBytes, isApart } of region.blocks()) {
-    const distance = Math.floor((inPage + delta) / 4096);
-    const page = distance === 0 ? base : source.pageAt(head, distance);
-    const block =
-      delta === 0 ? head : page < 0 ? undefined : source.findWarm(page + (inPage + delta - distance * 4096), head.mode);
-    if (!block || block.length !== length || block.second >= 0) return null;
-    if (block.end - block.record !== recordBytes || source.isApart(block) !== isApart) return null;
-    for (let i = 0; i < length; i++) if (source.bytes[block.start + i] !== guest[at + i]) return null;
-    blocks.push(block);
-    at += length;
-  }
-  return blocks;
 }

@@ -147,7 +147,7 @@ describe('regions that another thread compiles', () => {
       [OTHER]: [0x41, 0xe9, ...word(START - (OTHER + 6))],
     });
     m.cpu.state.setReg32(EDX, OTHER);
-    runUntil(m, () => thread.jobs.some((job) => job.heads.length >= 4));
+    runUntil(m, () => thread.jobs.some((job) => headsOf(job).length >= 2));
     const work = thread.work();
     m.dma(START + 5, Uint8Array.of(0xff, 0xe2));
     m.dma(OTHER, Uint8Array.of(0x43));
