@@ -19,8 +19,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
+/** What had to be made. */
+let written: number[] = [];
 /** (n) -> n + `added`; and another that nobody calls. */
 function adder(added: number): Uint8Array<ArrayBuffer> {
+  written.push(added);
   const writer = new ModuleWriter();
   for (const name of ['add', 'idle']) {
     const f = writer.function([I32], [I32]);
@@ -34,8 +37,11 @@ function adder(added: number): Uint8Array<ArrayBuffer> {
 const add = (exports: Readonly<Record<string, unknown>>) => (exports.add as (n: number) => number)(1);
 /** A run in which such modules are made, and some optimised. */
 function run(all: readonly number[], hot: readonly number[] = []): Map<number, Readonly<Record<string, unknown>>> {
+  written = [];
   const modules = new EngineModules(file);
-  const made = new Map(all.map((added) => [added, modules.instantiate(adder(added), {})]));
+  const made = new Map(
+    all.map((added) => [added, modules.instantiate({ name: `adder ${added}`, make: () => adder(added) }, {})]),
+  );
   for (const added of hot) optimise(made.get(added)!.add);
   modules.save();
   return made;
@@ -43,24 +49,38 @@ function run(all: readonly number[], hot: readonly number[] = []): Map<number, R
 const isThere = () => statSync(file, { throwIfNoEntry: false }) !== undefined;
 
 describe('modules of the engine', () => {
-  it('are kept when some of them were optimised', () => {
+  it('are made once, and kept with the code of those that were optimised', () => {
     expect(machineCodeOf).not.toBe(null);
-    run([10, 20]);
-    expect(isThere()).toBe(false);
     run([10, 20], [20]);
-    expect(isThere()).toBe(true);
+    expect(written).toEqual([10, 20]);
     const made = run([10, 20]);
+    expect(written).toEqual([]);
     expect([...made.values()].map((exports) => machineCodeOf!.optimisedIn(exports))).toEqual([0, 1]);
     expect([...made.values()].map(add)).toEqual([11, 21]);
+    run([10, 20], [10]);
+    expect([...run([10, 20]).values()].map((exports) => machineCodeOf!.optimisedIn(exports))).toEqual([1, 1]);
+  });
+
+  it('are told apart by their names alone', () => {
+    run([10]);
+    const modules = new EngineModules(file);
+    const make = () => adder(77);
+    expect(add(modules.instantiate({ name: 'adder 10', make }, {}))).toBe(11);
+    expect(add(modules.instantiate({ name: 'adder 1', make }, {}))).toBe(78);
   });
 
   it('stay when another machine has others, and are not written again for nothing', () => {
     run([30], [30]);
     run([40], [40]);
     const before = readFileSync(file);
+    rmSync(file);
+    run([]);
+    expect(isThere()).toBe(false);
+    writeFileSync(file, before, { mode: 0o600 });
+    const { mtimeNs } = statSync(file, { bigint: true });
     const made = run([30, 40]);
     expect([...made.values()].map((exports) => machineCodeOf!.optimisedIn(exports))).toEqual([1, 1]);
-    expect(readFileSync(file)).toEqual(before);
+    expect(statSync(file, { bigint: true }).mtimeNs).toBe(mtimeNs);
   });
 
   it('are made anew where the file is damaged or of other modules', () => {

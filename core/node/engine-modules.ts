@@ -1,52 +1,56 @@
 /** Instances of the engine's own modules, the interpreters and what they call, with the machine code that V8 made of them in earlier
  *  runs: optimising the interpreters alone takes a third of a second of a start. */
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import type { Instantiate } from '../accel/tcg/interpreter/machine.ts';
 import { type KeepingPlace, keepingPlace, readKept, writeKept } from './kept-code.ts';
 import { machineCodeOf } from './machine-code.ts';
 
-/** Bytes of WebAssembly and of machine code, functions that have some. Both follow, each filled up to whole words. */
-const HEADER_BYTES = 12;
+/** Bytes of name, WebAssembly and machine code, functions that have some. All three follow, each filled up to whole words. */
+const HEADER_BYTES = 16;
 const ROOM = 8 << 20;
 /** A file is written when at least this part of the functions is new. */
 const WORTH_PART = 32;
 
+/** `code`: empty, V8 has optimised none. */
 interface Entry {
+  readonly name: string;
   readonly wire: Uint8Array<ArrayBuffer>;
   readonly code: Uint8Array<ArrayBuffer>;
   readonly functions: number;
 }
-interface Made {
-  readonly wire: Uint8Array<ArrayBuffer>;
+interface Made extends Pick<Entry, 'name' | 'wire'> {
   readonly module: WebAssembly.Module;
   readonly exports: Readonly<Record<string, unknown>>;
   readonly known: Entry | undefined;
 }
 const padded = (bytes: number) => (bytes + 3) & ~3;
-const keyOf = (wire: Uint8Array) => `${wire.length} ${crc32(wire)}`;
 
 function* entriesOf(data: Buffer): Generator<Entry> {
   let at = 0;
+  const take = (bytes: number) => {
+    const taken = data.subarray(at, at + bytes);
+    at += padded(bytes);
+    return taken;
+  };
   while (at + HEADER_BYTES <= data.length) {
-    const [wireBytes, codeBytes, functions] = [0, 4, 8].map((i) => data.readUInt32LE(at + i)) as [
-      number,
-      number,
-      number,
-    ];
-    const codeAt = at + HEADER_BYTES + padded(wireBytes);
-    const wire = Uint8Array.from(data.subarray(at + HEADER_BYTES, at + HEADER_BYTES + wireBytes));
-    yield { wire, code: Uint8Array.from(data.subarray(codeAt, codeAt + codeBytes)), functions };
-    at = codeAt + padded(codeBytes);
+    const [nameBytes, wireBytes, codeBytes, functions] = [0, 4, 8, 12].map((i) => data.readUInt32LE(at + i));
+    at += HEADER_BYTES;
+    const name = take(nameBytes!).toString();
+    const wire = Uint8Array.from(take(wireBytes!));
+    yield { name, wire, code: Uint8Array.from(take(codeBytes!)), functions: functions! };
   }
 }
-function bytesOf({ wire, code, functions }: Entry): Buffer {
-  const bytes = Buffer.alloc(HEADER_BYTES + padded(wire.length) + padded(code.length));
-  [wire.length, code.length, functions].forEach((value, i) => {
+function bytesOf({ name, wire, code, functions }: Entry): Buffer {
+  const parts = [Buffer.from(name), wire, code];
+  const bytes = Buffer.alloc(parts.reduce((sum, { length }) => sum + padded(length), HEADER_BYTES));
+  [...parts.map(({ length }) => length), functions].forEach((value, i) => {
     bytes.writeUInt32LE(value, 4 * i);
   });
-  bytes.set(wire, HEADER_BYTES);
-  bytes.set(code, HEADER_BYTES + padded(wire.length));
+  let at = HEADER_BYTES;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += padded(part.length);
+  }
   return bytes;
 }
 
@@ -58,33 +62,34 @@ export class EngineModules {
   constructor(file: string) {
     this.file = file;
     const kept = readKept(file);
-    if (kept) for (const entry of entriesOf(kept.data)) this.known.set(keyOf(entry.wire), entry);
+    if (kept) for (const entry of entriesOf(kept.data)) this.known.set(entry.name, entry);
   }
-  readonly instantiate: Instantiate = (wire, imports) => {
-    const found = this.known.get(keyOf(wire));
-    const known = found && Buffer.compare(found.wire, wire) === 0 ? found : undefined;
-    const ready = known && machineCodeOf?.give(known.code, wire);
+  readonly instantiate: Instantiate = ({ name, make }, imports) => {
+    const known = this.known.get(name);
+    const ready = known && known.code.length > 0 ? machineCodeOf?.give(known.code, known.wire) : undefined;
+    const wire = known?.wire ?? make();
     const module = ready ?? new WebAssembly.Module(wire);
     const { exports } = new WebAssembly.Instance(module, imports as never);
-    this.made.push({ wire, module, exports, known: ready ? known : undefined });
+    this.made.push({ name, wire, module, exports, known: known && !ready ? { ...known, functions: 0 } : known });
     return exports;
   };
-  /** Keeps what V8 has optimised by now, if it is more than what is kept. */
+  /** Keeps what V8 has optimised by now, if it is more than what is kept, and what had to be made. */
   save(): void {
     const { made, known } = this;
     if (!machineCodeOf) return;
     const counted = made.map((one) => ({ ...one, functions: machineCodeOf!.optimisedIn(one.exports) }));
     const gained = counted.reduce((sum, one) => sum + Math.max(0, one.functions - (one.known?.functions ?? 0)), 0);
     const all = counted.reduce((sum, { functions }) => sum + functions, 0);
-    if (gained === 0 || gained < all / WORTH_PART) return;
+    const isNew = made.some((one) => !one.known);
+    if (!isNew && (gained === 0 || gained < all / WORTH_PART)) return;
     const entries = new Map<string, Entry>();
-    for (const { wire, module, functions, known: before } of counted) {
-      const isNew = functions > (before?.functions ?? 0);
-      const entry = isNew ? { wire, code: machineCodeOf.take(module), functions } : before;
-      if (entry) entries.set(keyOf(wire), entry);
+    for (const { name, wire, module, functions, known: before } of counted) {
+      const isMore = functions > (before?.functions ?? 0);
+      const code = isMore ? machineCodeOf.take(module) : (before?.code ?? new Uint8Array(0));
+      entries.set(name, { name, wire, code, functions: isMore ? functions : (before?.functions ?? 0) });
     }
     // What this machine did not need another may.
-    for (const [key, entry] of known) if (!entries.has(key)) entries.set(key, entry);
+    for (const [name, entry] of known) if (!entries.has(name)) entries.set(name, entry);
     const pieces: Buffer[] = [];
     let bytes = 0;
     for (const entry of entries.values()) {

@@ -703,7 +703,10 @@ export class X86Cpu {
   private createLockStep({ hotCount, table }: ReturnType<X86Cpu['assemble']>): LockStep {
     const stop = (isLong: boolean) => {
       const slot = table.takeSlot();
-      table.setSlot(slot, table.instantiate(stopModule(this.layout, this.layout.journal!, isLong)).stop);
+      const { layout } = this;
+      const name = `stop ${isLong ? 64 : 32} ${JSON.stringify(layout)}`;
+      const { stop } = table.instantiate({ name, make: () => stopModule(layout, layout.journal!, isLong) });
+      table.setSlot(slot, stop);
       return slot;
     };
     const slots = [stop(false), stop(true)] as const;

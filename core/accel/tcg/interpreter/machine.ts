@@ -18,18 +18,24 @@ export interface FunctionTable {
   takeSlot(): number;
   giveSlot(slot: number): void;
   setSlot(slot: number, f: unknown): void;
-  instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Readonly<Record<string, unknown>>;
+  instantiate(module: EngineModule | WebAssembly.Module): Readonly<Record<string, unknown>>;
   /** What modules may import from now on. */
   provide(functions: Readonly<Record<string, unknown>>): void;
 }
-/** Makes an instance of one of the engine's own modules, which are the same in every machine. */
+/** One of the engine's own modules, which are the same in every machine. */
+export interface EngineModule {
+  /** Says all that it depends on besides the program: who has a module of this name need not make it. */
+  readonly name: string;
+  make(): Uint8Array<ArrayBuffer>;
+}
+/** Makes an instance of one. */
 export type Instantiate = (
-  wire: Uint8Array<ArrayBuffer>,
+  module: EngineModule,
   imports: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
 ) => Readonly<Record<string, unknown>>;
 /** Libraries differ in how they type imports; functions, memory and table they all are. */
-export const instantiateAnew: Instantiate = (wire, imports) =>
-  new WebAssembly.Instance(new WebAssembly.Module(wire), imports as never).exports;
+export const instantiateAnew: Instantiate = (module, imports) =>
+  new WebAssembly.Instance(new WebAssembly.Module(module.make()), imports as never).exports;
 
 /** What generated modules import; the table stands in `e` too. */
 export interface EngineFunctions {
@@ -49,9 +55,9 @@ function createTable(table: WebAssembly.Table, imports: EngineFunctions, instant
     },
     giveSlot: (slot) => free.push(slot),
     setSlot: (slot, f) => table.set(slot, f),
-    instantiate(code) {
-      if (!(code instanceof WebAssembly.Module)) return instantiate(code, imports as never);
-      return new WebAssembly.Instance(code, imports as never).exports;
+    instantiate(module) {
+      if (!(module instanceof WebAssembly.Module)) return instantiate(module, imports as never);
+      return new WebAssembly.Instance(module, imports as never).exports;
     },
     provide: (functions) => Object.assign(imports.e, functions),
   };
@@ -66,13 +72,20 @@ function createInterpreter(
 ): Interpreter {
   const hot = hotKeys.map((key) => parseForm(key, isLong));
   const special = specialNames(isLong).length;
-  const { run } = table.instantiate(generateInterpreter(hot, layout, isLong));
+  const inputs = `${isLong ? 64 : 32} ${JSON.stringify(layout)}`;
+  const { run } = table.instantiate({
+    name: `interpreter ${inputs}`,
+    make: () => generateInterpreter(hot, layout, isLong),
+  });
   const numbers = new Map<string, number>(hot.map((form, i) => [form.key, special + i]));
   const hotCount = special + hot.length;
   const forms: (HandlerForm | undefined)[] = hot.slice();
   const makeCold = (keys: readonly string[]) => {
     const made = keys.map((key) => parseForm(key, isLong));
-    const exports = table.instantiate(generateCold(made, layout, isLong));
+    const exports = table.instantiate({
+      name: `handlers ${inputs} ${keys.join(' ')}`,
+      make: () => generateCold(made, layout, isLong),
+    });
     made.forEach((form, i) => {
       const slot = table.takeSlot();
       table.setSlot(slot, exports[String(i)]);

@@ -2,6 +2,7 @@
  *  code takes more room than allowed. */
 import type { RamArena } from '../../../target/x86/system-ops.ts';
 import { BLOCK_END, type Block, type BlockCache, type CompiledRegion, leadsBack, MODE, WARM_PART } from '../blocks.ts';
+import type { EngineModule } from '../interpreter/machine.ts';
 import {
   type BatchHead,
   type BatchResult,
@@ -44,7 +45,7 @@ export interface JitHost {
   takeSlot(): number;
   giveSlot(slot: number): void;
   setSlot(slot: number, f: unknown): void;
-  instantiate(code: Uint8Array<ArrayBuffer> | WebAssembly.Module): Readonly<Record<string, unknown>>;
+  instantiate(module: EngineModule | WebAssembly.Module): Readonly<Record<string, unknown>>;
   /** What modules may import from now on. */
   provide(functions: Readonly<Record<string, unknown>>): void;
   /** Where in the arena code lies that the TLB knows; -1: it does not. */
@@ -638,9 +639,9 @@ export class Jit {
   private provideEnd(isLong: boolean): void {
     const { host } = this;
     if (this.hasEnd.has(isLong)) return;
-    const shared = Object.entries(
-      host.instantiate(regionEndModule({ ...host.layout, hotCount: host.hotCount(isLong) }, isLong)),
-    );
+    const layout = { ...host.layout, hotCount: host.hotCount(isLong) };
+    const name = `region end ${isLong ? 64 : 32} ${JSON.stringify(layout)}`;
+    const shared = Object.entries(host.instantiate({ name, make: () => regionEndModule(layout, isLong) }));
     host.provide(Object.fromEntries(shared.map(([name, f]) => [isLong ? `${name}Long` : name, f])));
     this.hasEnd.add(isLong);
   }

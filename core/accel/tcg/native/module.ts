@@ -52,17 +52,21 @@ export function createPaging(
   features: PagingFeatures,
   instantiate: Instantiate,
 ): Readonly<Record<PagingFunction, (...args: never[]) => unknown>> & NativePaging {
-  const writer = new ModuleWriter();
-  const callees = Object.fromEntries(
-    Object.entries(SLOW).map(([name, [params, results]]) => {
-      const types = Array<number>(params).fill(I32);
-      const index = writer.importFunction('e', name, types, results ? [I32] : []);
-      return [name, { index, params: types, result: results ? I32 : VOID }];
-    }),
-  ) as unknown as SlowPaths;
-  writer.importMemory('e', 'memory', 1, PAGES, true);
-  definePaging(writer, callees, state, jumpCache, layout, features);
-  const exports = instantiate(writer.finish(), { e: { memory, ...slow } });
+  const make = () => {
+    const writer = new ModuleWriter();
+    const callees = Object.fromEntries(
+      Object.entries(SLOW).map(([name, [params, results]]) => {
+        const types = Array<number>(params).fill(I32);
+        const index = writer.importFunction('e', name, types, results ? [I32] : []);
+        return [name, { index, params: types, result: results ? I32 : VOID }];
+      }),
+    ) as unknown as SlowPaths;
+    writer.importMemory('e', 'memory', 1, PAGES, true);
+    definePaging(writer, callees, state, jumpCache, layout, features);
+    return writer.finish();
+  };
+  const name = `paging ${JSON.stringify([state, jumpCache, layout, features])}`;
+  const exports = instantiate({ name, make }, { e: { memory, ...slow } });
   return exports as unknown as Record<PagingFunction, (...args: never[]) => unknown> & NativePaging;
 }
 
@@ -87,17 +91,19 @@ export function createNatives(
     systemLong: (module) => defineSystemLong(module, state, tlb, importFills(module)),
     sse: (module) => defineSse(module, state),
     x87: (module) => defineX87(module, state),
-    transcendental: (module) => {
-      new Uint8Array(memory.buffer, tables, TABLE_BYTES).set(transcendentalTables());
-      defineX87Transcendental(module, state, tables);
-    },
+    transcendental: (module) => defineX87Transcendental(module, state, tables),
   };
   const made = new Map<Family, Exports>();
   const make = (family: Family): Exports => {
-    const writer = new ModuleWriter();
-    writer.importMemory('e', 'memory', 1, PAGES, true);
-    define[family](writer);
-    const exports = instantiate(writer.finish(), { e: { memory, ...fills } });
+    if (family === 'transcendental') new Uint8Array(memory.buffer, tables, TABLE_BYTES).set(transcendentalTables());
+    const write = () => {
+      const writer = new ModuleWriter();
+      writer.importMemory('e', 'memory', 1, PAGES, true);
+      define[family](writer);
+      return writer.finish();
+    };
+    const name = `${family} ${[state, tlb, tables].join(' ')}`;
+    const exports = instantiate({ name, make: write }, { e: { memory, ...fills } });
     made.set(family, exports as Exports);
     return exports as Exports;
   };
