@@ -3,6 +3,7 @@ import type { CpuDefinition } from '../../target/x86/cpu-definition.ts';
 import { CR0, CR4, CS, DESC, EFER } from '../../target/x86/state.ts';
 import type { AddressSpace, CpuBus, RamArena } from '../../target/x86/system-ops.ts';
 import { X86Cpu } from './cpu.ts';
+import type { Instantiate } from './interpreter/machine.ts';
 import { JIT_DEFAULTS, JIT_MODES, type JitHost, type JitMode } from './jit/jit.ts';
 
 const FLAT = DESC.present | DESC.s | DESC.writable | DESC.accessed | DESC.big | DESC.granularity;
@@ -37,6 +38,7 @@ export function bareMachine(
     ramAt?: number;
     startCompiler?: JitHost['startCompiler'];
     kept?: JitHost['kept'];
+    instantiate?: Instantiate;
   } = {},
 ): BareMachine {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
@@ -117,6 +119,7 @@ export function bareMachine(
     ...(options.definition ? { definition: options.definition } : {}),
     ...(options.startCompiler ? { startCompiler: options.startCompiler } : {}),
     ...(options.kept ? { kept: options.kept } : {}),
+    ...(options.instantiate ? { instantiate: options.instantiate } : {}),
     jit: { ...JIT_DEFAULTS, mode: options.jit ?? testedMode(), codeBytes: options.codeBytes ?? JIT_DEFAULTS.codeBytes },
   });
   return Object.assign(machine, {
