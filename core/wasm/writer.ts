@@ -264,16 +264,18 @@ export class ModuleWriter {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    const out = new ByteWriter(4096);
+    const bodies = this.functions.map((f) => ('linked' in f ? f.linked : f.body()));
+    const bodyBytes = bodies.reduce((sum, { bytes }) => sum + bytes.length + 5, 0);
+    const out = new ByteWriter(bodyBytes + 4096);
     for (const b of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(b);
     const section = (id: number, count: number, content: ByteWriter) => {
       if (count === 0) return;
-      const counted = new ByteWriter(content.length + 8);
+      const counted = new ByteWriter(8);
       counted.u32(count);
-      counted.append(content);
       out.byte(id);
-      out.u32(counted.length);
+      out.u32(counted.length + content.length);
       out.append(counted);
+      out.append(content);
     };
     section(1, this.types.length, this.typeBytes);
     section(2, this.importCount, this.imports);
@@ -281,11 +283,10 @@ export class ModuleWriter {
     for (const f of this.functions) declarations.u32(f.type);
     section(3, this.functions.length, declarations);
     section(7, this.exportCount, this.exports);
-    const code = new ByteWriter(65536);
+    const code = new ByteWriter(bodyBytes);
     const hints = new ByteWriter();
     let hinted = 0;
-    this.functions.forEach((f, i) => {
-      const body = 'linked' in f ? f.linked : f.body();
+    bodies.forEach((body, i) => {
       code.u32(body.bytes.length);
       this.bodiesAt.push(code.length);
       code.appendBytes(body.bytes);

@@ -21,6 +21,7 @@ const loop = await CompileLoop.start(guest, cut < 0 ? [] : process.argv.slice(cu
 const started = performance.now();
 try {
   while (performance.now() - started < minutes * 60_000 || loop.samples.length < LEAST_ROUNDS) {
+    if (loop.samples.length === WARM_ROUNDS) await loop.rest();
     const sample = await loop.next();
     console.log(
       `round ${loop.samples.length}, ${((performance.now() - started) / 1000).toFixed(0)} s: ${sampleText(sample)}`,

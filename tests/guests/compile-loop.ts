@@ -34,6 +34,7 @@ const SLACK: Readonly<Record<Exclude<keyof MemorySample, 'blocks'>, readonly [nu
 const CODE_MIB = 16;
 const RAM_MIB = 96;
 const LIMIT_MS = 120_000;
+const REST_SECONDS = 3;
 
 /** What there is to start; throws GuestUnavailable. */
 export const compileLoopGuest = () => ({ disk: diskGuest(), ...diskInitramfs() });
@@ -115,6 +116,10 @@ export class CompileLoop {
     const sample = await this.sample();
     this.samples.push(sample);
     return sample;
+  }
+  /** Nothing is to be done for a while: what the thread that compiles does then for later runs takes its room for the first time. */
+  async rest(): Promise<void> {
+    await this.run(`sleep ${REST_SECONDS}`, '');
   }
   private async sample(): Promise<MemorySample> {
     const held = await new Promise<NodeJS.MemoryUsage>((done, failed) => {
