@@ -39,6 +39,9 @@ function find(): ModuleCode | null {
 /** Null: nothing can be kept. */
 export const machineCodeOf = find();
 
+/** More than the C library ever takes from what it has. Two of them make V8 look for what can go. */
+const PRESSURE_BYTES = 48 << 20;
+
 /** Of modules of regions. */
 export function regionCode(memory: WebAssembly.Memory): MachineCode | null {
   if (!machineCodeOf) return null;
@@ -59,7 +62,12 @@ export function regionCode(memory: WebAssembly.Memory): MachineCode | null {
         return functions.length > 0;
       };
     },
-    take,
+    take: (module) => {
+      const code = take(module);
+      // V8 does not know how much a module takes that is no longer needed: the memory of such a buffer, which nobody touches, counts.
+      void new ArrayBuffer(PRESSURE_BYTES);
+      return code;
+    },
     give,
   };
 }

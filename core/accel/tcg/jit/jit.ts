@@ -108,6 +108,9 @@ const FOUND_APART = 32;
 /** A guest that waits for most of its time gains nothing from compiled code: below this part of the time, looked at so often. */
 const IDLE_LOAD = 0.15;
 const LOAD_MILLISECONDS = 50;
+/** Where code takes more than this part of its room, modules of earlier runs are not read: of what comes with a region little may be of
+ *  use, and others would go for it, which are read again next. */
+const ROOM_PART = 0.75;
 /** Handler numbers have 16 bits; those of the interpreter's own forms come out of the rest. */
 const MAX_REGIONS = 50_000;
 
@@ -331,7 +334,8 @@ export class Jit {
     if (head.second >= 0) return false;
     const isLong = isLongBlock(head);
     this.linears.set(head, linear);
-    const found = shelf!.find(this.shelfSource, head, host.hotCount(isLong));
+    const reads = statistics.codeBytes < this.options.codeBytes * ROOM_PART;
+    const found = shelf!.find(this.shelfSource, head, host.hotCount(isLong), reads);
     this.linears.delete(head);
     if (!found) return false;
     this.provideEnd(isLong);

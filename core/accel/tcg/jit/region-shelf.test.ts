@@ -311,13 +311,38 @@ describe('modules on the shelf', () => {
     const [mixed, other] = added;
     const reuses = (run: KeepingRun, code: readonly number[]) => runGuest(code, { run }).reused > 0;
     const run = new KeepingRun();
-    run.shelf.add({ ...mixed!, bytes: 3 << 20 });
-    run.shelf.add({ ...other!, bytes: 1 << 20 });
+    const first = run.shelf.add({ ...mixed!, bytes: 3 << 18 });
+    // What is in use takes no room.
+    run.shelf.add({ ...other!, bytes: 8 << 20 });
     expect(reuses(run, MIXED)).toBe(true);
-    run.shelf.add({ ...other!, bytes: 1 });
+    run.shelf.unload(first);
+    run.shelf.unload(run.shelf.add({ ...other!, bytes: 1 << 18 }));
+    expect(reuses(run, MIXED)).toBe(true);
+    run.shelf.unload(first);
+    run.shelf.unload(run.shelf.add({ ...other!, bytes: (1 << 18) + 1 }));
     expect(reuses(run, OTHER)).toBe(true);
     expect(reuses(run, MIXED)).toBe(false); // and is there again now
     expect(reuses(run, MIXED)).toBe(true);
+  });
+
+  it('are not read where there is hardly room for code', () => {
+    const source = new KeepingRun();
+    runGuest(MIXED, { run: source });
+    const store = source.save();
+    const find = (reads: boolean, shelf = new KeepingRun(store).shelf) => {
+      const { known } = shelf;
+      expect(known).not.toBe(null);
+      const run = { shelf, keeper: source.keeper };
+      const original = shelf.find.bind(shelf);
+      shelf.find = (from, head, hotCount) => original(from, head, hotCount, reads);
+      return runGuest(MIXED, { run }).reused;
+    };
+    expect(find(false)).toBe(0);
+    const shelf = new KeepingRun(store).shelf;
+    const all = find(true, shelf);
+    expect(all).toBeGreaterThan(0);
+    // What was read may be used.
+    expect(find(false, shelf)).toBe(all);
   });
 
   it('go though several of their regions begin alike', () => {
@@ -334,19 +359,20 @@ describe('modules on the shelf', () => {
     });
     expect(twice).toBeDefined();
     const shelf = new RegionShelf(null, null, new Int32Array(0));
-    shelf.add({ ...twice!, bytes: 3 << 20 });
+    const gone = shelf.add({ ...twice!, bytes: 3 << 20 });
     const reused = () => {
       const other = guestOf(code(4096), { run: { shelf, keeper: run.keeper } });
       other.ram.set(code(-4096), START + 4096);
       for (let i = 0; i < 10; i++) other.cpu.run(5000);
       return other.cpu.jit.statistics.reused;
     };
-    expect(() => shelf.add({ ...twice!, regions: [], bytes: 3 << 20 })).not.toThrow();
+    expect(() => shelf.unload(gone)).not.toThrow();
+    shelf.add = (module) => new RegionShelf(null, null, new Int32Array(0)).add(module);
     expect(reused()).toBe(0);
     // Those of another module stay.
-    shelf.add({ ...twice!, bytes: 1 << 20 });
-    shelf.add({ ...twice!, bytes: 1 });
-    shelf.add({ ...twice!, regions: [], bytes: 3 << 20 });
+    const { add } = RegionShelf.prototype;
+    add.call(shelf, { ...twice!, bytes: 1 << 20 });
+    shelf.unload(add.call(shelf, { ...twice!, bytes: 3 << 20 }));
     expect(reused()).toBeGreaterThan(0);
   });
 

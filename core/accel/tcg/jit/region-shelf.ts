@@ -15,8 +15,8 @@ import { type ReadyModules, readyModule } from './regions-ahead.ts';
 
 /** Regions that begin with the same code. */
 export const MAX_VARIANTS = 4;
-/** Bytes of modules of this run: a guest may make new code for ever. */
-const MOST_ADDED = 4 << 20;
+/** Bytes of modules of this run of which the machine uses nothing any more: their code may come back. */
+const MOST_IDLE = 1 << 20;
 
 /** A region where the shelf has it. */
 export interface ShelfMatch {
@@ -71,8 +71,9 @@ interface Found {
 export class RegionShelf {
   /** Newest first. */
   private readonly byKey = new Map<number, Found[]>();
-  private readonly added: ShelfModule[] = [];
-  private addedBytes = 0;
+  /** Oldest first. */
+  private readonly idle = new Set<ShelfModule>();
+  private idleBytes = 0;
   private readonly machine: MachineCode | null;
   private readonly others: ReadyModules | null;
   /** For each region of the store: when it was first of use in this run, counted from 1, negative if its module's machine code was not;
@@ -118,13 +119,10 @@ export class RegionShelf {
     const added = new ShelfModule(null, -1, -1, module);
     const keys = added.regions!.map((region) => region && { key: region.get('key') });
     this.put(added, keys, true);
-    this.added.push(added);
-    this.addedBytes += added.bytes;
-    while (this.addedBytes > MOST_ADDED) this.drop(this.added.shift()!);
     return added;
   }
   private drop(module: ShelfModule): void {
-    this.addedBytes -= module.bytes;
+    this.takeUp(module);
     for (const region of module.regions!) {
       if (!region) continue;
       const key = region.get('key');
@@ -134,11 +132,12 @@ export class RegionShelf {
     }
   }
 
-  /** The region that begins with this block, if all of its code is there as it was. */
-  find(source: ShelfSource, head: CodeBlock, hotCount: number): ShelfMatch | null {
+  /** The region that begins with this block, if all of its code is there as it was. `reads`: also from modules that are not here yet. */
+  find(source: ShelfSource, head: CodeBlock, hotCount: number, reads = true): ShelfMatch | null {
     const variants = this.byKey.get(keyOf(source, head));
     if (!variants) return null;
     for (const { module, position } of variants) {
+      if (!module.code && !reads) continue;
       const region = this.regionsOf(module)?.[position];
       if (!region || module.hotCount !== hotCount || region.get('mode') !== head.mode) continue;
       const blocks = match(region, source, head);
@@ -146,6 +145,7 @@ export class RegionShelf {
       const code = this.codeOf(module);
       if (!code) continue;
       this.mark(module, position);
+      this.takeUp(module);
       return { module, code, position, region, blocks };
     }
     return null;
@@ -180,9 +180,21 @@ export class RegionShelf {
     this.uses++;
     this.used[first + position] = isCold ? -this.uses : this.uses;
   }
+  private takeUp(module: ShelfModule): void {
+    if (this.idle.delete(module)) this.idleBytes -= module.bytes;
+  }
   /** The machine uses nothing of a module any more. */
   unload(module: ShelfModule): void {
-    if (module.stored) module.code = null;
+    if (module.stored) {
+      module.code = null;
+      return;
+    }
+    this.idle.add(module);
+    this.idleBytes += module.bytes;
+    for (const oldest of this.idle) {
+      if (this.idleBytes <= MOST_IDLE) break;
+      this.drop(oldest);
+    }
   }
 }
 
