@@ -40,7 +40,7 @@ export function jitText(statistics: JitStatistics): string {
     ['modules', compiler.modules],
     ['WebAssembly bytes', compiler.wasmBytes],
     ['regions compiled', `${compiler.compiledRegions} (${compiler.compiledInstructions} instructions)`],
-    ['regions reused', `${compiler.reused} (kept from earlier runs, ${compiler.ready} modules with machine code)`],
+    ['regions reused', `${compiler.reused} (compiled before, ${compiler.ready} modules with machine code)`],
     ['compile time', `${compiler.compileMilliseconds.toFixed(1)} ms`],
     ['blocks refused', compiler.refused],
     ['regions released', `${compiler.released} (${compiler.invalidated} invalidated)`],

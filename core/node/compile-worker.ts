@@ -10,13 +10,13 @@ import { setV8Flags } from './v8-flags.ts';
 /** For so long the thread waits for a job before it goes to sleep, which makes the next one dearer to ask for; and for so long it does
  *  jobs without a look at its event loop. */
 const PATIENCE_MS = 40;
+const TURN_MS = 200;
 /** When nothing was asked for so long, what is kept for later runs is worked at. */
 const QUIET_MS = 60;
 /** A guest that waits is left alone for so long: the process makes use of less than this part of the time, looked at so often. */
 const WAITING_MS = 30_000;
 const WAITING_PART = 0.3;
 const LOOK_MS = 250;
-const TURN_MS = 200;
 
 const { setup, files, port, modules, desk, calls } = workerData as CompilerData;
 setV8Flags();

@@ -117,9 +117,6 @@ const MAX_REGIONS = 50_000;
 /** Words that regions read: some forty each. */
 const WORD_BYTES = 8 << 20;
 
-/** Blocks that one region can have. */
-const MOST_BLOCKS = LIMIT.blocks;
-
 const NOTHING: ReadonlySet<Block> = new Set();
 const isLongBlock = (block: Block) => (block.mode & MODE.code64) !== 0;
 
@@ -362,7 +359,7 @@ export class Jit {
   private blockAt(head: CodeBlock, start: number, delta: number): CodeBlock | undefined {
     const { blocks } = this.host;
     const known = blocks.find(start, head.mode);
-    if (known || !blocks.hasRoom(MOST_BLOCKS)) return known;
+    if (known || !blocks.hasRoom(LIMIT.blocks)) return known;
     return blocks.build(start, this.linears.get(head)! + delta, head.mode, () => {
       throw new Error('a block of a region crosses into another page');
     });

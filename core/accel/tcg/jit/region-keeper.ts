@@ -79,7 +79,6 @@ interface KeptModule {
 interface Task {
   readonly module: KeptModule;
   readonly code: WebAssembly.Module;
-  readonly wire: Uint8Array<ArrayBuffer>;
   readonly optimise: () => boolean;
   readonly replaces: ReadonlyMap<KeptModule, ReadonlySet<NumberedRegion>> | null;
   readonly finish: (code: Uint8Array<ArrayBuffer>) => Parts;
@@ -208,7 +207,7 @@ export class RegionKeeper {
     if (!this.machine) return;
     try {
       const code = new WebAssembly.Module(wire);
-      this.task = { module, code, wire, optimise: this.machine.optimiser(code), replaces, finish };
+      this.task = { module, code, optimise: this.machine.optimiser(code), replaces, finish };
     } catch {
       // What was in the store is no module: it is not found either.
     }
