@@ -10,6 +10,7 @@ import {
 import { EXECUTABLE, INSTRUCTIONS } from '../../target/x86/semantics/index.ts';
 import { DS, ES, FIELDS, FS, SEGMENT, SS } from '../../target/x86/state.ts';
 import type { RamArena } from '../../target/x86/system-ops.ts';
+import { displacementField, immediateField } from './address-fields.ts';
 import { formCode, formKey } from './interpreter/forms.ts';
 import { SPECIAL, type SpecialName, specialNames } from './interpreter/generate.ts';
 import { RECORD } from './interpreter/layout.ts';
@@ -29,6 +30,9 @@ export const MODE = {
 } as const;
 /** Whether a near jump has to look at the limit of CS. */
 export const isLimited = (mode: number, opSize: number) => (mode & (opSize === 16 ? MODE.narrow : MODE.limited)) !== 0;
+
+/** Code whose addresses may differ from one start to the next: programs are not changed where they are loaded. */
+export const isRelocated = (mode: number) => (mode & MODE.user) === 0 && (mode & (MODE.code32 | MODE.code64)) !== 0;
 
 /** Chains of blocks by where they begin, and by the mode. */
 const CHAIN_BITS = 15;
@@ -64,8 +68,10 @@ export interface Block {
   readonly ends: BlockEnd;
   readonly target: number;
   isValid: boolean;
-  /** Its key, where earlier runs began a region with such a block; -1: they did not. */
-  knownKey: number;
+  /** blockKey; -1: it does not count its runs. */
+  readonly key: number;
+  /** Earlier runs began a region with such a block. */
+  isKnown: boolean;
   /** How often it has waited for a kept region, if it does; 0: it does not. */
   early: number;
   /** The last job of the compiling thread that it was part of. */
@@ -370,6 +376,7 @@ export class BlockCache {
     let ends: BlockEnd = BLOCK_END.on;
     let target = 0;
     let isVector = false;
+    const fields: number[] | null = counts && isRelocated(mode) ? [] : null;
     for (;;) {
       let d = this.decodeOne(bytes, p, pageEnd, mode);
       if (!d) {
@@ -386,6 +393,12 @@ export class BlockCache {
         if (!d) throw new Error('an instruction of at most 15 bytes must decode');
       }
       const offset = p - start;
+      if (fields !== null && second < 0) {
+        const displacement = displacementField(d, bytes, p);
+        if (displacement > 0) fields.push(offset + displacement);
+        const immediate = immediateField(d, bytes, p);
+        if (immediate > 0) fields.push(offset + immediate);
+      }
       p += d.length;
       length = p - start;
       isVector ||= isOfVectors(d);
@@ -418,7 +431,8 @@ export class BlockCache {
       ends,
       target,
       isValid: true,
-      knownKey: -1,
+      key: counts && second < 0 ? blockKey(bytes, start, length, start & 0xfff, mode, fields ?? undefined) : -1,
+      isKnown: false,
       early: 0,
       job: 0,
       next: null,
@@ -440,14 +454,13 @@ export class BlockCache {
   /** What earlier runs compiled counts as warm, and is asked for soon where a region begins with it. */
   private recall(block: Block): void {
     const { earlier, threshold } = this;
-    if (earlier === null || block.second >= 0) return;
-    const { start, length, mode, record } = block;
-    const key = blockKey(this.arena.bytes, start, length, start & 0xfff, mode);
+    const { key, record } = block;
+    if (earlier === null || key < 0) return;
     const found = earlier.find(key);
     if (found === KNOWN.no) return;
     let left = threshold - Math.ceil(threshold / WARM_PART);
     if (found === KNOWN.head) {
-      block.knownKey = key;
+      block.isKnown = true;
       block.early = 1;
       left = KNOWN_RUNS[0]!;
     }
@@ -783,7 +796,7 @@ export class BlockCache {
     block.isValid = false;
     this.onDrop(block);
     // Code that changes is not worth compiling soon.
-    if (block.knownKey >= 0 && block.regions?.size) this.earlier?.forget(block.knownKey);
+    if (block.isKnown && block.regions?.size) this.earlier?.forget(block.key);
     if (block.regions) for (const region of [...block.regions]) region.release();
     const handlers: number[] = [];
     let previous = -1;

@@ -1,14 +1,29 @@
 /** Blocks that earlier runs of machines compiled, by what they consist of. Only a hint: what is known to get hot is compiled soon. */
 
+import { FIELD_BYTES } from './address-fields.ts';
+
 /** `member`: part of a region; `head`: a region begins with it. */
 export const KNOWN = { no: 0, member: 1, head: 2 } as const;
 export type Known = (typeof KNOWN)[keyof typeof KNOWN];
 
-/** What code does, not where it lies: its bytes, its place in the page, and the mode, in 31 bits. */
-export function blockKey(bytes: Uint8Array, at: number, length: number, inPage: number, mode: number): number {
+/** What code does, not where it lies: its bytes but those of addresses (address-fields.ts), its place in the page, and the mode, in 31
+ *  bits. @param fields where in the code addresses begin, in rising order */
+export function blockKey(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  inPage: number,
+  mode: number,
+  fields: readonly number[] = [],
+): number {
   let key = inPage | (mode << 12);
-  const end = at + length;
-  for (let i = at; i < end; i++) key = Math.imul(key ^ bytes[i]!, 0x0100_0193);
+  let field = 0;
+  for (let i = 0; i < length; i++) {
+    if (i === fields[field]) {
+      field++;
+      i += FIELD_BYTES - 1;
+    } else key = Math.imul(key ^ bytes[at + i]!, 0x0100_0193);
+  }
   key = Math.imul(key ^ (key >>> 15), 0x85eb_ca6b);
   return (key ^ (key >>> 13)) & 0x7fff_ffff;
 }

@@ -89,7 +89,7 @@ export function compileBatch(
       records,
       entries: plan.entries,
       instructions: plan.instructions,
-      words: wordsOf(code.words, { blocks, handler }),
+      words: wordsOf(code.words, { bytes: source.bytes, blocks, handler }),
       kept: (keeps && describe(source, plan, code)?.data) || null,
     });
   });

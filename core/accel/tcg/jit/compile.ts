@@ -15,6 +15,7 @@ import type { Plan } from './plan.ts';
 import { FIND, NATIVE_NAMES, REFERENCE, WORD } from './references.ts';
 import { RegionEmitter, type RegionLayout } from './region-emitter.ts';
 import { EXIT, type RegionEndLayout } from './region-end.ts';
+import { type RegionField, RegionFields } from './region-fields.ts';
 import type { RegionFunctions } from './region-flags.ts';
 import type { PageCaches } from './region-memory.ts';
 import { GROUP_OTHER, GROUPS } from './region-ops.ts';
@@ -102,6 +103,7 @@ function emitRegion(
   w: FunctionWriter,
   plan: Plan,
   words: RegionWords,
+  fields: RegionFields,
   imports: EngineImports,
   layout: CompileLayout,
   functions: RegionFunctions,
@@ -117,7 +119,7 @@ function emitRegion(
       registers.xmms |= traits.xmms;
       registers.xmmsWritten |= traits.xmmsWritten;
     }
-  const emitter = new RegionEmitter(w, imports, layout, functions, registers, words, caches, isLong);
+  const emitter = new RegionEmitter(w, imports, layout, functions, registers, words, fields, caches, isLong);
   emitter.emitEntry();
   const hasEntries = plan.entries.length > 1;
   const chosen = hasEntries ? w.local(I32) : -1;
@@ -338,6 +340,7 @@ const SHARED = [false, true].map((isLong) => declareShared(new ModuleWriter(), i
 /** The code of a region. */
 export interface RegionCode extends FunctionBody {
   readonly words: readonly RegionWord[];
+  readonly fields: readonly RegionField[];
 }
 
 export function compileRegion(plan: Plan, layout: CompileLayout, isLong: boolean): RegionCode {
@@ -345,11 +348,13 @@ export function compileRegion(plan: Plan, layout: CompileLayout, isLong: boolean
   const imports: EngineImports = { ...NOT_IMPORTED, helper, natives: {} };
   const functions: RegionFunctions = { fillRead, fillWrite, flagAux };
   const words = new RegionWords(plan.blocks, plan.entries);
+  const fields = new RegionFields(plan.blocks);
   const w = new FunctionWriter(0, 2);
   emitRegion(
     w,
     plan,
     words,
+    fields,
     imports,
     layout,
     functions,
@@ -357,7 +362,7 @@ export function compileRegion(plan: Plan, layout: CompileLayout, isLong: boolean
     { end, find, interpreted, chainType },
     isLong,
   );
-  return { ...w.body(), words: words.list };
+  return { ...w.body(), words: words.list, fields: fields.list };
 }
 
 /** A module's bytes, and where in them the bodies of its regions begin. */

@@ -105,9 +105,11 @@ const URGENT = 8;
 /** A block that was found so often to leave compiled code because of accesses that are looked up together gets them looked up one by
  *  one: what they reach over may lie across two pages. */
 const FOUND_APART = 32;
-/** A guest that waits for most of its time gains nothing from compiled code: below this part of the time, looked at so often. */
+/** A guest that waits for most of its time (runs for less than this part of it, looked at so often) has little from compiled code. What
+ *  gets hot then is compiled once the guest is busy and has nothing else to compile, and a batch whenever it has waited for so long. */
 const IDLE_LOAD = 0.15;
 const LOAD_MILLISECONDS = 50;
+const IDLE_MILLISECONDS = 30_000;
 /** Where code takes more than this part of its room, modules of earlier runs are not read: of what comes with a region little may be of
  *  use, and others would go for it, which are read again next. */
 const ROOM_PART = 0.75;
@@ -218,6 +220,9 @@ export class Jit {
   private load = 1;
   private busyMilliseconds = 0;
   private loadSince: number | null = null;
+  /** What got hot while the guest waited, and since when it does, or something of that was compiled. */
+  private aside: Waiting[] = [];
+  private idleSince = 0;
   /** Those that are in use, oldest first. */
   private readonly modules = new Set<Module>();
   private readonly shelf: RegionShelf | null = null;
@@ -270,7 +275,7 @@ export class Jit {
     const block = this.host.blocks.blockAt(record);
     if (block === undefined || this.thread === null) return false;
     if (block.early > 0) return true;
-    return this.pending === null && this.load >= IDLE_LOAD && leadsBack(block);
+    return this.pending === null && !this.isIdle && leadsBack(block);
   }
   /** The other thread is at work. */
   get isWaiting(): boolean {
@@ -285,6 +290,10 @@ export class Jit {
     this.load = this.busyMilliseconds / span;
     this.busyMilliseconds = 0;
     this.loadSince = to;
+    if (!this.isIdle) this.idleSince = to;
+  }
+  private get isIdle(): boolean {
+    return this.load < IDLE_LOAD && this.options.mode !== 'always';
   }
   /** Between two stays in generated code. */
   poll(): void {
@@ -292,13 +301,13 @@ export class Jit {
     this.watchApart();
     if (this.isDeskTaken) this.take();
     if (this.arrived.length > 0) this.lookOnShelf();
-    if (this.queue.length === 0 || this.isDeskTaken) return;
-    if (this.load < IDLE_LOAD && this.options.mode !== 'always') {
-      this.postpone();
-      return;
-    }
+    if (this.isDeskTaken) return;
+    if (this.isIdle) this.setAside();
+    else if (this.queue.length === 0 && this.aside.length > 0) this.queue = this.aside.splice(0, BATCH);
+    if (this.queue.length === 0) return;
     if (
       this.options.mode !== 'always' &&
+      !this.isIdle &&
       this.queue.length < BATCH &&
       this.waited++ < this.patience &&
       !this.isUrgent()
@@ -343,7 +352,7 @@ export class Jit {
     }
     const slot = host.takeSlot();
     const { region, blocks, position } = found;
-    const words = wordsOf(region.words(), { blocks, handler: this.handlerOf(slot, isLong) });
+    const words = wordsOf(region.words(), { bytes: host.arena.bytes, blocks, handler: this.handlerOf(slot, isLong) });
     this.place(module, position, blocks as readonly Block[], region.entries, words, slot, isLong);
     statistics.compiledInstructions += region.get('instructions');
     statistics.reused++;
@@ -365,15 +374,14 @@ export class Jit {
     });
   }
 
-  /** What waits counts its runs again. */
-  private postpone(): void {
-    const { blocks } = this.host;
-    for (const { record } of this.queue) {
-      const block = blocks.blockAt(record);
-      // It may have become an entry of a region meanwhile.
-      if (block?.isValid && !this.heads.has(block)) blocks.resetEntry(block);
-    }
+  /** What waits goes to what the guest had no time for; now and then some of that has its turn. */
+  private setAside(): void {
+    this.aside.push(...this.queue);
     this.queue = [];
+    const now = this.loadSince ?? 0;
+    if (this.aside.length === 0 || now - this.idleSince < IDLE_MILLISECONDS) return;
+    this.idleSince = now;
+    this.queue = this.aside.splice(0, BATCH);
   }
 
   /** Looks at the accesses that compiled code left to the interpreter last. */
@@ -744,6 +752,7 @@ export class Jit {
   /** Everything goes. */
   private clear(): void {
     this.queue = [];
+    this.aside = [];
     this.arrived = [];
     for (const slot of this.pending?.slots ?? []) this.host.giveSlot(slot);
     this.pending = null;

@@ -12,6 +12,7 @@ const blockOf = (n: number, mode = 33) => ({
   length: 5 + (n % 10),
   second: -1,
   mode,
+  key: 7 * n,
 });
 
 describe('a job for the compiling thread', () => {

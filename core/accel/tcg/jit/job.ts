@@ -10,8 +10,8 @@ export const REACH = 100;
 
 const HEADER = { id: 0, isLong: 1, hotCount: 2, blocks: 3, heads: 4, pages: 5, sound: 6 } as const;
 const HEADER_WORDS = 7;
-/** Record, end, start, length, mode; whether a region begins with it, and whether its accesses are looked up one by one. */
-const BLOCK_WORDS = 6;
+/** Record, end, start, length, mode, key; whether a region begins with it, and whether its accesses are looked up one by one. */
+const BLOCK_WORDS = 7;
 const IS_HEAD = 1;
 const IS_APART = 2;
 /** Head, distance in pages, place in the arena. */
@@ -68,7 +68,7 @@ export class JobWriter {
     this.words[HEADS_AT + this.heads++] = handler;
     this.block(block, false, isApart);
   }
-  block({ record, end, start, length, mode }: CodeBlock, isHead: boolean, isApart: boolean): void {
+  block({ record, end, start, length, mode, key }: CodeBlock, isHead: boolean, isApart: boolean): void {
     const { words } = this;
     const at = BLOCKS_AT + this.blocks++ * BLOCK_WORDS;
     words[at] = record;
@@ -76,7 +76,8 @@ export class JobWriter {
     words[at + 2] = start;
     words[at + 3] = length;
     words[at + 4] = mode;
-    words[at + 5] = (isHead ? IS_HEAD : 0) | (isApart ? IS_APART : 0);
+    words[at + 5] = key;
+    words[at + 6] = (isHead ? IS_HEAD : 0) | (isApart ? IS_APART : 0);
   }
   page(head: number, distance: number, place: number): void {
     const at = PAGES_AT + this.pages++ * PAGE_WORDS;
@@ -116,8 +117,9 @@ export class JobSource implements CodeSource {
         length: words[at + 3]!,
         second: -1,
         mode: words[at + 4]!,
+        key: words[at + 5]!,
       };
-      const flags = words[at + 5]!;
+      const flags = words[at + 6]!;
       this.blocks.push(block);
       this.byKey.set(keyOf(block.start, block.mode), block);
       if (flags & IS_HEAD) this.heads.add(block);

@@ -4,15 +4,16 @@
 import type { FunctionBody } from '../../../wasm/writer.ts';
 import { blockKey, KnownBlocks } from '../known-blocks.ts';
 import type { RegionCode } from './compile.ts';
-import type { CodeBlock, CodeSource, Plan } from './plan.ts';
+import type { CodeSource, Plan } from './plan.ts';
+import type { RegionField } from './region-fields.ts';
 import type { RegionWord } from './region-words.ts';
 
 /** What is said of a module: so many words, then its regions. Behind that, each filled up to whole words, its WebAssembly and the
  *  machine code, of all its functions or of none. `check`: of all other words. */
 const MODULE = { check: 0, hotCount: 1, regions: 2, wireBytes: 3, wireCheck: 4, codeBytes: 5, codeCheck: 6 } as const;
 const MODULE_WORDS = 7;
-/** A region is so many words, then its blocks, ways in, words of its code, branch hints, references, and guest code, filled up to whole
- *  words. `length`: all of that in words. `inPage`: where its first block begins. `bodyAt`: in the module's WebAssembly. */
+/** A region is so many words, then its blocks, ways in, words of its code, branch hints, references, addresses in its code, and guest
+ *  code, filled up to whole words. `length`: all of that in words. `inPage`: where its first block begins. `bodyAt`: in the module's WebAssembly. */
 const REGION = {
   length: 0,
   key: 1,
@@ -27,14 +28,17 @@ const REGION = {
   bodyAt: 10,
   bodyBytes: 11,
   guestBytes: 12,
+  fields: 13,
 } as const;
-const REGION_WORDS = 13;
+const REGION_WORDS = 14;
 /** Distance from the head, length, bytes of its records, whether its accesses are looked up one by one. */
 const BLOCK_WORDS = 4;
 /** Kind and block + 1 in one word, from bit 4 on; value. */
 const WORD_WORDS = 2;
 /** Place and kind in one word, from bit 4 on; value. */
 const REFERENCE_WORDS = 2;
+/** Place in the guest code, position of the field from which it is counted, distance. */
+const FIELD_WORDS = 3;
 
 /** What a catalogue says of a module: place in bytes, bytes of what is said of it and of all, in which run it was last of use, in how
  *  many beside the one that made it, 1: it has machine code; numbers of its regions and of blocks that they consist of. Behind that
@@ -169,8 +173,11 @@ export class KeptRegion {
   private get referencesAt(): number {
     return this.hintsAt + this.get('hints');
   }
-  private get guestAt(): number {
+  private get fieldsAt(): number {
     return this.referencesAt + this.get('references') * REFERENCE_WORDS;
+  }
+  private get guestAt(): number {
+    return this.fieldsAt + this.get('fields') * FIELD_WORDS;
   }
   get guest(): Uint8Array<ArrayBuffer> {
     const { data } = this;
@@ -191,21 +198,29 @@ export class KeptRegion {
     for (let at = this.wordsAt; at < this.hintsAt; at += WORD_WORDS)
       yield { kind: data[at]! & 0xf, block: (data[at]! >> 4) - 1, value: data[at + 1]! };
   }
+  /** What of the guest code may be different, in rising order. */
+  *fields(): Generator<RegionField, undefined> {
+    const { data } = this;
+    for (let at = this.fieldsAt; at < this.guestAt; at += FIELD_WORDS)
+      yield { at: data[at]!, anchor: data[at + 1]!, distance: data[at + 2]! };
+  }
   /** Keys of its blocks. */
   *members(): Generator<number> {
     const { guest } = this;
+    const fields = [...this.fields()];
     let at = 0;
     for (const { delta, length } of this.blocks()) {
-      yield blockKey(guest, at, length, (this.get('inPage') + delta) & 0xfff, this.get('mode'));
+      const own = fields.filter((field) => field.at >= at && field.at < at + length).map((field) => field.at - at);
+      yield blockKey(guest, at, length, (this.get('inPage') + delta) & 0xfff, this.get('mode'), own);
       at += length;
     }
   }
   /** Its function, to become part of another module. */
   body(wire: Uint8Array): FunctionBody {
-    const { data, hintsAt, referencesAt, guestAt } = this;
+    const { data, hintsAt, referencesAt, fieldsAt } = this;
     const bodyAt = this.get('bodyAt');
     const references = [];
-    for (let at = referencesAt; at < guestAt; at += REFERENCE_WORDS)
+    for (let at = referencesAt; at < fieldsAt; at += REFERENCE_WORDS)
       references.push({ at: data[at]! >>> 4, kind: data[at]! & 0xf, value: data[at + 1]! });
     return {
       bytes: Uint8Array.from(wire.subarray(bodyAt, bodyAt + this.get('bodyBytes'))),
@@ -215,18 +230,15 @@ export class KeptRegion {
   }
 }
 
-export const keyOf = ({ bytes }: Pick<CodeSource, 'bytes'>, { start, length, mode }: CodeBlock): number =>
-  blockKey(bytes, start, length, start & 0xfff, mode);
-
 /** What is kept of a region, without the place of its body; null: of this one nothing can be. */
-export function describe(source: CodeSource, plan: Plan, code: RegionCode): KeptRegion | null {
+export function describe({ bytes }: Pick<CodeSource, 'bytes'>, plan: Plan, code: RegionCode): KeptRegion | null {
   // The same code at two linear addresses lies at two places another time.
   if (new Set(plan.blocks.map(({ block }) => block)).size < plan.blocks.length) return null;
   const head = plan.blocks[0]!.block;
   const { blocks, entries } = plan;
   const guestBytes = blocks.reduce((sum, { block }) => sum + block.length, 0);
   const list = new Array<number>(REGION_WORDS).fill(0);
-  list[REGION.key] = keyOf(source, head);
+  list[REGION.key] = head.key;
   list[REGION.mode] = plan.mode;
   list[REGION.inPage] = head.start & 0xfff;
   list[REGION.instructions] = plan.instructions;
@@ -237,19 +249,21 @@ export function describe(source: CodeSource, plan: Plan, code: RegionCode): Kept
   list[REGION.references] = code.references.length;
   list[REGION.bodyBytes] = code.bytes.length;
   list[REGION.guestBytes] = guestBytes;
+  list[REGION.fields] = code.fields.length;
   for (const { delta, block, isApart } of blocks)
     list.push(delta, block.length, block.end - block.record, isApart ? 1 : 0);
   list.push(...entries);
   for (const { kind, block, value } of code.words) list.push(kind | ((block + 1) << 4), value);
   for (const { at, likely } of code.hints) list.push((at << 1) | (likely ? 1 : 0));
   for (const { at, kind, value } of code.references) list.push((at << 4) | kind, value);
+  for (const { at, anchor, distance } of code.fields) list.push(at, anchor, distance);
   list[REGION.length] = list.length + words(guestBytes);
   const data = new Int32Array(list[REGION.length]!);
   data.set(list);
   const all = bytesOf(data);
   let at = 4 * list.length;
   for (const { block } of blocks) {
-    all.set(source.bytes.subarray(block.start, block.start + block.length), at);
+    all.set(bytes.subarray(block.start, block.start + block.length), at);
     at += block.length;
   }
   return new KeptRegion(data);

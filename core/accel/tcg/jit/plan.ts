@@ -1,6 +1,7 @@
 /** Chooses what a region consists of: blocks of one page that lead to each other and have run, from a hot one on. */
 import { decode, decodeLong, type Executable, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
-import { type Block, MODE } from '../blocks.ts';
+import { displacementField, immediateField, read32 } from '../address-fields.ts';
+import { type Block, isRelocated, MODE } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { quickOf } from './region-ops.ts';
 import { type RegionShape, regionShape } from './region-shape.ts';
@@ -19,7 +20,7 @@ const MAX_RETURNS = 4;
 const RELATIVE = /^(j(mp|cxz|n?[obzsplc]|n?be|n?le)|call|loop(n?e)?)$/;
 
 /** What of a decoded block (blocks.ts) it takes to plan. */
-export type CodeBlock = Pick<Block, 'record' | 'end' | 'mode' | 'start' | 'length' | 'second'>;
+export type CodeBlock = Pick<Block, 'record' | 'end' | 'mode' | 'start' | 'length' | 'second' | 'key'>;
 /** Where blocks and what they were decoded from are found. */
 export interface CodeSource {
   readonly bytes: Uint8Array;
@@ -39,6 +40,11 @@ export interface CodeSource {
   pc(record: number): number;
 }
 
+/** An address in a block's code. */
+export interface PlannedField {
+  readonly offset: number;
+  readonly value: number;
+}
 export interface PlannedInsn {
   readonly d: Executable;
   readonly traits: Traits;
@@ -46,6 +52,9 @@ export interface PlannedInsn {
   readonly record: number;
   /** Offset in the block. */
   readonly pc: number;
+  /** Displacement and immediate where they may differ another time. */
+  readonly displacement: PlannedField | null;
+  readonly immediate: PlannedField | null;
   /** Its flags must be in place before the next instruction that writes all of them: something may leave before. */
   flagsNeeded: boolean;
 }
@@ -72,6 +81,8 @@ export interface PlannedBlock {
   /** Each of its accesses is looked up by itself. */
   readonly isApart: boolean;
   readonly insns: PlannedInsn[];
+  /** All such addresses, of the last instruction's too if the interpreter does it. */
+  readonly fields: readonly PlannedField[];
   /** What to pay when it is done. */
   readonly count: number;
   /** `stop`: the last instruction is not in `insns`, the interpreter goes on with it. */
@@ -123,6 +134,7 @@ function planBlock(
   const is16 = (mode & (MODE.code32 | MODE.code64)) === 0;
   const { bytes } = source;
   const insns: PlannedInsn[] = [];
+  const fields: PlannedField[] = [];
   const end = block.start + block.length;
   let at = block.start;
   let record = block.record + RECORD.bytes;
@@ -138,6 +150,15 @@ function planBlock(
       record += RECORD.bytes;
       if (record >= block.end) return null;
     }
+    const pc = at - block.start;
+    const fieldAt = (offset: number): PlannedField | null => {
+      if (offset === 0 || !isRelocated(mode)) return null;
+      const field = { offset: pc + offset, value: read32(bytes, block.start + pc + offset) };
+      fields.push(field);
+      return field;
+    };
+    const displacement = fieldAt(displacementField(d, bytes, at));
+    const immediate = fieldAt(immediateField(d, bytes, at));
     const traits = traitsOf(d, mode);
     // Quick transfers are those of 32-bit gates and stacks: 16-bit code would leave all of them anyway.
     const isQuick = quickOf(d, isLong) && !(d.instruction.transfers && is16);
@@ -149,7 +170,7 @@ function planBlock(
       stopRecord = record;
       break;
     }
-    insns.push({ d, traits, record, pc: at - block.start, flagsNeeded: false });
+    insns.push({ d, traits, record, pc, displacement, immediate, flagsNeeded: false });
     at += d.length;
     last = d;
   }
@@ -180,6 +201,7 @@ function planBlock(
     page: pageDistance,
     isApart: source.isApart(block),
     insns,
+    fields,
     count: source.index(block.end - RECORD.bytes) + 1,
     ends,
     stopRecord,

@@ -13,6 +13,7 @@ import { FLAG_KIND } from './flags.ts';
 import { crossesPage, type PlannedBlock, type PlannedEdge, type PlannedInsn } from './plan.ts';
 import { nativeNumber, REFERENCE, WORD } from './references.ts';
 import { EXIT, LAST_APART } from './region-end.ts';
+import type { RegionFields } from './region-fields.ts';
 import { ALIAS_FLAGS, type Flags, type RegionFunctions } from './region-flags.ts';
 import { type PageCaches, RegionMemory, type Sum } from './region-memory.ts';
 import { FAULTS, registerPlace } from './region-ops.ts';
@@ -52,6 +53,7 @@ export class RegionEmitter extends RegionMemory {
   readonly exitEip: number;
   readonly exitKind: number;
   private readonly words: RegionWords;
+  private readonly fields: RegionFields;
   /** Address of the words. */
   private readonly wordsAt: number;
   private readonly noPage: number;
@@ -76,6 +78,7 @@ export class RegionEmitter extends RegionMemory {
     functions: RegionFunctions,
     registers: RegionRegisters,
     words: RegionWords,
+    fields: RegionFields,
     caches: PageCaches,
     isLong: boolean,
   ) {
@@ -84,6 +87,7 @@ export class RegionEmitter extends RegionMemory {
     this.noPage = isLong ? NO_LONG_PAGE + layout.nowhere : NO_PAGE;
     this.registers = registers;
     this.words = words;
+    this.fields = fields;
     this.wordsAt = writer.local(I32);
     for (let i = 0; i < REGISTERS; i++) this.gpr.push(registers.gprs & (1 << i) ? writer.local(this.word) : -1);
     this.eip0 = writer.local(this.word);
@@ -436,6 +440,18 @@ export class RegionEmitter extends RegionMemory {
     if (this.ready.has(name)) return this.const(1);
     this.ready.add(name);
     return super.field(name);
+  }
+
+  /** Several times: nodes are used where they are made. */
+  protected override fieldNode(which: 'displacement' | 'immediate', width: 32 | 64): Node | null {
+    const field = this.insn[which];
+    if (!field) return null;
+    const { anchor, distance } = this.fields.find(field);
+    const number = this.words.numberOfField(anchor.block, anchor.offset);
+    const words = this.localNode(this.wordsAt, I32);
+    const value = this.load(width === 64 ? OP.i64Load32S : OP.i32Load, words, 4 * number, ALIAS.none);
+    this.setSum(value, { root: `w${number}`, offset: 0 });
+    return this.add(value, width === 64 ? this.const64(distance) : this.const(distance));
   }
 
   // -- registers -----------------------------------------------------------------------------------------------------

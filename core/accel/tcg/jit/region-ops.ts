@@ -4,6 +4,7 @@ import { VECTOR } from '../../../target/x86/fault.ts';
 import { INSTRUCTIONS } from '../../../target/x86/semantics/index.ts';
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
 import { DS, EDI, ES, ESI, ESP, FIELDS, FS, SS } from '../../../target/x86/state.ts';
+import { isAddress } from '../address-fields.ts';
 import { isAbsolute, isLimited, MODE } from '../blocks.ts';
 import type { Node } from '../emit/graph.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
@@ -86,6 +87,17 @@ export abstract class RegionOps extends InstructionEmitter {
     else d.instruction.semantics(this, a!, b!, c!, e!);
   }
 
+  /** A displacement or an immediate as the code has it where it runs, where that may differ; null: it is the same everywhere. */
+  protected fieldNode(_which: 'displacement' | 'immediate', _width: 32 | 64): Node | null {
+    return null;
+  }
+  private displacement({ memory }: Executable, width: 32 | 64): Node {
+    const { displacement } = memory!;
+    return (
+      this.fieldNode('displacement', width) ?? (width === 64 ? this.const64(displacement) : this.const(displacement))
+    );
+  }
+
   private operandOf(d: Executable, operand: DecodedOperand): Operand<Node> {
     const { width } = operand;
     if (operand.kind === 'r') return this.registerOperand(width, operand.value);
@@ -98,7 +110,8 @@ export abstract class RegionOps extends InstructionEmitter {
     const refuse = (): never => {
       throw new Error('an immediate cannot be written');
     };
-    const load = () => (width === 64 ? this.constant64(value, high) : this.const(value));
+    const constant = () => (width === 64 ? this.constant64(value, high) : this.const(value));
+    const load = () => (isAddress(value) && this.fieldNode('immediate', width === 64 ? 64 : 32)) || constant();
     return { kind: 'i', width, load, modify: refuse, store: refuse, address: refuse, part: refuse };
   }
   private constant64(low: number, high: number): Node {
@@ -110,12 +123,11 @@ export abstract class RegionOps extends InstructionEmitter {
     const { instruction } = d;
     const { addrSize, base, index, scale, displacement, segment } = d.memory!;
     const size = addrSize === 32 ? 32 : 64;
-    const constant = (n: number) => (size === 32 ? this.const(n) : this.const64(n));
     let at: Node;
     if (isAbsolute(d)) at = this.constant64(displacement, d.high);
     else if (base === RIP_BASE) at = this.add(this.nextEip(), this.const64(displacement));
-    else if (base < 0) at = constant(displacement);
-    else at = this.add(this.reg(base, size).load(), constant(displacement));
+    else if (base < 0) at = this.displacement(d, size);
+    else at = this.add(this.reg(base, size).load(), this.displacement(d, size));
     if (index >= 0) at = this.add(at, this.shl(this.reg(index, size).load(), scale));
     if (size === 32) at = this.wideU(this.narrow(at));
     if (instruction.addressOnly) return at;
@@ -139,9 +151,9 @@ export abstract class RegionOps extends InstructionEmitter {
   private addressOf(d: Executable, width: Width): Node {
     const { instruction } = d;
     const memory = d.memory!;
-    let at = memory.base < 0 ? this.const(memory.displacement) : this.reg(memory.base, 32).load();
+    let at = memory.base < 0 ? this.displacement(d, 32) : this.reg(memory.base, 32).load();
     if (memory.index >= 0) at = this.add(at, this.shl(this.reg(memory.index, 32).load(), memory.scale));
-    if (memory.base >= 0) at = this.add(at, this.const(memory.displacement));
+    if (memory.base >= 0) at = this.add(at, this.displacement(d, 32));
     if (memory.addrSize === 16) at = this.and(at, this.const(0xffff));
     if (instruction.addressOnly) return at;
     const isFlat =

@@ -1,10 +1,10 @@
 /** Regions that are compiled already, of earlier runs or of this one, where the machine's own thread finds them: they go to work at once,
  *  without a way through the thread that compiles. */
+import { FIELD_BYTES, isAddress, read32 } from '../address-fields.ts';
 import type { KnownBlocks } from '../known-blocks.ts';
 import {
   GONE,
   type KeptRegion,
-  keyOf,
   type MachineCode,
   type PlacedRegion,
   type RegionStore,
@@ -134,7 +134,7 @@ export class RegionShelf {
 
   /** The region that begins with this block, if all of its code is there as it was. `reads`: also from modules that are not here yet. */
   find(source: ShelfSource, head: CodeBlock, hotCount: number, reads = true): ShelfMatch | null {
-    const variants = this.byKey.get(keyOf(source, head));
+    const variants = this.byKey.get(head.key);
     if (!variants) return null;
     for (const { module, position } of variants) {
       if (!module.code && !reads) continue;
@@ -206,13 +206,24 @@ function match(region: KeptRegion, source: ShelfSource, head: CodeBlock): CodeBl
   const { bytes } = source;
   const { guest } = region;
   const starts: number[] = [];
+  const fields = region.fields();
+  let field = fields.next().value;
+  const values: number[] = [];
   let at = 0;
   for (const { delta, length } of region.blocks()) {
     const distance = Math.floor((inPage + delta) / 4096);
     const page = distance === 0 ? base : source.pageAt(head, distance);
     if (page < 0) return null;
     const start = page + (inPage + delta - distance * 4096);
-    for (let i = 0; i < length; i++) if (bytes[start + i] !== guest[at + i]) return null;
+    for (let i = 0; i < length; i++) {
+      if (field?.at === at + i) {
+        const value = read32(bytes, start + i);
+        values.push(value);
+        if (!isAddress(value) || value - values[field.anchor]! !== field.distance) return null;
+        field = fields.next().value;
+        i += FIELD_BYTES - 1;
+      } else if (bytes[start + i] !== guest[at + i]) return null;
+    }
     starts.push(start);
     at += length;
   }

@@ -1,5 +1,6 @@
 /** The words that the code of a region reads: all that it knows of the machine that it runs in. The record by which a region is entered
  *  holds their address. */
+import { read32 } from '../address-fields.ts';
 import type { CodeBlock, PlannedBlock } from './plan.ts';
 import { WORD } from './references.ts';
 
@@ -11,15 +12,17 @@ export interface RegionWord {
 }
 /** Where a region's blocks are in this machine, in the order of its plan, and the handler number by which it is reached. */
 export interface RegionPlace {
+  readonly bytes: Uint8Array;
   readonly blocks: readonly Pick<CodeBlock, 'record' | 'start'>[];
   readonly handler: number;
 }
 /** What the words of a region hold in this machine. */
-export function wordsOf(words: Iterable<RegionWord>, { blocks, handler }: RegionPlace): number[] {
+export function wordsOf(words: Iterable<RegionWord>, { bytes, blocks, handler }: RegionPlace): number[] {
   return Array.from(words, ({ kind, block, value }) => {
     if (kind === WORD.handler) return handler;
     if (kind === WORD.entry) return value;
     const { record, start } = blocks[block]!;
+    if (kind === WORD.field) return read32(bytes, start + value);
     return value + (kind === WORD.record ? record : start);
   });
 }
@@ -38,10 +41,17 @@ export class RegionWords {
       for (const entry of entries) this.list.push({ kind: WORD.entry, block: -1, value: blocks[entry]!.delta });
   }
   numberOf(kind: number, value: number): number {
-    const key = value * 4 + kind;
+    return this.take(value * 4 + kind, () => this.describe(kind, value));
+  }
+  /** Of four bytes of a block's code. */
+  numberOfField(block: number, offset: number): number {
+    // Blocks have less than 512 bytes; other words have keys that are not negative.
+    return this.take(-1 - (block * 512 + offset), () => ({ kind: WORD.field, block, value: offset }));
+  }
+  private take(key: number, describe: () => RegionWord): number {
     const known = this.numbers.get(key);
     if (known !== undefined) return known;
-    const number = this.list.push(this.describe(kind, value)) - 1;
+    const number = this.list.push(describe()) - 1;
     this.numbers.set(key, number);
     return number;
   }

@@ -43,6 +43,8 @@ export interface Decoded<Size extends 16 | 32 | 64 = 16 | 32, I extends Decodabl
   readonly distance: number;
   /** Upper half of a 64-bit immediate or absolute offset. */
   readonly high: number;
+  /** Bytes behind the displacement, or behind ModRM if there is none: immediates. */
+  readonly trailing: number;
   /** How the instruction was written; null for bytes that are no instruction. */
   readonly encoding: Encoding<I> | null;
 }
@@ -296,6 +298,7 @@ function decodeWith(
     if (found.isPop && base === ESP && addrSize !== 16) displacement += opSize / 8;
     memory = { base, index, scale, displacement, segment, addrSize };
   }
+  let behind = p;
 
   const codes = found.operands;
   const count = codes.length;
@@ -436,6 +439,7 @@ function decodeWith(
           const displacement = length === 2 ? bytes[p]! | (bytes[p + 1]! << 8) : read32(bytes, p);
           if (length === 8) high = read32(bytes, p + 4);
           p += length;
+          behind = p;
           memory = { base: -1, index: -1, scale: 0, displacement, segment: segment < 0 ? DS : segment, addrSize };
           made = MEMORY[size]!;
           break;
@@ -479,6 +483,7 @@ function decodeWith(
     modrm,
     distance,
     high,
+    trailing: p - behind,
     encoding: found.encoding,
   };
 }
@@ -514,6 +519,7 @@ function failed(instruction: Instruction, detail: number, length: number): LongD
     modrm: 0,
     distance: 0,
     high: 0,
+    trailing: 0,
     encoding: null,
   };
 }
