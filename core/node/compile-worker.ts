@@ -3,6 +3,7 @@ import { workerData } from 'node:worker_threads';
 import { BatchCompiler, type CompilerAnswer, EMPTY_BATCH } from '../accel/tcg/jit/batch.ts';
 import { readJob } from '../accel/tcg/jit/job.ts';
 import { CALL, type CompilerData } from './compiler-thread.ts';
+import { GuestWatch, LOOK_MS } from './guest-watch.ts';
 import { regionCode } from './machine-code.ts';
 import { RegionFile } from './region-files.ts';
 import { setV8Flags } from './v8-flags.ts';
@@ -13,10 +14,6 @@ const PATIENCE_MS = 40;
 const TURN_MS = 200;
 /** When nothing was asked for so long, what is kept for later runs is worked at. */
 const QUIET_MS = 60;
-/** A guest that waits is left alone for so long: the process makes use of less than this part of the time, looked at so often. */
-const WAITING_MS = 30_000;
-const WAITING_PART = 0.3;
-const LOOK_MS = 250;
 
 const { setup, files, port, modules, desk, calls } = workerData as CompilerData;
 setV8Flags();
@@ -27,10 +24,13 @@ let done = 0;
 let busyUntil = performance.now() + QUIET_MS;
 /** There may be something to do for later runs. */
 let hasWork = regions !== null;
-/** When the process's time was last looked at, and what this thread used of it since for later runs, in milliseconds. */
-let seen = { at: performance.now(), cpu: process.cpuUsage(), worked: 0 };
-let busyAt = performance.now();
-let isWaiting = false;
+const watch = new GuestWatch({
+  now: () => performance.now(),
+  cpu: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  },
+});
 /** Looks whether there is. */
 let timer: NodeJS.Timeout | null = null;
 
@@ -62,30 +62,11 @@ function begin(): void {
 /** Whether there is something to do. */
 const isCalled = () => Atomics.load(calls, CALL.posted) !== done || Atomics.load(calls, CALL.ends) === 1;
 
-/** The guest waits, and has not done so for long. */
-function isLeftAlone(): boolean {
-  const now = performance.now();
-  const span = now - seen.at;
-  if (span >= LOOK_MS) {
-    const { user, system } = process.cpuUsage(seen.cpu);
-    isWaiting = (user + system) / 1000 - seen.worked < span * WAITING_PART;
-    if (!isWaiting) busyAt = now;
-    seen = { at: now, cpu: process.cpuUsage(), worked: 0 };
-  }
-  return isWaiting && now - busyAt < WAITING_MS;
-}
-function work(): boolean {
-  const started = performance.now();
-  const isMore = regions!.work();
-  seen.worked += performance.now() - started;
-  return isMore;
-}
-
 function turn(): void {
   const until = performance.now() + TURN_MS;
   Atomics.store(calls, CALL.sleeps, 0);
   do {
-    const mayWork = hasWork && performance.now() >= busyUntil && !isLeftAlone();
+    const mayWork = hasWork && performance.now() >= busyUntil && !watch.isLeftAlone();
     if (!mayWork && !isCalled()) Atomics.wait(calls, CALL.posted, done, PATIENCE_MS);
     if (Atomics.load(calls, CALL.ends) === 1) {
       regions?.write();
@@ -98,13 +79,13 @@ function turn(): void {
         continue;
       }
       if (mayWork) {
-        hasWork = work();
+        hasWork = watch.during(() => regions!.work());
         continue;
       }
       Atomics.store(calls, CALL.sleeps, 1);
       // A call that came in between may have seen neither a waiting nor a sleeping thread.
       if (!isCalled() || Atomics.compareExchange(calls, CALL.sleeps, 1, 0) !== 1) {
-        if (hasWork && timer === null) timer = setTimeout(wake, isWaiting ? 4 * LOOK_MS : QUIET_MS).unref();
+        if (hasWork && timer === null) timer = setTimeout(wake, watch.isWaiting ? 4 * LOOK_MS : QUIET_MS).unref();
         return;
       }
       continue;

@@ -39,6 +39,7 @@ export function bareMachine(
     startCompiler?: JitHost['startCompiler'];
     kept?: JitHost['kept'];
     instantiate?: Instantiate;
+    now?: () => number;
   } = {},
 ): BareMachine {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
@@ -117,6 +118,7 @@ export function bareMachine(
   };
   const cpu = new X86Cpu(bus, {
     ...(options.definition ? { definition: options.definition } : {}),
+    ...(options.now ? { now: options.now } : {}),
     ...(options.startCompiler ? { startCompiler: options.startCompiler } : {}),
     ...(options.kept ? { kept: options.kept } : {}),
     ...(options.instantiate ? { instantiate: options.instantiate } : {}),

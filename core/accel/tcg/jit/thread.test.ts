@@ -7,9 +7,12 @@ import { SlowThread } from './thread-testing.ts';
 const START = 0x1000;
 const OTHER = 0x1100;
 
-function machine(code: Readonly<Record<number, readonly number[]>>): { m: BareMachine; thread: SlowThread } {
+function machine(
+  code: Readonly<Record<number, readonly number[]>>,
+  now: () => number = () => 0,
+): { m: BareMachine; thread: SlowThread } {
   const thread = new SlowThread();
-  const m = bareMachine(4 << 20, { jit: 'on', startCompiler: (setup) => thread.start(setup) });
+  const m = bareMachine(4 << 20, { jit: 'on', startCompiler: (setup) => thread.start(setup), now });
   enterFlat32(m, START);
   for (const [at, bytes] of Object.entries(code)) m.ram.set(bytes, Number(at));
   limitLookups(m);
@@ -184,5 +187,71 @@ describe('regions that another thread compiles', () => {
     runUntil(m, () => thread.jobs.length > 0);
     thread.isDead = true;
     runUntil(m, () => m.cpu.jit.statistics.regions > 0);
+  });
+});
+
+describe('code that gets hot while the guest waits for most of its time', () => {
+  /** Each 1: inc eax; jmp edx, with a loop of its own that it is in. */
+  const LOOPS = [0, 1, 2].map((i) => START + 0x200 * i);
+  function waiting() {
+    let time = 0;
+    let step = 0;
+    const code = Object.fromEntries(LOOPS.map((at) => [at, [0x40, 0xff, 0xe2]]));
+    const { m, thread } = machine(code, () => {
+      time += step;
+      return time;
+    });
+    /** Lets one of the loops run, all of the time or hardly at all. */
+    const run = (loop: number, isBusy: boolean, times = 60) => {
+      m.cpu.state.eip = LOOPS[loop]!;
+      m.cpu.state.setReg32(EDX, LOOPS[loop]!);
+      step = isBusy ? 60 : 0;
+      for (let i = 0; i < times; i++) {
+        time += isBusy ? 0 : 60;
+        m.cpu.run(500);
+      }
+    };
+    const headsAt = () => thread.jobs.map((job) => {
+      const { blocks } = new JobSource(m.ram, { maps: undefined, longMaps: undefined }, job);
+      return headsOf(job).map((_, i) => LOOPS.indexOf(blocks[i]!.start - m.ram.byteOffset));
+    }); // biome-ignore format: one line
+    const pass = (milliseconds: number) => {
+      time += milliseconds;
+    };
+    return { m, thread, run, headsAt, pass };
+  }
+
+  it('is compiled when the guest is busy again, behind what gets hot then', () => {
+    const { m, thread, run, headsAt } = waiting();
+    run(0, false);
+    run(1, false);
+    expect(thread.jobs.length).toBe(0);
+    run(2, true, 9);
+    expect(headsAt()).toEqual([[0, 1]]);
+    run(2, true);
+    expect(headsAt()).toEqual([[0, 1]]); // one thing at a time
+    thread.work().tell();
+    run(2, true, 1);
+    expect(m.cpu.jit.statistics.regions).toBe(2);
+    expect(headsAt()).toEqual([[2]]);
+  });
+
+  it('is compiled when it has waited for half a minute, what comes later after as long again', () => {
+    const { thread, run, headsAt, pass } = waiting();
+    run(0, false);
+    pass(20_000);
+    run(0, false, 2);
+    expect(thread.jobs.length).toBe(0);
+    pass(10_000);
+    run(0, false, 2);
+    expect(headsAt()).toEqual([[0]]);
+    thread.work().tell();
+    run(1, false);
+    pass(20_000);
+    run(1, false, 2);
+    expect(thread.jobs.length).toBe(0);
+    pass(10_000);
+    run(1, false, 2);
+    expect(headsAt()).toEqual([[1]]);
   });
 });
