@@ -1,6 +1,6 @@
 /** How regions are kept between runs of machines: who starts a guest again need not translate it again. Modules of many regions, with
- *  the machine code that V8 made of them. A region is known by what its blocks consist of, byte by byte, so it does not matter which
- *  guest it was compiled for. */
+ *  the machine code that V8 made of them. A region is known by what its blocks consist of, byte by byte but for a kernel's addresses
+ *  (region-fields.ts), so it does not matter which guest it was compiled for. */
 import type { FunctionBody } from '../../../wasm/writer.ts';
 import { blockKey, KnownBlocks } from '../known-blocks.ts';
 import type { RegionCode } from './compile.ts';

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { EDI } from '../../../target/x86/state.ts';
+import type { BlockCache } from '../blocks.ts';
+import { KNOWN } from '../known-blocks.ts';
 import { type BareMachine, enterLong } from '../testing.ts';
-import { DATA, enterPaged, type Guest, guestOf, KeepingRun, outcome, START, word } from './kept-testing.ts';
+import { StoredModule } from './kept-regions.ts';
+import { DATA, enterPaged, type Guest, guestOf, KeepingRun, outcome, ROUNDS, START, word } from './kept-testing.ts';
 
 /** Where the first 4 MiB lie once more. */
 const UPPER = { 32: 0xc000_0000, 64: 0x8000_0000 } as const;
@@ -41,7 +45,8 @@ function run(code: readonly number[], bits: Bits, guest: Guest = {}) {
   for (let i = 0; i < 4096; i++) m.view.setUint32(DATA + 4 * i, i + 1, true);
   const { statistics } = m.cpu.jit;
   const registers = outcome(m);
-  return { outcome: [...registers, ...m.ram.subarray(DATA, DATA + 16384)], ...statistics };
+  const { resumed } = m.cpu.jit.exits;
+  return { outcome: [...registers, ...m.ram.subarray(DATA, DATA + 16384)], resumed, machine: m, ...statistics };
 }
 /** What a run has that comes after one of such code. */
 function runAfter(code: readonly number[], bits: Bits): KeepingRun {
@@ -55,6 +60,8 @@ function serves(before: readonly number[], code: readonly number[], bits: Bits =
   const later = run(code, bits, { run: runAfter(before, bits), at });
   expect(later.outcome).toEqual(plain.outcome);
   expect(later.compiled).toBeGreaterThan(0);
+  // With another address the interpreter would have to do it.
+  expect(later.resumed).toBeLessThan(ROUNDS / 10);
   return later.reused === later.compiled;
 }
 
@@ -112,5 +119,55 @@ describe('regions of a kernel that is loaded elsewhere', () => {
     }
     // The same module with other addresses.
     expect(m.cpu.jit.statistics.reused).toBeGreaterThan(0);
+    expect(m.cpu.jit.exits.resumed).toBeLessThan(50);
+  });
+
+  it('of 64 bits are not taken where a distance reaches over the sign', () => {
+    // 1: inc edx; sub edi,1; jz 2f; add dword [a],1; add dword [a+16],1; jmp 1b; 2: hlt
+    const code = (a: number) => [
+      ...[0xff, 0xc2, 0x83, 0xef, 0x01, 0x74, 18, 0x83, 0x04, 0x25, ...word(a), 1],
+      ...[0x83, 0x04, 0x25, ...word(a + 16), 1, 0xeb, 0xe7, 0xf4],
+    ];
+    const rounds = 10_000;
+    const start = (a: number, keeping: KeepingRun) => {
+      const m = guestOf(code(a), { jit: 'on', run: keeping, enter: (machine, at) => enter(machine, at, 64) });
+      m.cpu.state.setReg32(EDI, rounds + 1);
+      // The page below the upper half of 32 bits.
+      const { cr3 } = m.cpu.state;
+      const second = m.view.getUint32(cr3, true) & ~0xfff;
+      m.view.setUint32(second + 8, (second + 0x3000) | 7, true);
+      m.view.setUint32(second + 0x3000 + 8 * 511, 0x87, true);
+      m.cpu.flushTlb();
+      outcome(m);
+      return m;
+    };
+    const first = new KeepingRun();
+    expect(start(UPPER[64] + DATA, first).view.getUint32(DATA + 16, true)).toBe(rounds);
+    const later = () => new KeepingRun(first.save());
+    expect(start(UPPER[64] + DATA + 64, later()).cpu.jit.statistics).toMatchObject({ reused: 1, compiled: 1 });
+    const { cpu, view } = start(0x7fff_fff8, later());
+    expect([view.getUint32(8, true), view.getUint32(0x1f_fff8, true)]).toEqual([rounds, rounds]);
+    expect(cpu.jit.statistics).toMatchObject({ reused: 0, compiled: 1 });
+    expect(cpu.jit.exits.resumed).toBeLessThan(ROUNDS / 10);
+  });
+
+  it('are known by blocks that have other addresses', () => {
+    const [before, after] = [0, 0x100].map((shift) => addressing(UPPER[32] + DATA + shift, 32));
+    const first = new KeepingRun();
+    run(before!, 32, { run: first });
+    const store = first.save();
+    const { known, modules } = store.catalogue;
+    const { machine } = run(after!, 32, { jit: 'on' });
+    const { blocks } = machine.cpu as unknown as { blocks: BlockCache };
+    const second = after!.indexOf(0x75) + 2;
+    const keys = [0, second].map((at) => {
+      const start = machine.ram.byteOffset + START + at;
+      const block = [...Array(256).keys()].map((mode) => blocks.find(start, mode)).find((found) => found);
+      return block!.key;
+    });
+    expect(known.find(keys[0]!)).toBe(KNOWN.head);
+    const regions = modules.flatMap((place) => new StoredModule(store, place).text!.regions);
+    const whole = regions.find((region) => region.get('key') === keys[0])!;
+    expect([...whole.members()].slice(0, 2).toSorted()).toEqual(keys.toSorted());
   });
 });

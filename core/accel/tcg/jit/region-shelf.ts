@@ -1,6 +1,6 @@
 /** Regions that are compiled already, of earlier runs or of this one, where the machine's own thread finds them: they go to work at once,
  *  without a way through the thread that compiles. */
-import { FIELD_BYTES, isAddress, read32 } from '../address-fields.ts';
+import { FIELD_BYTES, read32 } from '../address-fields.ts';
 import type { KnownBlocks } from '../known-blocks.ts';
 import {
   GONE,
@@ -219,7 +219,7 @@ function match(region: KeptRegion, source: ShelfSource, head: CodeBlock): CodeBl
       if (field?.at === at + i) {
         const value = read32(bytes, start + i);
         values.push(value);
-        if (!isAddress(value) || value - values[field.anchor]! !== field.distance) return null;
+        if (value - values[field.anchor]! !== field.distance) return null;
         field = fields.next().value;
         i += FIELD_BYTES - 1;
       } else if (bytes[start + i] !== guest[at + i]) return null;

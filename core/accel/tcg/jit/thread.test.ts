@@ -238,6 +238,8 @@ describe('code that gets hot while the guest waits for most of its time', () => 
 
   it('is compiled when it has waited for half a minute, what comes later after as long again', () => {
     const { thread, run, headsAt, pass } = waiting();
+    pass(40_000);
+    run(2, true, 3);
     run(0, false);
     pass(20_000);
     run(0, false, 2);
@@ -253,5 +255,18 @@ describe('code that gets hot while the guest waits for most of its time', () => 
     pass(10_000);
     run(1, false, 2);
     expect(headsAt()).toEqual([[1]]);
+  });
+
+  it('is compiled like that without a thread', () => {
+    const { m, thread, run, pass } = waiting();
+    thread.isDead = true;
+    run(0, false);
+    pass(30_000);
+    run(0, false, 3); // it finds out then
+    run(0, false);
+    expect(m.cpu.jit.statistics.regions).toBe(0);
+    pass(30_000);
+    run(0, false, 3);
+    expect(m.cpu.jit.statistics.regions).toBe(1);
   });
 });
