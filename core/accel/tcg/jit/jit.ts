@@ -110,6 +110,8 @@ const FOUND_APART = 32;
 const IDLE_LOAD = 0.15;
 const LOAD_MILLISECONDS = 50;
 const IDLE_MILLISECONDS = 30_000;
+/** So much of that is remembered; the rest counts its runs again. */
+export const MOST_ASIDE = 512;
 /** Where code takes more than this part of its room, modules of earlier runs are not read: of what comes with a region little may be of
  *  use, and others would go for it, which are read again next. */
 const ROOM_PART = 0.75;
@@ -376,12 +378,21 @@ export class Jit {
 
   /** What waits goes to what the guest had no time for; now and then some of that has its turn. */
   private setAside(): void {
-    this.aside.push(...this.queue);
+    for (const waiting of this.queue) {
+      if (this.aside.length < MOST_ASIDE) this.aside.push(waiting);
+      else this.postpone(waiting);
+    }
     this.queue = [];
     const now = this.loadSince ?? 0;
     if (this.aside.length === 0 || now - this.idleSince < IDLE_MILLISECONDS) return;
     this.idleSince = now;
     this.queue = this.aside.splice(0, BATCH);
+  }
+
+  private postpone({ record }: Waiting): void {
+    const block = this.host.blocks.blockAt(record);
+    // It may have become an entry of a region meanwhile.
+    if (block?.isValid && !this.heads.has(block)) this.host.blocks.resetEntry(block);
   }
 
   /** Looks at the accesses that compiled code left to the interpreter last. */

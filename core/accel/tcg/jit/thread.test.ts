@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { EAX, ECX, EDX } from '../../../target/x86/state.ts';
+import type { BlockCache } from '../blocks.ts';
 import { type BareMachine, bareMachine, dropAllCode, enterFlat32 } from '../testing.ts';
+import { MOST_ASIDE } from './jit.ts';
 import { headsOf, JobSource, readJob } from './job.ts';
 import { SlowThread } from './thread-testing.ts';
 
@@ -268,5 +270,30 @@ describe('code that gets hot while the guest waits for most of its time', () => 
     pass(30_000);
     run(0, false, 3);
     expect(m.cpu.jit.statistics.regions).toBe(1);
+  });
+
+  it('is forgotten where there is too much of it, until it gets hot again', () => {
+    // A row of blocks, each of which leads to the next: inc eax; jmp on
+    const count = MOST_ASIDE + 8;
+    const row = Array.from({ length: count }, (_, i) => [0x40, 0xe9, ...word(i < count - 1 ? 0 : -6 * count)]);
+    let time = 0;
+    const { m, thread } = machine({ [START]: row.flat() }, () => time);
+    const run = (rounds: number) => {
+      for (let i = 0; i < rounds; i++) {
+        time += 5;
+        m.cpu.run(2 * count);
+      }
+    };
+    run(2600);
+    const { aside } = m.cpu.jit as unknown as { aside: unknown[] };
+    expect(aside.length).toBe(MOST_ASIDE);
+    expect(thread.jobs.length).toBe(0);
+    const { blocks } = m.cpu as unknown as { blocks: BlockCache };
+    const runs = row.map((_, i) => {
+      const start = m.ram.byteOffset + START + 6 * i;
+      const found = [...Array(256).keys()].map((mode) => blocks.find(start, mode)).find((block) => block)!;
+      return blocks.runs(found);
+    });
+    expect(runs.filter((times) => times < 1000).length).toBe(8);
   });
 });
