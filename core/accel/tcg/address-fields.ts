@@ -1,15 +1,12 @@
 /** What differs in a kernel's code from one start to the next: addresses in immediates and displacements, which a kernel that is loaded
  *  to a random place changes in itself. Compiled code reads them where it runs, so that it is good for all of them. */
-import { type Executable, RIP_BASE } from '../../target/x86/decode/decoder.ts';
+import { type Executable, RIP_BASE, read32 } from '../../target/x86/decode/decoder.ts';
 
 export const FIELD_BYTES = 4;
 /** Addresses of kernels lie in the upper half, but not where small negative numbers are. */
 const HIGHEST = -0x80_0000;
 /** Whether a field that was found may be an address. @param value signed */
 export const isAddress = (value: number): boolean => value < HIGHEST;
-export function read32(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
-}
 
 /** How far from the start of an instruction such a displacement is; 0: there is none. */
 export function displacementField(d: Executable, bytes: Uint8Array, at: number): number {

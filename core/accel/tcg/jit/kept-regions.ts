@@ -13,7 +13,8 @@ import type { RegionWord } from './region-words.ts';
 const MODULE = { check: 0, hotCount: 1, regions: 2, wireBytes: 3, wireCheck: 4, codeBytes: 5, codeCheck: 6 } as const;
 const MODULE_WORDS = 7;
 /** A region is so many words, then its blocks, ways in, words of its code, branch hints, references, addresses in its code, and guest
- *  code, filled up to whole words. `length`: all of that in words. `inPage`: where its first block begins. `bodyAt`: in the module's WebAssembly. */
+ *  code, filled up to whole words. `length`: all of that in words. `inPage`: where its first block begins. `bodyAt`: in the module's
+ *  WebAssembly. */
 const REGION = {
   length: 0,
   key: 1,

@@ -1,6 +1,6 @@
 /** Chooses what a region consists of: blocks of one page that lead to each other and have run, from a hot one on. */
-import { decode, decodeLong, type Executable, type OpcodeMaps } from '../../../target/x86/decode/decoder.ts';
-import { displacementField, immediateField, read32 } from '../address-fields.ts';
+import { decode, decodeLong, type Executable, type OpcodeMaps, read32 } from '../../../target/x86/decode/decoder.ts';
+import { displacementField, immediateField } from '../address-fields.ts';
 import { type Block, isRelocated, MODE } from '../blocks.ts';
 import { RECORD } from '../interpreter/layout.ts';
 import { quickOf } from './region-ops.ts';

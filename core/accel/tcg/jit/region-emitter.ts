@@ -442,7 +442,7 @@ export class RegionEmitter extends RegionMemory {
     return super.field(name);
   }
 
-  /** Several times: nodes are used where they are made. */
+  /** A node of its own each time: one that was made where code is not always passed through is of no use behind that. */
   protected override fieldNode(which: 'displacement' | 'immediate', width: 32 | 64): Node | null {
     const field = this.insn[which];
     if (!field) return null;

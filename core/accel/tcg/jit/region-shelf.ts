@@ -1,6 +1,7 @@
 /** Regions that are compiled already, of earlier runs or of this one, where the machine's own thread finds them: they go to work at once,
  *  without a way through the thread that compiles. */
-import { FIELD_BYTES, read32 } from '../address-fields.ts';
+import { read32 } from '../../../target/x86/decode/decoder.ts';
+import { FIELD_BYTES } from '../address-fields.ts';
 import type { KnownBlocks } from '../known-blocks.ts';
 import {
   GONE,

@@ -1,6 +1,6 @@
 /** The words that the code of a region reads: all that it knows of the machine that it runs in. The record by which a region is entered
  *  holds their address. */
-import { read32 } from '../address-fields.ts';
+import { read32 } from '../../../target/x86/decode/decoder.ts';
 import type { CodeBlock, PlannedBlock } from './plan.ts';
 import { WORD } from './references.ts';
 

@@ -523,6 +523,7 @@ function failed(instruction: Instruction, detail: number, length: number): LongD
     encoding: null,
   };
 }
-function read32(bytes: Uint8Array, p: number): number {
+/** Four bytes as a signed number. */
+export function read32(bytes: Uint8Array, p: number): number {
   return bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24);
 }
