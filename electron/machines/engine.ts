@@ -21,13 +21,14 @@ export const EMULATOR_VARIABLE = 'TERRARIUM_EMULATOR';
 /** Flags of Node and V8 that the emulator gains from; kept in step with build/bin/terrarium-x86_64. One processor is the machine's,
  *  one its compiling thread's; what is left optimises: more threads would take the machine's turn. Young objects
  *  have their room from the start on: growing it took five collections. A machine that idles would be woken for garbage collections that
- *  give next to nothing back. */
+ *  give next to nothing back; the one that a start has nearly earned would fall into its first seconds. */
 const NODE_FLAGS = [
   '--experimental-wasm-branch-hinting',
   '--min-semi-space-size=4',
   '--max-semi-space-size=4',
   `--v8-pool-size=${Math.min(4, Math.max(1, availableParallelism() - 2))}`,
   '--no-memory-reducer',
+  '--heap-growing-percent=200',
   '--wasm-tiering-budget=200000',
   '--no-wasm-lazy-compilation',
   '--allow-natives-syntax',

@@ -9,6 +9,7 @@ import {
   type LinearMemory,
   type SystemOps,
 } from '../../target/x86/system-ops.ts';
+import { DevicePages } from './device-pages.ts';
 import { SLOT, TLB } from './interpreter/layout.ts';
 import { SavedContexts } from './saved-contexts.ts';
 
@@ -100,6 +101,7 @@ export class GuestMemory implements LinearMemory {
   private readonly largeRegions: Uint8Array;
   /** Entries of process contexts that are not the current one. */
   private readonly contexts: SavedContexts;
+  private readonly devicePages = new DevicePages();
   /** Long mode: addresses have 48 bits. */
   private isLong = false;
   /** 64-bit code runs: it has its own banks. */
@@ -194,6 +196,7 @@ export class GuestMemory implements LinearMemory {
     this.flushCurrent(keepGlobal);
   }
   private flushCurrent(keepGlobal: boolean): void {
+    this.devicePages.clear();
     if (!keepGlobal) {
       this.largeRegions.fill(0);
       this.tables[TABLES.hasHugePages / 4] = 0;
@@ -247,6 +250,7 @@ export class GuestMemory implements LinearMemory {
       this.flush();
       return true;
     }
+    this.devicePages.clear();
     // A slot stays in the list of filled ones; dropping it twice does no harm.
     for (let bank = 0; bank < BANKS; bank++) this.invalidate(this.entryOf(linear, bank));
     const region = linear >>> 22;
@@ -372,6 +376,7 @@ export class GuestMemory implements LinearMemory {
     const known = this.pageAt(phys);
     if (!(known & PAGE.ram) || (access === ACCESS.write && !(known & PAGE.writable))) {
       place.arena = -1;
+      if (translation.cacheable) this.devicePages.add(linear, access, isUser, phys);
       return place;
     }
     const backing = (known & ~0xfff) >>> 0;
@@ -437,7 +442,10 @@ export class GuestMemory implements LinearMemory {
       // When the last block of the page is gone, a fill gives the write right back.
       if (this.codePages[arena >>> 12]) return arena;
     }
-    return this.fill(linear, access, isUser).arena;
+    const phys = this.devicePages.find(linear, access, isUser);
+    if (phys < 0) return this.fill(linear, access, isUser).arena;
+    this.place.phys = phys;
+    return -1;
   }
   /** Arena offset of code, or -1 (then `physOfLast`). */
   locateCode(linear: number): number {
