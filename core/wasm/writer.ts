@@ -66,11 +66,10 @@ export class ByteWriter {
   }
 }
 
-/** A callee in a function's body that is filled in later. `at`: where in the body; what `kind` and `value` say is for those
+/** A callee in a function's body that is filled in later. `at`: where in the body; what `value` says is for those
  *  who write and who link. */
 export interface Reference {
   readonly at: number;
-  readonly kind: number;
   readonly value: number;
 }
 export interface BranchHint {
@@ -160,9 +159,9 @@ export class FunctionWriter {
     this.code.u32(index);
   }
   /** A call of a function whose index is filled in later. */
-  callReference(kind: number, value: number): void {
+  callReference(value: number): void {
     this.code.byte(OP.call);
-    this.references.push({ at: this.code.length, kind, value });
+    this.references.push({ at: this.code.length, value });
     this.code.gap(2);
   }
   callIndirect(type: number, table = 0, opcode: number = OP.callIndirect): void {
@@ -189,7 +188,7 @@ export class FunctionWriter {
     return {
       bytes: head.take(),
       hints: this.hints.map(({ at, likely }) => ({ at: at + shift, likely })),
-      references: this.references.map(({ at, kind, value }) => ({ at: at + shift, kind, value })),
+      references: this.references.map(({ at, value }) => ({ at: at + shift, value })),
     };
   }
 }

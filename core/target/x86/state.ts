@@ -44,6 +44,9 @@ export const TR = 7;
 const SEGMENT_BYTES = 32;
 export const SEGMENT = { base: 0, limit: 8, flags: 12, selector: 16, readEnd: 20, writeEnd: 24 } as const;
 
+/** What compiled code keeps of the last page that a group of its accesses was in: tag (u64) and addend. */
+export const PAGE_CACHE = { bytes: 16, tag: 0, addend: 8, count: 32 } as const;
+
 /** All fields. A change of order changes nothing but speed: offsets are never saved. */
 export const FIELDS = {
   gpr: field('u64', 16, 64),
@@ -188,6 +191,7 @@ export const FIELDS = {
   vectorB: field('bytes', 16, 16),
   /** Parts of a result before all of it is known. */
   vectorScratch: field('bytes', 4 * 16, 16),
+  pageCaches: field('bytes', PAGE_CACHE.count * PAGE_CACHE.bytes, 64),
 } as const;
 (FIELDS.segments as { offset: number }).offset = FIELDS.segmentBytes.offset;
 

@@ -11,14 +11,13 @@ import { emitJumpLookup } from '../emit/jump-cache.ts';
 import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { PAGES } from '../interpreter/generate.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
+import { type PageCaches, pageCaches } from './page-caches.ts';
 import type { Plan } from './plan.ts';
-import { FIND, NATIVE_NAMES, REFERENCE, WORD } from './references.ts';
+import { NATIVE_NAMES, WORD } from './references.ts';
 import { RegionEmitter, type RegionLayout } from './region-emitter.ts';
 import { EXIT, type RegionEndLayout } from './region-end.ts';
 import { type RegionField, RegionFields } from './region-fields.ts';
 import type { RegionFunctions } from './region-flags.ts';
-import type { PageCaches } from './region-memory.ts';
-import { GROUP_OTHER, GROUPS } from './region-ops.ts';
 import { type RegionWord, RegionWords } from './region-words.ts';
 import { CUT, FALLS } from './structure.ts';
 
@@ -37,59 +36,6 @@ const NOT_IMPORTED = {
   seek: -1,
   hot: -1,
 };
-
-/** (linear, bytes) -> addend, or 1: a function in each module with page caches, since V8 inlines it; groups whose accesses change
- *  between two pages ask all the time. `fill` looks for what the TLB does not know; without it nobody does. */
-function emitFind(w: FunctionWriter, layout: EngineLayout, right: number, fill: number | null, isLong: boolean): void {
-  const entry = w.local(I32);
-  const low = () => {
-    w.get(0);
-    if (isLong) w.op(OP.i32WrapI64);
-  };
-  const last = () => {
-    w.get(0);
-    w.get(1);
-    if (isLong) w.op(OP.i64ExtendI32U);
-    w.op(isLong ? OP.i64Add : OP.i32Add);
-    if (isLong) w.i64(1);
-    else w.i32(1);
-    w.op(isLong ? OP.i64Sub : OP.i32Sub);
-  };
-  emitTlbCheck(w, { state: layout.state, low, last, right, entry, isLong });
-  w.block(OP.if, I32, true);
-  w.get(entry);
-  w.memory(OP.i32Load, TLB.addend);
-  w.op(OP.else);
-  if (fill === null) w.i32(1);
-  else {
-    w.get(0);
-    w.get(1);
-    w.call(fill);
-  }
-  w.end();
-}
-
-/** Groups of accesses that keep their last page: those in loops. Elsewhere it takes V8's optimiser longer to keep them in registers than
- *  is gained. Where one base register is read and written through, both share the page that may be written: fewer locals, fewer
- *  look-ups. */
-function pageCaches(plan: Plan): PageCaches {
-  const used = new Set<number>();
-  plan.blocks.forEach((b, i) => {
-    if (plan.shape.loopDepth(i) === 0) return;
-    for (const { traits } of b.insns)
-      for (let site = 0; site < 2 * GROUPS; site++) if (traits.accesses & (1 << site)) used.add(site);
-  });
-  const cached = new Set<number>();
-  const shared = new Set<number>();
-  for (let group = 0; group < GROUPS; group++) {
-    const [read, write] = [2 * group, 2 * group + 1];
-    if (group !== GROUP_OTHER && used.has(read) && used.has(write)) {
-      shared.add(group);
-      cached.add(write);
-    } else for (const site of [read, write]) if (used.has(site)) cached.add(site);
-  }
-  return { cached, shared };
-}
 
 /** What region-end.ts has for all regions. */
 interface RegionEnd {
@@ -374,13 +320,11 @@ export interface LinkedModule {
  *  too: for who optimises a module's functions. */
 export function linkModule(regions: readonly FunctionBody[], layout: CompileLayout, isLong: boolean): LinkedModule {
   const module = new ModuleWriter();
-  const { fillRead, fillWrite } = declareShared(module, isLong);
+  declareShared(module, isLong);
   const natives = new Map<number, number>();
-  let hasFind = false;
   for (const { references } of regions)
-    for (const { kind, value } of references) {
-      hasFind ||= kind === REFERENCE.find;
-      if (kind !== REFERENCE.native || natives.has(value)) continue;
+    for (const { value } of references) {
+      if (natives.has(value)) continue;
       const name = NATIVE_NAMES[value]!;
       const { params, result } = NATIVES[name]!;
       natives.set(value, module.importFunction('n', name, params, [result]));
@@ -388,22 +332,8 @@ export function linkModule(regions: readonly FunctionBody[], layout: CompileLayo
   module.importTable('e', 'table', 0);
   module.importMemory('e', 'memory', 1, PAGES, true);
   const address = isLong ? I64 : I32;
-  const find = (right: number, fill: number | null): number => {
-    const w = module.function([address, I32], [I32]);
-    emitFind(w, layout, right, fill, isLong);
-    module.export(`find${right}${fill === null ? 'Known' : ''}`, w);
-    return module.indexOf(w);
-  };
-  const finds: number[] = [];
-  if (hasFind) {
-    finds[FIND.read] = find(TLB.read, fillRead);
-    finds[FIND.knownWrite] = find(TLB.write, null);
-    finds[FIND.write] = find(TLB.write, fillWrite);
-  }
   regions.forEach(({ bytes, hints, references }, i) => {
-    for (const { at, kind, value } of references) {
-      setCallee(bytes, at, kind === REFERENCE.find ? finds[value]! : natives.get(value)!);
-    }
+    for (const { at, value } of references) setCallee(bytes, at, natives.get(value)!);
     module.export(String(i), module.linkedFunction([I32, address], [I32], { bytes, hints, references: [] }));
   });
   const wire = module.finish();

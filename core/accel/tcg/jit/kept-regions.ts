@@ -222,7 +222,7 @@ export class KeptRegion {
     const bodyAt = this.get('bodyAt');
     const references = [];
     for (let at = referencesAt; at < fieldsAt; at += REFERENCE_WORDS)
-      references.push({ at: data[at]! >>> 4, kind: data[at]! & 0xf, value: data[at + 1]! });
+      references.push({ at: data[at]!, value: data[at + 1]! });
     return {
       bytes: Uint8Array.from(wire.subarray(bodyAt, bodyAt + this.get('bodyBytes'))),
       hints: Array.from(data.subarray(hintsAt, referencesAt), (hint) => ({ at: hint >>> 1, likely: (hint & 1) !== 0 })),
@@ -256,7 +256,7 @@ export function describe({ bytes }: Pick<CodeSource, 'bytes'>, plan: Plan, code:
   list.push(...entries);
   for (const { kind, block, value } of code.words) list.push(kind | ((block + 1) << 4), value);
   for (const { at, likely } of code.hints) list.push((at << 1) | (likely ? 1 : 0));
-  for (const { at, kind, value } of code.references) list.push((at << 4) | kind, value);
+  for (const { at, value } of code.references) list.push(at, value);
   for (const { at, anchor, distance } of code.fields) list.push(at, anchor, distance);
   list[REGION.length] = list.length + words(guestBytes);
   const data = new Int32Array(list[REGION.length]!);

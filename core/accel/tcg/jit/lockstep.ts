@@ -31,7 +31,7 @@ export interface LockStepHost {
 const WINDOW = 4096;
 /** Bookkeeping of the engine, the shadow of STI (whose end the engine notes when it is asked for a block, which a region may not do), flags (compared as EFLAGS), and places whose content lasts for one instruction. */
 const IGNORED = new Set<string>(
-  'flagResult flagAux flagAuxHigh flagKind budget charged record accessAddress accessSize argumentHigh resultHigh attend interruptShadow scratch fpuOutcome fpuStored sseOutcome vectorA vectorB'.split(
+  'flagResult flagAux flagAuxHigh flagKind budget charged record accessAddress accessSize argumentHigh resultHigh attend interruptShadow scratch fpuOutcome fpuStored sseOutcome vectorA vectorB pageCaches'.split(
     ' ',
   ),
 );

@@ -5,12 +5,6 @@ import { NATIVES } from '../../../target/x86/semantics/natives.ts';
 /** Words: an address among the records of a block; where a block's code lies in the arena; the region's handler number; how far an
  *  entry is from the head; four bytes of a block's code. */
 export const WORD = { record: 0, code: 1, handler: 2, entry: 3, field: 4 } as const;
-/** Functions: a native one; one of those in each module that look pages up. */
-export const REFERENCE = { native: 0, find: 1 } as const;
-/** (linear, bytes) -> addend, or 1: not by the TLB. `knownWrite`: the right to write as far as the TLB has it: a walk for it would set
- *  the page's dirty bit. */
-export const FIND = { read: 0, knownWrite: 1, write: 2 } as const;
-
 export const NATIVE_NAMES = Object.keys(NATIVES);
 const NUMBERS = new Map(NATIVE_NAMES.map((name, i) => [name, i]));
 export function nativeNumber(name: string): number {

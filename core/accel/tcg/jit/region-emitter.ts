@@ -1,7 +1,7 @@
 /** Instructions of a region as WebAssembly: guest registers live in locals, flags stay symbolic until something needs them, an
  *  access that the TLB does not allow leaves the region in front of its instruction. */
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
-import { CS, FIELDS, SEGMENT } from '../../../target/x86/state.ts';
+import { CS, FIELDS, PAGE_CACHE, SEGMENT } from '../../../target/x86/state.ts';
 import { I32, I64, OP, V128, VOID } from '../../../wasm/opcodes.ts';
 import { SIMD } from '../../../wasm/simd.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
@@ -10,12 +10,13 @@ import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts
 import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { RECORD, TLB } from '../interpreter/layout.ts';
 import { FLAG_KIND } from './flags.ts';
+import type { PageCaches } from './page-caches.ts';
 import { crossesPage, type PlannedBlock, type PlannedEdge, type PlannedInsn } from './plan.ts';
-import { nativeNumber, REFERENCE, WORD } from './references.ts';
+import { nativeNumber, WORD } from './references.ts';
 import { EXIT, LAST_APART } from './region-end.ts';
 import type { RegionFields } from './region-fields.ts';
 import { ALIAS_FLAGS, type Flags, type RegionFunctions } from './region-flags.ts';
-import { type PageCaches, RegionMemory, type Sum } from './region-memory.ts';
+import { RegionMemory, type Sum } from './region-memory.ts';
 import { FAULTS, registerPlace } from './region-ops.ts';
 import type { RegionWords } from './region-words.ts';
 import type { BranchTo } from './structure.ts';
@@ -593,7 +594,7 @@ export class RegionEmitter extends RegionMemory {
     this.forgetPlaces();
   }
   protected override callNative(name: string): void {
-    this.w.callReference(REFERENCE.native, nativeNumber(name));
+    this.w.callReference(nativeNumber(name));
   }
   nativeState(name: string, ...args: Node[]): Node {
     this.forgetPlaces();
@@ -728,12 +729,15 @@ export class RegionEmitter extends RegionMemory {
     w.set(this.flagOperand);
     w.i32(FLAG_KIND.canonical);
     w.set(this.flagKind);
-    for (const group of this.cached) {
+    for (let i = 0; i < this.caches.size; i++) {
+      const cell = layout.state + FIELDS.pageCaches.offset + PAGE_CACHE.bytes * i;
+      w.i32(0);
       w.i64(this.noPage);
-      w.set(this.pageTag[group]!);
+      w.memory(OP.i64Store, cell + PAGE_CACHE.tag);
       if (!this.isLong) continue;
       w.i32(0);
-      w.set(this.pageAddend[group]!);
+      w.i32(0);
+      w.memory(OP.i32Store, cell + PAGE_CACHE.addend);
     }
   }
   /** Helpers take 32 bits; the upper half of an argument stands in the state. */

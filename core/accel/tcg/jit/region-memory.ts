@@ -1,6 +1,7 @@
 /** Accesses of a region to guest memory. Each looks at the TLB, or at the page that its group used last; those of a block that lie
  *  near each other, at distances that are known, do so together. */
 import type { Operand, Width } from '../../../target/x86/semantics/ops.ts';
+import { FIELDS, PAGE_CACHE } from '../../../target/x86/state.ts';
 import { I32, I64, OP, VOID } from '../../../wasm/opcodes.ts';
 import type { FunctionWriter } from '../../../wasm/writer.ts';
 import { ALIAS, CONST, LOAD_U, LOCAL, type Node, STORE } from '../emit/graph.ts';
@@ -8,16 +9,9 @@ import type { EngineImports, EngineLayout } from '../emit/instruction-emitter.ts
 import { emitJournal } from '../emit/journal.ts';
 import { emitTlbCheck } from '../emit/tlb-check.ts';
 import { TLB } from '../interpreter/layout.ts';
+import type { PageCaches } from './page-caches.ts';
 import type { PlannedBlock, PlannedInsn } from './plan.ts';
-import { FIND, REFERENCE } from './references.ts';
 import { RegionFlags, type RegionFunctions } from './region-flags.ts';
-import { GROUPS } from './region-ops.ts';
-
-/** By 2 * group + isWrite: which groups of accesses keep their last page, and groups whose reads share that of their writes. */
-export interface PageCaches {
-  readonly cached: ReadonlySet<number>;
-  readonly shared: ReadonlySet<number>;
-}
 
 /** Bytes that accesses may reach over and still be looked up together: what crosses a page leaves the region. */
 const MAX_SPAN = 256;
@@ -43,11 +37,7 @@ interface Place {
 }
 
 export abstract class RegionMemory extends RegionFlags {
-  /** Page tag and addend of the last page of each group of accesses, by 2 * group + isWrite. */
-  protected readonly pageTag: number[] = Array(2 * GROUPS).fill(-1);
-  protected readonly pageAddend: number[] = Array(2 * GROUPS).fill(-1);
-  protected readonly cached: ReadonlySet<number>;
-  private readonly shared: ReadonlySet<number>;
+  protected readonly caches: PageCaches;
   protected block!: PlannedBlock;
   /** Of the accesses so far that later ones may join, by root. */
   private clusters = new Map<string, Cluster[]>();
@@ -60,16 +50,11 @@ export abstract class RegionMemory extends RegionFlags {
     imports: EngineImports,
     layout: EngineLayout,
     functions: RegionFunctions,
-    { cached, shared }: PageCaches,
+    caches: PageCaches,
     isLong: boolean,
   ) {
     super(writer, imports, layout, functions, isLong);
-    this.cached = cached;
-    this.shared = shared;
-    for (const group of cached) {
-      this.pageTag[group] = writer.local(I64);
-      this.pageAddend[group] = writer.local(I32);
-    }
+    this.caches = caches;
   }
   /** Leaves the region: the interpreter does the instruction. */
   protected abstract emitResume(insn: PlannedInsn, block: PlannedBlock): void;
@@ -184,8 +169,8 @@ export abstract class RegionMemory extends RegionFlags {
       return joined;
     }
     const { offset: first } = this.sumOf(ea);
-    const isShared = this.shared.has(access >> 1);
-    const site = isShared ? access | 1 : access;
+    const cache = this.caches.get(access);
+    const right = isWrite ? TLB.write : TLB.read;
     this.use(ea);
     const { insn, block } = this;
     this.statements.push(() => {
@@ -196,8 +181,8 @@ export abstract class RegionMemory extends RegionFlags {
       const at = () => (lowest < 0 ? this.valueAgain(ea) : this.w.get(lowest));
       const span = joined.high - joined.low;
       const leave = () => (span > bytes ? this.emitApart(insn, block) : this.emitResume(insn, block));
-      if (this.cached.has(site)) this.lookAtPage(at, span, access, site, leave);
-      else this.lookUp(at, span, site, leave);
+      if (cache !== undefined) this.lookAtPage(at, span, right, cache, leave);
+      else this.lookUp(at, span, right, leave);
       if (lowest >= 0) this.scratch.give(ea.type, lowest);
       this.bindResult(joined.pointer);
       this.consume(ea);
@@ -214,74 +199,52 @@ export abstract class RegionMemory extends RegionFlags {
     w.op(isLong ? OP.i64Add : OP.i32Add);
     w.set(local);
   }
-  /** Leaves the place of an access whose group remembers its last page. */
-  private lookAtPage(ea: () => void, bytes: number, access: number, site: number, leave: () => void): void {
-    const { w } = this;
-    const find = !(site & 1) ? FIND.read : access & 1 ? FIND.write : FIND.knownWrite;
-    const resume = () => {
-      this.depth += 2;
-      leave();
-      this.depth -= 2;
-    };
-    const tag = this.pageTag[site]!;
-    const addend = this.pageAddend[site]!;
-    // A page that is read through a shared cache but may not be written is not kept.
-    const fallsBack = access !== site;
-    const found = fallsBack ? this.scratch.take(I32) : addend;
-    if (fallsBack) {
-      w.get(addend);
-      w.set(found);
-    }
+  /** Leaves the place of an access that remembers its last page, in memory: V8 has no registers left for it in loops, and to move it
+   *  about the stack takes longer. */
+  private lookAtPage(ea: () => void, bytes: number, right: number, cache: number, leave: () => void): void {
+    const { w, layout, isLong } = this;
+    const cell = layout.state + FIELDS.pageCaches.offset + PAGE_CACHE.bytes * cache;
     ea();
-    if (!this.isLong) w.op(OP.i64ExtendI32U);
-    w.get(tag);
+    if (!isLong) w.op(OP.i64ExtendI32U);
+    w.i32(0);
+    w.memory(OP.i64Load, cell + PAGE_CACHE.tag);
     w.op(OP.i64Sub);
     w.i64(4096 - bytes);
     w.op(OP.i64GtU);
     w.block(OP.if, VOID, false);
-    const look = (how: number) => {
-      ea();
-      w.i32(bytes);
-      w.callReference(REFERENCE.find, how);
-      w.tee(found);
-      w.i32(1);
-      w.op(OP.i32Eq);
-      w.block(OP.if, VOID, false);
-    };
-    const keep = () => {
-      ea();
-      this.pageOf();
-      w.set(tag);
-    };
-    look(find);
-    if (fallsBack) {
-      this.depth++;
-      look(FIND.read);
-      resume();
-      w.end();
-      this.depth--;
-      w.op(OP.else);
-      keep();
-      w.get(found);
-      w.set(addend);
-      w.end();
-    } else {
-      resume();
-      w.end();
-      keep();
-    }
+    this.depth++;
+    const found = this.scratch.take(I32);
+    this.emitTlbLook(ea, bytes, right, found, leave);
+    w.set(found);
+    w.i32(0);
+    ea();
+    this.pageOf();
+    w.memory(OP.i64Store, cell + PAGE_CACHE.tag);
+    w.i32(0);
+    w.get(found);
+    w.memory(OP.i32Store, cell + PAGE_CACHE.addend);
+    this.scratch.give(I32, found);
+    this.depth--;
     w.end();
     ea();
-    if (this.isLong) w.op(OP.i32WrapI64);
-    w.get(found);
+    if (isLong) w.op(OP.i32WrapI64);
+    w.i32(0);
+    w.memory(OP.i32Load, cell + PAGE_CACHE.addend);
     w.op(OP.i32Add);
-    if (fallsBack) this.scratch.give(I32, found);
   }
-  /** Leaves the place of an access that is alone with its page: what the TLB knows takes no call, around which every register would
-   *  have to be saved. */
-  private lookUp(ea: () => void, bytes: number, site: number, leave: () => void): void {
-    const { w, layout, functions, isLong } = this;
+  /** Leaves the place of an access that is alone with its page. */
+  private lookUp(ea: () => void, bytes: number, right: number, leave: () => void): void {
+    const { w } = this;
     const found = this.scratch.take(I32);
+    this.emitTlbLook(ea, bytes, right, found, leave);
+    ea();
+    if (this.isLong) w.op(OP.i32WrapI64);
+    w.op(OP.i32Add);
+    this.scratch.give(I32, found);
+  }
+  /** Leaves the addend of an access's page: what the TLB knows takes no call, around which every register would have to be saved. */
+  private emitTlbLook(ea: () => void, bytes: number, right: number, found: number, leave: () => void): void {
+    const { w, layout, functions, isLong } = this;
     const low = () => {
       ea();
       if (isLong) w.op(OP.i32WrapI64);
@@ -293,12 +256,11 @@ export abstract class RegionMemory extends RegionFlags {
       else w.i32(bytes - 1);
       w.op(isLong ? OP.i64Add : OP.i32Add);
     };
-    const right = site & 1 ? TLB.write : TLB.read;
     emitTlbCheck(w, { state: layout.state, low, last, right, entry: found, isLong }, true);
     w.block(OP.if, I32, false);
     ea();
     w.i32(bytes);
-    w.call(site & 1 ? functions.fillWrite : functions.fillRead);
+    w.call(right === TLB.write ? functions.fillWrite : functions.fillRead);
     w.tee(found);
     w.i32(1);
     w.op(OP.i32Eq);
@@ -312,9 +274,6 @@ export abstract class RegionMemory extends RegionFlags {
     w.get(found);
     w.memory(OP.i32Load, TLB.addend);
     w.end();
-    low();
-    w.op(OP.i32Add);
-    this.scratch.give(I32, found);
   }
   /** Makes of a linear address on the stack the tag of its page. */
   private pageOf(): void {

@@ -10,9 +10,20 @@ import type { Node } from '../emit/graph.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 
 const BIT_TESTS = new Set(INSTRUCTIONS.filter((i) => /^bt[src]?$/.test(i.name)));
-/** Accesses that tend to stay in one page: those through the same base register. The last is for everything else, R15 too. */
-export const GROUP_OTHER = 15;
-export const GROUPS = 16;
+/** Accesses that tend to stay in one page: those through the same registers, at displacements that are not far apart. By base register;
+ *  this one is for everything else, R15 too. */
+const GROUP_OTHER = 15;
+/** Bits of a group's number: base, index and one, no base register, and which 4 KiB the displacement is near. */
+const GROUP = { index: 4, baseless: 1 << 9, displacement: 10, displacementMask: 0x7_ffff } as const;
+function groupOf({ memory }: Executable): number {
+  const { base, index, displacement } = memory!;
+  const near = (displacement + 2048) >> 12;
+  return (
+    (base < 0 || base === RIP_BASE ? GROUP.baseless : base) |
+    ((index + 1) << GROUP.index) |
+    ((near & GROUP.displacementMask) << GROUP.displacement)
+  );
+}
 
 /** Helpers for what is rare, faults above all: the interpreter does such an instruction. */
 export const FAULTS = new Set([
@@ -102,9 +113,8 @@ export abstract class RegionOps extends InstructionEmitter {
     const { width } = operand;
     if (operand.kind === 'r') return this.registerOperand(width, operand.value);
     if (operand.kind === 'i') return this.constantOperand(width, operand.value, d.high);
-    const base = d.memory!.base;
     const address = () => (this.isLong ? this.longAddressOf(d) : this.addressOf(d, width));
-    return this.groupedOperand(width, address, base < 0 || base > GROUP_OTHER ? GROUP_OTHER : base);
+    return this.groupedOperand(width, address, groupOf(d));
   }
   private constantOperand(width: Width, value: number, high: number): Operand<Node> {
     const refuse = (): never => {

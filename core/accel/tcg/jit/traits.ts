@@ -22,8 +22,8 @@ export interface Traits {
   /** It may leave the region before it has done anything: memory, faults, helpers. */
   readonly exits: boolean;
   readonly calls: boolean;
-  /** Accesses by group and direction: bit 2 * group + isWrite. */
-  readonly accesses: number;
+  /** Accesses by group and direction: 2 * group + isWrite. */
+  readonly accesses: readonly number[];
 }
 
 const NO_IMPORTS = {} as EngineImports;
@@ -37,7 +37,7 @@ class Probe extends RegionOps {
   writesAllFlags = false;
   exits = false;
   calls = false;
-  accesses = 0;
+  accesses: number[] = [];
 
   constructor(isLong: boolean) {
     const writer = new FunctionWriter(0, 0);
@@ -45,7 +45,8 @@ class Probe extends RegionOps {
   }
   read(d: Executable, mode: number): Traits {
     this.mode = mode;
-    this.gprs = this.gprsWritten = this.xmms = this.xmmsWritten = this.accesses = 0;
+    this.gprs = this.gprsWritten = this.xmms = this.xmmsWritten = 0;
+    this.accesses = [];
     this.readsFlags = this.writesAllFlags = this.exits = this.calls = false;
     this.describe(d);
     this.statements = [];
@@ -82,7 +83,7 @@ class Probe extends RegionOps {
     const access = (isWrite: boolean) => () => {
       address();
       this.exits = true;
-      this.accesses |= 1 << (2 * group + (isWrite ? 1 : 0));
+      this.accesses.push(2 * group + (isWrite ? 1 : 0));
       return this.load(LOAD_U[width], this.base, 0, 0);
     };
     return {
