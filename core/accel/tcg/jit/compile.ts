@@ -316,8 +316,7 @@ export interface LinkedModule {
   readonly wire: Uint8Array<ArrayBuffer>;
   readonly bodiesAt: readonly number[];
 }
-/** One module with a function for each region, exported by position. All are of 64-bit code, or none. What looks pages up is exported
- *  too: for who optimises a module's functions. */
+/** One module with a function for each region, exported by position. All are of 64-bit code, or none. */
 export function linkModule(regions: readonly FunctionBody[], layout: CompileLayout, isLong: boolean): LinkedModule {
   const module = new ModuleWriter();
   declareShared(module, isLong);
