@@ -28,7 +28,7 @@ const NODE_FLAGS = [
   '--max-semi-space-size=4',
   `--v8-pool-size=${Math.min(4, Math.max(1, availableParallelism() - 2))}`,
   '--no-memory-reducer',
-  '--heap-growing-percent=400',
+  '--heap-growing-percent=200',
   '--wasm-tiering-budget=200000',
   '--no-wasm-lazy-compilation',
   '--allow-natives-syntax',
