@@ -10,8 +10,8 @@ import type { Node } from '../emit/graph.ts';
 import { InstructionEmitter } from '../emit/instruction-emitter.ts';
 
 const BIT_TESTS = new Set(INSTRUCTIONS.filter((i) => /^bt[src]?$/.test(i.name)));
-/** Accesses that tend to stay in one page: those through the same registers, at displacements that are not far apart. By base register;
- *  this one is for everything else, R15 too. */
+/** Groups of accesses that tend to stay in one page: those through the same registers, at displacements that are not far apart. This
+ *  one is for what has no operand in memory, and for R15. */
 const GROUP_OTHER = 15;
 /** Bits of a group's number: base, index and one, no base register, and which 4 KiB the displacement is near. */
 const GROUP = { index: 4, baseless: 1 << 9, displacement: 10, displacementMask: 0x7_ffff } as const;
